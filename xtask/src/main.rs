@@ -1,0 +1,57 @@
+//! One command for each habit of the repository: `cargo xtask check`, `cargo xtask tidy`, `cargo xtask demo`,
+//! `cargo xtask bench`.
+
+mod bench;
+mod check;
+mod demo;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What a command may fail with: shown to the person who typed it.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// The habits of the repository, one command each.
+#[derive(Parser)]
+#[command(name = "cargo xtask", arg_required_else_help = true, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Formatting, lints, tidy, documentation and licences: all that must hold before a commit
+    Check,
+    /// The rules that no compiler knows: layers, file sizes, words, links, licences (also a test)
+    Tidy,
+    /// The README's demo, run to its end: what was accepted must have arrived
+    Demo(demo::Arguments),
+    /// Measures idstream: events per second, CPU, memory, latency
+    Bench(bench::Arguments),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Check => check::run(),
+        Command::Tidy => tidy::run(),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("xtask: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Tells the person at the terminal something. Standard output is for results.
+#[expect(clippy::print_stderr, reason = "a command talks to the person who typed it")]
+fn say(text: &str) {
+    eprintln!("{text}");
+}
