@@ -1,0 +1,238 @@
+//! A draft: an event with all that its producer said, before it has an id and a place.
+
+use base::mask::{MASK, MaskRule};
+use base::{EventId, Timestamp};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::audit::Change;
+use super::hook::HookLine;
+use crate::fragment::{append_string, canonical, mask_text, members};
+use crate::record::RecordError;
+use crate::{RecordBuilder, Section, Stream};
+
+/// Why an event is refused. The texts are for its producer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {reason}")]
+pub struct DraftError {
+    /// The field at fault.
+    pub field: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl DraftError {
+    /// An error of one field.
+    pub fn field(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { field: field.into(), reason: reason.into() }
+    }
+}
+
+/// Most native claims of one event.
+const MAX_CLAIMS: usize = 512;
+/// Longest name of a native claim, in characters (contract: 256).
+const MAX_CLAIM_NAME: usize = 256;
+
+/// The free-form parts of an event, each already a masked, canonical fragment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FreeForm {
+    /// Claims in order of names, each one member: `"email":"ann@example.com"`.
+    pub native_claims: Vec<String>,
+    /// An account event's actions: a JSON array.
+    pub actions: Option<String>,
+    /// An audit log's request body: a JSON string.
+    pub request: Option<String>,
+    /// An audit log's response body: a JSON string.
+    pub response: Option<String>,
+    /// An audit log's changes: a JSON array.
+    pub changes: Option<String>,
+    /// An event hook log's lines: a JSON array.
+    pub logs: Option<String>,
+    /// The event as its source sent it.
+    pub raw: Option<String>,
+}
+
+impl FreeForm {
+    /// Takes native claims from a JSON object. Claims that are `null` are left out.
+    pub fn set_claims(&mut self, json: &str, rule: &MaskRule) -> Result<(), DraftError> {
+        let fail = |reason: String| DraftError::field("nativeClaims", reason);
+        let members = members(json, MAX_CLAIM_NAME, rule).map_err(|error| fail(error.reason))?;
+        if members.len() > MAX_CLAIMS {
+            return Err(fail(format!("more than {MAX_CLAIMS} claims")));
+        }
+        self.native_claims = members;
+        Ok(())
+    }
+
+    /// Takes actions from a JSON array of objects.
+    pub fn set_actions(&mut self, json: &str, rule: &MaskRule) -> Result<(), DraftError> {
+        let masked = canonical(json, rule).map_err(|error| DraftError::field("actions", error.reason))?;
+        let steps: Option<Vec<&RawValue>> = serde_json::from_str(&masked).ok();
+        if !steps.is_some_and(|steps| steps.iter().all(|step| step.get().starts_with('{'))) {
+            return Err(DraftError::field("actions", "must be an array of objects"));
+        }
+        self.actions = (masked != "[]").then_some(masked);
+        Ok(())
+    }
+
+    /// Takes the raw event: any JSON value.
+    pub fn set_raw(&mut self, json: &str, rule: &MaskRule) -> Result<(), DraftError> {
+        self.raw = Some(canonical(json, rule).map_err(|error| DraftError::field("raw", error.reason))?);
+        Ok(())
+    }
+
+    /// Takes an audit log's request body: a JSON string (whose text may be JSON or a form) or any other JSON value.
+    pub fn set_request(&mut self, json: &str, rule: &MaskRule) -> Result<(), DraftError> {
+        self.request = body(json, rule).map_err(|reason| DraftError::field("request", reason))?;
+        Ok(())
+    }
+
+    /// Takes an audit log's response body, like the request body.
+    pub fn set_response(&mut self, json: &str, rule: &MaskRule) -> Result<(), DraftError> {
+        self.response = body(json, rule).map_err(|reason| DraftError::field("response", reason))?;
+        Ok(())
+    }
+
+    /// Takes an audit log's changes. A change of a secret keeps its path and loses its values.
+    pub fn set_changes(&mut self, changes: &[Change], rule: &MaskRule) -> Result<(), DraftError> {
+        let fail = |reason: String| DraftError::field("changes", reason);
+        let mut out = String::from("[");
+        for change in changes {
+            let secret = change.path.split('/').any(|part| rule.is_secret(part));
+            let shown = |value: &Option<serde_json::Value>| {
+                value.as_ref().map(|v| if secret { MASK.into() } else { v.clone() })
+            };
+            let masked = Change {
+                path: change.path.clone(),
+                before: shown(&change.before),
+                after: shown(&change.after),
+            };
+            let json = serde_json::to_string(&masked).map_err(|error| fail(error.to_string()))?;
+            if out.len() > 1 {
+                out.push(',');
+            }
+            crate::fragment::append(&json, rule, &mut out).map_err(|error| fail(error.reason))?;
+        }
+        out.push(']');
+        self.changes = (!changes.is_empty()).then_some(out);
+        Ok(())
+    }
+
+    /// Takes an event hook log's lines.
+    pub fn set_logs(&mut self, lines: &[HookLine], rule: &MaskRule) -> Result<(), DraftError> {
+        let json =
+            serde_json::to_string(lines).map_err(|error| DraftError::field("logs", error.to_string()))?;
+        let masked = canonical(&json, rule).map_err(|error| DraftError::field("logs", error.reason))?;
+        self.logs = (!lines.is_empty()).then_some(masked);
+        Ok(())
+    }
+}
+
+/// A body as the contract has it: one JSON string. `null`, `""` and `{}` are no body.
+fn body(json: &str, rule: &MaskRule) -> Result<Option<String>, String> {
+    let text = match serde_json::from_str::<serde_json::Value>(json).map_err(|error| error.to_string())? {
+        serde_json::Value::String(text) => mask_text(&text, rule).into_owned(),
+        serde_json::Value::Null => return Ok(None),
+        _ => canonical(json, rule).map_err(|error| error.reason)?,
+    };
+    if text.is_empty() || text == "{}" {
+        return Ok(None);
+    }
+    let mut spelled = String::with_capacity(text.len() + 16);
+    append_string(&text, &mut spelled);
+    Ok(Some(spelled))
+}
+
+/// The members of a header, without braces.
+pub(super) fn header(value: &impl Serialize) -> Result<String, DraftError> {
+    let fail = |reason: String| DraftError::field("event", format!("cannot be written: {reason}"));
+    let mut bytes = Vec::with_capacity(1024);
+    serde_json::to_writer(&mut bytes, value).map_err(|error| fail(error.to_string()))?;
+    let mut json = String::from_utf8(bytes).map_err(|error| fail(error.to_string()))?;
+    json.pop();
+    if !json.is_empty() {
+        json.remove(0);
+    }
+    Ok(json)
+}
+
+/// An event with all that its producer said, before it has an id and a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    stream: Stream,
+    event_id: Option<EventId>,
+    time: Timestamp,
+    header: String,
+    parts: Vec<(Section, String)>,
+    is_test: bool,
+}
+
+impl Draft {
+    pub(super) fn new(stream: Stream, event_id: Option<EventId>, time: Timestamp, header: String) -> Self {
+        Self { stream, event_id, time, header, parts: Vec::with_capacity(4), is_test: false }
+    }
+
+    pub(super) fn claims(&mut self, claims: Vec<String>) {
+        self.parts.extend(claims.into_iter().map(|claim| (Section::Claim, claim)));
+    }
+
+    pub(super) fn part(&mut self, kind: Section, fragment: Option<String>) {
+        self.parts.extend(fragment.map(|fragment| (kind, fragment)));
+    }
+
+    /// Marks it as a test event.
+    #[must_use]
+    pub fn test(mut self) -> Self {
+        self.is_test = true;
+        self
+    }
+
+    /// Leaves empty header fields out and masks texts in it; sources and the intake API both end with it.
+    pub fn tidied(mut self, rule: &MaskRule) -> Result<Self, DraftError> {
+        let is_tidy =
+            !self.header.contains("\"\"") && !self.header.contains("{}") && !self.header.contains('=');
+        if !is_tidy && !self.header.is_empty() {
+            self.header = crate::fragment::tidy_members(&self.header, rule)
+                .map_err(|error| DraftError::field("event", error.reason))?;
+        }
+        Ok(self)
+    }
+
+    /// The stream that it belongs to.
+    pub const fn stream(&self) -> Stream {
+        self.stream
+    }
+
+    /// The id that its producer gave it.
+    pub const fn event_id(&self) -> Option<EventId> {
+        self.event_id
+    }
+
+    /// The event's own time.
+    pub const fn time(&self) -> Timestamp {
+        self.time
+    }
+
+    /// The record of this event. `source_event_id` is the producer's id when `id` had to be another one.
+    pub fn record(
+        &self,
+        id: EventId,
+        received_at: Timestamp,
+        source: &str,
+        source_event_id: Option<EventId>,
+    ) -> Result<Vec<u8>, RecordError> {
+        let mut builder = RecordBuilder::new(self.stream, id, self.time, received_at);
+        if self.is_test {
+            builder = builder.test();
+        }
+        builder.section(Section::Source, source);
+        if let Some(original) = source_event_id {
+            builder.section(Section::SourceEventId, &format!("\"{original}\""));
+        }
+        builder.section(Section::Header, &self.header);
+        for (kind, text) in &self.parts {
+            builder.section(*kind, text);
+        }
+        builder.finish()
+    }
+}
