@@ -1,0 +1,73 @@
+//! A block in memory: records of one stream, as they were appended.
+
+use base::Timestamp;
+use bytes::Bytes;
+use event::{Record, Stream};
+
+use crate::Offset;
+
+/// Records of one stream that were appended, and are leased and settled, together.
+#[derive(Clone, Debug)]
+pub struct Block {
+    sequence: u64,
+    stream: Stream,
+    appended_at: Timestamp,
+    payload: Bytes,
+    /// Where each record ends in `payload`. An erased record has length zero.
+    ends: Vec<u32>,
+}
+
+impl Block {
+    /// Puts a block together from records that lie one after another in `payload`.
+    pub fn new(
+        sequence: u64,
+        stream: Stream,
+        appended_at: Timestamp,
+        payload: Bytes,
+        ends: Vec<u32>,
+    ) -> Self {
+        Self { sequence, stream, appended_at, payload, ends }
+    }
+
+    /// The block's sequence number.
+    pub const fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// The stream of all its records.
+    pub const fn stream(&self) -> Stream {
+        self.stream
+    }
+
+    /// When the block was appended.
+    pub const fn appended_at(&self) -> Timestamp {
+        self.appended_at
+    }
+
+    /// How many records it was appended with; erased ones count.
+    pub fn n_records(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Bytes of all records.
+    pub fn payload_bytes(&self) -> usize {
+        self.payload.len()
+    }
+
+    /// The bytes of the record at `index`; empty when it was erased.
+    pub fn record_bytes(&self, index: usize) -> Option<&[u8]> {
+        let end = *self.ends.get(index)? as usize;
+        let start =
+            index.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |end| *end as usize);
+        self.payload.get(start..end)
+    }
+
+    /// The records that are still there, with their offsets.
+    pub fn records(&self) -> impl Iterator<Item = (Offset, Record<'_>)> {
+        (0..self.ends.len()).filter_map(|index| {
+            let record = Record::parse(self.record_bytes(index)?).ok()?;
+            let index = u32::try_from(index).ok()?;
+            Some((Offset { block: self.sequence, index }, record))
+        })
+    }
+}

@@ -1,0 +1,208 @@
+//! The disk as a parameter: files of one directory, with exactly the guarantees that the journal builds on.
+
+use std::any::Any;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The one folder below the journal's directory. It exists from the start.
+pub const LOST_AND_FOUND: &str = "lost+found";
+
+/// A directory of files.
+///
+/// A name is a bare file name, or one below the folder `lost+found/`. What survives the loss of power:
+///
+/// * the bytes of a file: those written before its last [`DiskFile::sync_data`] that returned without an error;
+/// * the names (creations, renames, removals): those made before the last [`Disk::sync_dir`] of their folder.
+///
+/// Anything else may survive wholly, in parts or not at all, in any combination. After a failed sync nothing is known
+/// about the bytes that it was to make durable, not even when a later sync succeeds.
+pub trait Disk: Send + Sync + 'static {
+    /// Opens an existing file for reading and writing.
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
+
+    /// Creates an empty file, or empties an existing one.
+    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
+
+    /// Gives a file another name in one step; a file that had the name is gone.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a name.
+    fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// The file names of a folder, in no order; `""` is the directory itself. Folders are left out.
+    fn list(&self, folder: &str) -> io::Result<Vec<String>>;
+
+    /// Makes the names of a folder durable; `""` is the directory itself.
+    fn sync_dir(&self, folder: &str) -> io::Result<()>;
+
+    /// Claims the directory for this process until the value is dropped. [`io::ErrorKind::WouldBlock`] when somebody
+    /// else has it.
+    fn lock(&self) -> io::Result<DiskLock>;
+}
+
+/// Holds a directory's lock while it lives.
+pub type DiskLock = Box<dyn Any + Send + Sync>;
+
+/// An open file.
+pub trait DiskFile: Send + Sync {
+    /// Its length in bytes.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Whether it has no bytes.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Fills `bytes` from the position on; [`io::ErrorKind::UnexpectedEof`] when the file ends before.
+    fn read_exact_at(&self, bytes: &mut [u8], position: u64) -> io::Result<()>;
+
+    /// Writes all of `bytes` at the position.
+    fn write_all_at(&self, bytes: &[u8], position: u64) -> io::Result<()>;
+
+    /// Cuts the file to `len` bytes, or extends it with zeros.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+
+    /// Makes the file's bytes and length durable (`fdatasync`).
+    fn sync_data(&self) -> io::Result<()>;
+}
+
+/// A directory of the operating system. Files have mode 0600, directories 0700.
+#[derive(Debug)]
+pub struct RealDisk {
+    root: PathBuf,
+}
+
+impl RealDisk {
+    /// The directory at `root`, created when it is not there.
+    pub fn open(root: impl Into<PathBuf>) -> io::Result<Self> {
+        let root = root.into();
+        DirBuilder::new().recursive(true).mode(0o700).create(root.join(LOST_AND_FOUND))?;
+        let disk = Self { root };
+        disk.sync_dir("")?;
+        // The directory's own name is in its parent. A parent that cannot be opened was not made by this call.
+        if let Some(parent) = disk.root.parent().filter(|path| !path.as_os_str().is_empty())
+            && let Ok(parent) = File::open(parent)
+        {
+            parent.sync_all()?;
+        }
+        Ok(disk)
+    }
+
+    /// Where the directory is.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn options() -> OpenOptions {
+        let mut options = File::options();
+        options.read(true).write(true).mode(0o600);
+        options
+    }
+}
+
+impl Disk for RealDisk {
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(RealFile(Self::options().open(self.root.join(name))?)))
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(RealFile(Self::options().create(true).truncate(true).open(self.root.join(name))?)))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.root.join(from), self.root.join(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.root.join(name))
+    }
+
+    fn list(&self, folder: &str) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(self.root.join(folder))? {
+            let entry = entry?;
+            if entry.file_type()?.is_file()
+                && let Ok(name) = entry.file_name().into_string()
+            {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    fn sync_dir(&self, folder: &str) -> io::Result<()> {
+        File::open(self.root.join(folder))?.sync_all()
+    }
+
+    fn lock(&self) -> io::Result<DiskLock> {
+        let file = Self::options().create(true).open(self.root.join("lock"))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Box::new(file)),
+            Err(fs::TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(fs::TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+struct RealFile(File);
+
+impl DiskFile for RealFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read_exact_at(&self, bytes: &mut [u8], position: u64) -> io::Result<()> {
+        self.0.read_exact_at(bytes, position)
+    }
+
+    fn write_all_at(&self, bytes: &[u8], position: u64) -> io::Result<()> {
+        self.0.write_all_at(bytes, position)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn files_belong_to_their_owner_alone_and_a_second_lock_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = RealDisk::open(dir.path().join("journal")).unwrap();
+        disk.create("a").unwrap().write_all_at(b"abc", 0).unwrap();
+        let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(disk.root().join("a")), 0o600);
+        assert_eq!(mode(disk.root().to_owned()), 0o700);
+
+        let held = disk.lock().unwrap();
+        assert_eq!(disk.lock().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        drop(held);
+        disk.lock().unwrap();
+    }
+
+    #[test]
+    fn names_are_listed_per_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = RealDisk::open(dir.path()).unwrap();
+        disk.create("a").unwrap();
+        disk.rename("a", "b").unwrap();
+        disk.create("lost+found/c").unwrap();
+        assert_eq!(disk.list("").unwrap(), ["b"]);
+        assert_eq!(disk.list(LOST_AND_FOUND).unwrap(), ["c"]);
+        disk.remove("b").unwrap();
+        assert!(disk.list("").unwrap().is_empty());
+        assert_eq!(disk.open("b").map(|_| ()).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}

@@ -1,0 +1,24 @@
+//! The journal: the durable, append-only store that intake and delivery meet in.
+//!
+//! [`Journal`] is the seam; [`local`] keeps it in files of one directory, [`model`] in memory. Both run the same
+//! conformance suite. What a settled or unsettled block means is written on the trait.
+//!
+//! Invariants: knows records and streams, but no destination, no filter, no outcome of a single event. Records go in
+//! and come out unchanged.
+
+mod block;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+pub mod disk;
+pub mod local;
+pub mod model;
+mod prepared;
+pub mod retention;
+mod seam;
+
+pub use block::Block;
+pub use seam::{
+    Append, AppendError, Appended, Consumer, ConsumerCommand, ConsumerName, ConsumerState, Entry, Head,
+    Journal, JournalError, Lease, LeaseError, LeaseId, LeaseLimits, MAX_BLOCK_BYTES, MAX_RECORD_BYTES,
+    Offset, OnConflict, Producer, ReadRange, Receipt, RequestKey, Settlement, StartAt, Tally,
+};

@@ -1,0 +1,263 @@
+//! Reading segments: open files, a segment's blocks one after another, its index, single blocks.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::format::block::{BlockHeader, HEADER, StoredBlock};
+use super::format::segment::{SIZE, SegmentHeader};
+use super::format::{FormatError, names};
+use super::timeline::{BlockInfo, Index, Segment};
+use crate::JournalError;
+use crate::disk::{Disk, DiskFile};
+
+/// Bytes read ahead when a segment is scanned.
+const CHUNK: usize = 256 * 1024;
+
+/// Says where the journal is damaged.
+pub(super) fn damaged(segment: u64, position: u64, what: impl std::fmt::Display) -> JournalError {
+    JournalError::Damaged(format!("segment {} at byte {position}: {what}", names::segment(segment)))
+}
+
+/// Reads a whole small file; `None` when there is none. At most `limit` bytes.
+pub(super) fn read_small(disk: &dyn Disk, name: &str, limit: u64) -> Result<Option<Vec<u8>>, JournalError> {
+    let file = match disk.open(name) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(JournalError::Read(error)),
+    };
+    let len = file.len().map_err(JournalError::Read)?;
+    if len > limit {
+        return Err(JournalError::Damaged(format!("the file {name} is too large")));
+    }
+    let mut bytes = vec![0; len as usize];
+    file.read_exact_at(&mut bytes, 0).map_err(JournalError::Read)?;
+    Ok(Some(bytes))
+}
+
+/// A file read through a window that moves forward.
+struct Window<'a> {
+    file: &'a dyn DiskFile,
+    len: u64,
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl<'a> Window<'a> {
+    fn new(file: &'a dyn DiskFile) -> io::Result<Self> {
+        Ok(Self { file, len: file.len()?, start: 0, bytes: Vec::new() })
+    }
+
+    /// Up to `n` bytes at `position`; fewer at the end of the file.
+    fn get(&mut self, position: u64, n: usize) -> io::Result<&[u8]> {
+        let n = n.min(self.len.saturating_sub(position) as usize);
+        let inside = position >= self.start && position + n as u64 <= self.start + self.bytes.len() as u64;
+        if !inside {
+            let ahead = n.max(CHUNK).min(self.len.saturating_sub(position) as usize);
+            self.bytes.resize(ahead, 0);
+            self.file.read_exact_at(&mut self.bytes, position)?;
+            self.start = position;
+        }
+        let at = position.saturating_sub(self.start) as usize;
+        Ok(self.bytes.get(at..at + n).unwrap_or_default())
+    }
+}
+
+/// The blocks of a segment file, one after another.
+pub(super) struct Scan<'a> {
+    window: Window<'a>,
+    segment: u64,
+    pub(super) sequence: u64,
+    pub(super) position: u64,
+}
+
+/// What a scan found.
+#[derive(Debug)]
+pub(super) enum Step {
+    Block {
+        position: u64,
+        block: Box<StoredBlock>,
+    },
+    /// The file ends with the block before.
+    End,
+    /// What follows is not the next block.
+    Broken(&'static str),
+}
+
+impl<'a> Scan<'a> {
+    /// Begins after the header, with the block of sequence `first`.
+    pub(super) fn new(file: &'a dyn DiskFile, segment: u64, first: u64) -> io::Result<Self> {
+        Ok(Self { window: Window::new(file)?, segment, sequence: first, position: SIZE as u64 })
+    }
+
+    /// The file's length.
+    pub(super) const fn len(&self) -> u64 {
+        self.window.len
+    }
+
+    /// The header at the position, when it is that of the next block.
+    fn header(&mut self) -> io::Result<Result<BlockHeader, &'static str>> {
+        let Ok(header) = BlockHeader::parse(self.window.get(self.position, HEADER)?) else {
+            return Ok(Err("no block where one is expected"));
+        };
+        if header.segment != self.segment || header.sequence != self.sequence {
+            return Ok(Err("a block of another segment or sequence"));
+        }
+        Ok(Ok(header))
+    }
+
+    /// The next block, checked.
+    pub(super) fn step(&mut self) -> io::Result<Step> {
+        if self.position == self.window.len {
+            return Ok(Step::End);
+        }
+        let header = match self.header()? {
+            Ok(header) => header,
+            Err(why) => return Ok(Step::Broken(why)),
+        };
+        let body = self.window.get(self.position + HEADER as u64, header.body_bytes())?;
+        match StoredBlock::parse(header, Bytes::copy_from_slice(body)) {
+            Ok(block) => {
+                let position = self.position;
+                self.position += header.stored_bytes() as u64;
+                self.sequence += 1;
+                Ok(Step::Block { position, block: Box::new(block) })
+            }
+            Err(_) => Ok(Step::Broken("the block's checksum does not fit")),
+        }
+    }
+
+    /// The next block's place, from its header alone. `None` at the end of the file.
+    fn step_header(&mut self) -> io::Result<Result<Option<BlockInfo>, &'static str>> {
+        if self.position == self.window.len {
+            return Ok(Ok(None));
+        }
+        Ok(self.header()?.map(|header| {
+            let info = BlockInfo::new(&header, self.position);
+            self.position += header.stored_bytes() as u64;
+            self.sequence += 1;
+            Some(info)
+        }))
+    }
+
+    /// The largest durable-up-to in intact headers after the position, wherever they lie.
+    pub(super) fn later_durable_up_to(&mut self) -> io::Result<u64> {
+        let mut highest = 0;
+        let mut at = self.position;
+        while at + HEADER as u64 <= self.window.len {
+            let bytes = self.window.get(at, CHUNK / 2)?;
+            let magic = super::format::block::MAGIC;
+            let Some(found) = bytes.windows(magic.len()).position(|window| window == magic) else {
+                at += (bytes.len() - magic.len() + 1) as u64;
+                continue;
+            };
+            at += found as u64;
+            if let Ok(header) = BlockHeader::parse(self.window.get(at, HEADER)?)
+                && header.segment == self.segment
+                && header.sequence >= self.sequence
+            {
+                highest = highest.max(header.durable_up_to);
+            }
+            at += 1;
+        }
+        Ok(highest)
+    }
+}
+
+/// Reads the header of a segment file.
+pub(super) fn read_header(file: &dyn DiskFile, id: u64) -> Result<SegmentHeader, JournalError> {
+    let mut bytes = [0; SIZE];
+    file.read_exact_at(&mut bytes, 0).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => damaged(id, 0, "the header is cut short"),
+        _ => JournalError::Read(error),
+    })?;
+    let header = SegmentHeader::parse(&bytes).map_err(|error| match error {
+        FormatError::Version(_) => JournalError::Refused(crate::seam::NEWER),
+        FormatError::Malformed(_) => damaged(id, 0, error),
+    })?;
+    if header.id == id { Ok(header) } else { Err(damaged(id, 0, "the header is that of another segment")) }
+}
+
+/// Reads the index of a sealed segment, which must be complete.
+pub(super) fn read_index(file: &dyn DiskFile, segment: &Segment) -> Result<Index, JournalError> {
+    let header = read_header(file, segment.id)?;
+    let mut scan = Scan::new(file, segment.id, segment.first).map_err(JournalError::Read)?;
+    let mut blocks = Vec::with_capacity((segment.next - segment.first).min(1 << 20) as usize);
+    loop {
+        match scan.step_header().map_err(JournalError::Read)? {
+            Ok(Some(block)) => blocks.push(block),
+            Ok(None) if scan.sequence == segment.next => {
+                return Ok(Index { generation: header.generation, blocks });
+            }
+            Ok(None) => return Err(damaged(segment.id, scan.position, "the segment ends too early")),
+            Err(why) => return Err(damaged(segment.id, scan.position, why)),
+        }
+    }
+}
+
+/// Reads one block.
+pub(super) fn read_block(
+    file: &dyn DiskFile,
+    segment: u64,
+    place: &BlockInfo,
+) -> Result<StoredBlock, JournalError> {
+    let mut bytes = vec![0; place.stored_bytes as usize];
+    file.read_exact_at(&mut bytes, place.position).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => damaged(segment, place.position, "the file ends in a block"),
+        _ => JournalError::Read(error),
+    })?;
+    let header = BlockHeader::parse(&bytes).map_err(|error| damaged(segment, place.position, error))?;
+    if header.segment != segment || header.sequence != place.sequence {
+        return Err(damaged(segment, place.position, "a block of another segment or sequence"));
+    }
+    let body = Bytes::from(bytes).slice(HEADER..);
+    StoredBlock::parse(header, body).map_err(|error| damaged(segment, place.position, error))
+}
+
+/// Open segment files, the most recently used ones.
+pub(super) struct OpenFiles {
+    disk: Arc<dyn Disk>,
+    files: Mutex<VecDeque<OpenFile>>,
+}
+
+struct OpenFile {
+    segment: u64,
+    generation: u32,
+    file: Arc<dyn DiskFile>,
+}
+
+impl OpenFiles {
+    const MAX: usize = 32;
+
+    pub(super) fn new(disk: Arc<dyn Disk>) -> Self {
+        Self { disk, files: Mutex::default() }
+    }
+
+    /// The file of a segment in this generation (or a newer one, if it was just rewritten).
+    pub(super) fn get(&self, id: u64, generation: u32) -> io::Result<Arc<dyn DiskFile>> {
+        let mut files = self.files.lock();
+        if let Some(at) = files.iter().position(|open| (open.segment, open.generation) == (id, generation))
+            && let Some(entry) = files.remove(at)
+        {
+            let file = Arc::clone(&entry.file);
+            files.push_back(entry);
+            return Ok(file);
+        }
+        drop(files);
+        let file = self.disk.open(&names::segment(id))?;
+        let mut files = self.files.lock();
+        files.push_back(OpenFile { segment: id, generation, file: Arc::clone(&file) });
+        if files.len() > Self::MAX {
+            files.pop_front();
+        }
+        Ok(file)
+    }
+
+    /// Forgets a segment that was rewritten or dropped.
+    pub(super) fn forget(&self, id: u64) {
+        self.files.lock().retain(|open| open.segment != id);
+    }
+}

@@ -1,0 +1,25 @@
+//! Format version 1, byte by byte; the tables are in `docs/JOURNAL-FORMAT.md`.
+//!
+//! Pure functions between bytes and values. Foreign bytes give errors, never panics, and every size is checked before
+//! anything is allocated for it.
+
+pub(super) mod anchor;
+pub(super) mod block;
+pub(super) mod checkpoint;
+pub(super) mod names;
+pub(super) mod segment;
+pub(super) mod wire;
+
+/// The format version that this code writes, and the only one that it reads.
+pub(super) const VERSION: u16 = 1;
+
+/// Why bytes are not what they should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum FormatError {
+    /// A newer version wrote them.
+    #[error("format version {0} is newer than this idstream reads")]
+    Version(u16),
+    /// They are something else, or damaged.
+    #[error("{0}")]
+    Malformed(&'static str),
+}

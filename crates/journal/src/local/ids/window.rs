@@ -1,0 +1,202 @@
+//! The dedupe window: the ids of the active segment and of the sealed ones that are young enough.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{EventId, Timestamp};
+
+use super::sidecar::{Bounds, Sidecar, Unusable, class};
+use super::{KeyUse, Kind, Table};
+use crate::JournalError;
+use crate::disk::Disk;
+use crate::local::files::{Scan, Step, damaged};
+use crate::local::format::names;
+use crate::prepared::Owner;
+
+/// How long ids are known, and how much memory the filters may take.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::local) struct WindowOptions {
+    pub(in crate::local) events: Duration,
+    pub(in crate::local) keys: Duration,
+    pub(in crate::local) filter_bytes: usize,
+}
+
+/// A sealed segment, as far as its ids matter.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::local) struct SealedIds {
+    pub(in crate::local) segment: u64,
+    pub(in crate::local) first: u64,
+    pub(in crate::local) last_appended_at: Timestamp,
+}
+
+pub(in crate::local) struct Window {
+    disk: Arc<dyn Disk>,
+    options: WindowOptions,
+    pub(in crate::local) active: Table,
+    /// Oldest first.
+    sealed: VecDeque<(SealedIds, Sidecar)>,
+    /// Places in `sealed` that the ids of the current group can be in, newest first.
+    near: Vec<usize>,
+}
+
+impl Window {
+    pub(in crate::local) fn new(disk: Arc<dyn Disk>, options: WindowOptions, active: Table) -> Self {
+        Self { disk, options, active, sealed: VecDeque::new(), near: Vec::new() }
+    }
+
+    /// Whether ids of a segment that was last appended to at `last_appended_at` are still known.
+    pub(in crate::local) fn covers(&self, last_appended_at: Timestamp, now: Timestamp) -> bool {
+        now.since(last_appended_at) <= self.options.events.max(self.options.keys)
+    }
+
+    /// Opens the sidecar of a sealed segment, newer than all before, or rebuilds it.
+    pub(in crate::local) fn open(&mut self, segment: SealedIds) -> Result<(), JournalError> {
+        let sidecar = match Sidecar::open(self.disk.as_ref(), segment.segment) {
+            Ok(sidecar) => sidecar,
+            Err(Unusable) => self.rebuild(segment)?,
+        };
+        self.sealed.push_back((segment, sidecar));
+        Ok(())
+    }
+
+    /// Makes the active table the sidecar of a segment that is sealed now. On an error the table stays as it is.
+    pub(in crate::local) fn seal(&mut self, segment: SealedIds) -> std::io::Result<()> {
+        let sidecar = Sidecar::write(self.disk.as_ref(), segment.segment, &self.active)?;
+        self.active = Table::default();
+        self.sealed.push_back((segment, sidecar));
+        self.budget();
+        Ok(())
+    }
+
+    /// Replaces the sidecar of a rewritten segment.
+    pub(in crate::local) fn refresh(&mut self, segment: u64) -> Result<(), JournalError> {
+        if let Some(at) = self.sealed.iter().position(|(of, _)| of.segment == segment) {
+            self.repair(at)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets segments that are too old or were dropped (those below `first_kept`), and their files. Keeps the newest
+    /// filters in memory, as many as the budget allows.
+    pub(in crate::local) fn tidy(&mut self, now: Timestamp, first_kept: u64) {
+        while let Some((segment, _)) = self.sealed.front()
+            && (!self.covers(segment.last_appended_at, now) || segment.segment < first_kept)
+        {
+            let _ = self.disk.remove(&names::ids(segment.segment));
+            self.sealed.pop_front();
+        }
+        self.budget();
+    }
+
+    fn budget(&mut self) {
+        let mut left = self.options.filter_bytes;
+        for (_, sidecar) in self.sealed.iter_mut().rev() {
+            let fits = sidecar.filter_bytes() <= left;
+            left = if fits { left - sidecar.filter_bytes() } else { 0 };
+            if !fits {
+                sidecar.filter = None;
+            } else if sidecar.filter.is_none() {
+                // A filter that cannot be read now is probed, and repaired, on disk.
+                let _ = sidecar.load_filter();
+            }
+        }
+    }
+
+    /// Prepares for a group of ids: which segments can hold any of them.
+    pub(in crate::local) fn focus(&mut self, now: Timestamp, ids: impl Iterator<Item = (Kind, EventId)>) {
+        let mut group = [Bounds::default(); 3];
+        for (kind, id) in ids {
+            if let Some(bounds) = group.get_mut(class(kind, id)) {
+                bounds.add(id);
+            }
+        }
+        let near = self.sealed.iter().enumerate().rev().filter(|(_, (segment, sidecar))| {
+            self.covers(segment.last_appended_at, now)
+                && group.iter().enumerate().any(|(class, bounds)| bounds.meet(&sidecar.bounds(class)))
+        });
+        self.near = near.map(|(at, _)| at).collect();
+    }
+
+    /// Who stored this id, if that is known. Only for ids that the window is focused on.
+    pub(in crate::local) fn event(
+        &mut self,
+        id: EventId,
+        now: Timestamp,
+    ) -> Result<Option<Owner>, JournalError> {
+        if let Some(owner) = self.active.events.get(&id) {
+            return Ok(Some(*owner));
+        }
+        let oldest = now.minus(self.options.events);
+        self.search(oldest, |sidecar| sidecar.event(id))
+    }
+
+    /// How this request key was used, if that is known. Only for ids that the window is focused on.
+    pub(in crate::local) fn key(
+        &mut self,
+        id: EventId,
+        now: Timestamp,
+    ) -> Result<Option<KeyUse>, JournalError> {
+        let oldest = now.minus(self.options.keys);
+        let found = match self.active.keys.get(&id) {
+            Some(key) => Some(*key),
+            None => self.search(oldest, |sidecar| sidecar.key(id))?,
+        };
+        Ok(found.filter(|key| key.at >= oldest))
+    }
+
+    fn search<T>(
+        &mut self,
+        oldest: Timestamp,
+        find: impl Fn(&Sidecar) -> Result<Option<T>, Unusable>,
+    ) -> Result<Option<T>, JournalError> {
+        for nth in 0..self.near.len() {
+            let Some(at) = self.near.get(nth).copied() else { break };
+            let Some((segment, sidecar)) = self.sealed.get(at) else { continue };
+            if segment.last_appended_at < oldest {
+                continue;
+            }
+            let found = if let Ok(found) = find(sidecar) {
+                found
+            } else {
+                self.repair(at)?;
+                let (_, sidecar) = self.sealed.get(at).ok_or(JournalError::Closed)?;
+                find(sidecar).map_err(|Unusable| damaged_ids(sidecar.segment()))?
+            };
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    fn repair(&mut self, at: usize) -> Result<(), JournalError> {
+        let Some((segment, _)) = self.sealed.get(at) else { return Ok(()) };
+        let sidecar = self.rebuild(*segment)?;
+        if let Some(place) = self.sealed.get_mut(at) {
+            place.1 = sidecar;
+        }
+        Ok(())
+    }
+
+    fn rebuild(&self, segment: SealedIds) -> Result<Sidecar, JournalError> {
+        tracing::warn!(segment = segment.segment, "rebuilding the ids of a segment");
+        let file = self.disk.open(&names::segment(segment.segment)).map_err(JournalError::Read)?;
+        let mut scan =
+            Scan::new(file.as_ref(), segment.segment, segment.first).map_err(JournalError::Read)?;
+        let mut table = Table::default();
+        loop {
+            match scan.step().map_err(JournalError::Read)? {
+                Step::Block { block, .. } => table.add(&block),
+                Step::End => break,
+                Step::Broken(why) => return Err(damaged(segment.segment, scan.position, why)),
+            }
+        }
+        let disk = self.disk.as_ref();
+        Sidecar::write(disk, segment.segment, &table).map_err(JournalError::Read)
+    }
+}
+
+fn damaged_ids(segment: u64) -> JournalError {
+    JournalError::Damaged(format!("the file {} cannot be read back", names::ids(segment)))
+}

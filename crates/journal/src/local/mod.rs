@@ -1,0 +1,391 @@
+//! The journal in the files of one directory.
+//!
+//! ```text
+//!   append ──▶ queue ──▶ writer (one thread): plan ─▶ write ─▶ sync ─▶ remember ─▶ answer
+//!   (digests)                                                      │
+//!   lease, read ◀── reader (recent blocks, files) ◀── state (timeline, consumers) ◀┘
+//! ```
+//!
+//! The format is in `docs/JOURNAL-FORMAT.md`, the decisions are plain functions: `plan` (what is
+//! stored), `cursor` and `consumer` (who has seen what), `recovery` (what counts after a crash). Memory does not grow
+//! with the backlog: per sealed segment only a few numbers are kept.
+
+mod consumer;
+mod cursor;
+mod durable;
+mod files;
+mod format;
+mod ids;
+mod plan;
+mod queue;
+mod ranges;
+mod reader;
+mod recovery;
+mod rewrite;
+mod shared;
+mod state;
+mod timeline;
+mod verify;
+mod writer;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base::{Clock, Random};
+use event::StreamSet;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+pub use self::recovery::Recovery;
+pub use self::verify::Verified;
+
+use self::consumer::{Basket, Taken};
+use self::ids::window::WindowOptions;
+use self::queue::{Command, Reply, Waiting};
+use self::shared::Shared;
+use self::writer::Writer;
+use crate::disk::Disk;
+use crate::prepared::Prepared;
+use crate::retention::SegmentFacts;
+use crate::seam::LONGEST;
+use crate::{
+    Append, AppendError, Appended, Block, Consumer, ConsumerCommand, ConsumerName, Head, Journal,
+    JournalError, Lease, LeaseError, LeaseId, LeaseLimits, Offset, ReadRange, Settlement,
+};
+
+/// Sizes and times of a local journal.
+#[derive(Clone, Copy, Debug)]
+pub struct LocalOptions {
+    /// A segment is sealed when it has this many bytes. Default 64 MiB.
+    pub segment_bytes: u64,
+    /// Appends that wait for the disk may hold this many bytes; over it they are refused as busy. Default 32 MiB.
+    pub queue_bytes: usize,
+    /// Bytes of fresh blocks kept in memory for consumers. Default 32 MiB.
+    pub cache_bytes: usize,
+    /// How long event ids are known, at least. Default 72 hours.
+    pub dedupe_window: Duration,
+    /// How long request keys are known. Default 24 hours.
+    pub request_key_window: Duration,
+    /// Bytes of id filters kept in memory. Default 16 MiB.
+    pub filter_bytes: usize,
+    /// How often cursors are saved while they move. A crash repeats at most this much work. Default 1 second.
+    pub checkpoint_every: Duration,
+}
+
+impl Default for LocalOptions {
+    fn default() -> Self {
+        const MIB: usize = 1024 * 1024;
+        Self {
+            segment_bytes: 64 * MIB as u64,
+            queue_bytes: 32 * MIB,
+            cache_bytes: 32 * MIB,
+            dedupe_window: Duration::from_hours(72),
+            request_key_window: Duration::from_hours(24),
+            filter_bytes: 16 * MIB,
+            checkpoint_every: Duration::from_secs(1),
+        }
+    }
+}
+
+/// The journal in files. Clones share it; when the last one is dropped without [`LocalJournal::close`], the writer
+/// stops without saving cursors, as in a crash.
+#[derive(Clone)]
+pub struct LocalJournal {
+    shared: Arc<Shared>,
+    random: Arc<Random>,
+    recovery: Recovery,
+    rewriting: Arc<tokio::sync::Mutex<()>>,
+    writer: Arc<WriterThread>,
+}
+
+/// The writer's thread; `None` when a [`Stepper`] is in its place.
+struct WriterThread {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Drop for WriterThread {
+    fn drop(&mut self) {
+        self.shared.queue.abandon();
+        if let Some(thread) = self.thread.get_mut().take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Drives the writer by hand, in place of its thread: for simulation, where everything happens in a chosen order.
+pub struct Stepper(Writer);
+
+impl Stepper {
+    /// Does one thing that waits: commits one group, or carries out one command. `false` when nothing waited.
+    pub fn step(&mut self) -> bool {
+        self.0.step()
+    }
+
+    /// Saves the consumers, as the writer's thread does within a second.
+    pub fn checkpoint(&mut self) {
+        let _ = self.0.checkpoint();
+    }
+}
+
+impl LocalJournal {
+    /// Opens or creates the journal of a directory and starts its writer. Blocks while it reads the last segment.
+    ///
+    /// [`JournalError::Refused`] when another process has it open or a newer version wrote it;
+    /// [`JournalError::Damaged`] when something is missing or broken that was durable: nothing is changed then.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+        random: Arc<Random>,
+        options: LocalOptions,
+    ) -> Result<Self, JournalError> {
+        let (journal, Stepper(writer)) = Self::open_stepped(disk, clock, random, options)?;
+        let ended = Ended(Arc::clone(&journal.shared));
+        let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || {
+            let _ended = ended;
+            writer.run();
+        });
+        *journal.writer.thread.lock() = Some(thread.map_err(JournalError::Disk)?);
+        Ok(journal)
+    }
+
+    /// Like [`LocalJournal::open`], but nothing is committed until the stepper is told to.
+    pub fn open_stepped(
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+        random: Arc<Random>,
+        options: LocalOptions,
+    ) -> Result<(Self, Stepper), JournalError> {
+        let lock = disk.lock().map_err(|error| match error.kind() {
+            std::io::ErrorKind::WouldBlock => JournalError::Refused(crate::seam::IN_USE),
+            _ => JournalError::Disk(error),
+        })?;
+        let window = WindowOptions {
+            events: options.dedupe_window,
+            keys: options.request_key_window,
+            filter_bytes: options.filter_bytes,
+        };
+        let recovered = recovery::recover(&disk, clock.as_ref(), window)?;
+        let shared = Arc::new(Shared::new(recovered.state, Arc::clone(&disk), options));
+        let writer = Writer::new(Arc::clone(&shared), disk, clock, recovered.tail, lock);
+        let thread = WriterThread { shared: Arc::clone(&shared), thread: Mutex::new(None) };
+        let journal = Self {
+            shared,
+            random,
+            recovery: recovered.recovery,
+            rewriting: Arc::default(),
+            writer: Arc::new(thread),
+        };
+        Ok((journal, Stepper(writer)))
+    }
+
+    /// What opening it did to the journal's end.
+    pub const fn recovery(&self) -> Recovery {
+        self.recovery
+    }
+
+    /// Writes what waits, saves the consumers and frees the directory. Everything afterwards answers
+    /// [`JournalError::Closed`].
+    pub async fn close(&self) -> Result<(), JournalError> {
+        self.shared.closed.store(true, Ordering::SeqCst);
+        self.shared.changed.notify_waiters();
+        self.order(Command::Close).await
+    }
+
+    /// The segments, for [`crate::retention::trim_point`].
+    pub fn segments(&self) -> Vec<SegmentFacts> {
+        self.shared.state.lock().timeline.facts()
+    }
+
+    /// Reads everything and checks it against the hash chain. [`JournalError::Damaged`] names the first bad block.
+    pub async fn verify(&self) -> Result<Verified, JournalError> {
+        let (segments, anchor) = self.shared.snapshot();
+        let shared = Arc::clone(&self.shared);
+        blocking(move || verify::verify(shared.disk.as_ref(), &segments, anchor)).await
+    }
+
+    /// Erases the bytes of records for good. Their digests stay, so that [`LocalJournal::verify`] still passes; events
+    /// that are not there any more are no error. Rewrites every segment that holds one of them.
+    pub async fn erase(&self, offsets: &[Offset]) -> Result<(), JournalError> {
+        let _one_at_a_time = self.rewriting.lock().await;
+        let first_active = self.shared.state.lock().timeline.active().first;
+        if offsets.iter().any(|offset| offset.block >= first_active) {
+            self.order(Command::Roll).await?;
+        }
+        let erased: BTreeSet<Offset> = offsets.iter().copied().collect();
+        for segment in self.shared.sealed_with(&erased) {
+            let (shared, erased) = (Arc::clone(&self.shared), erased.clone());
+            let rewritten =
+                blocking(move || rewrite::rewrite(shared.disk.as_ref(), &segment, &erased)).await?;
+            self.order(|reply| Command::Swap(rewritten, reply)).await?;
+        }
+        Ok(())
+    }
+
+    fn check_open(&self) -> Result<(), JournalError> {
+        if self.shared.closed.load(Ordering::SeqCst) { Err(JournalError::Closed) } else { Ok(()) }
+    }
+
+    /// Has the writer carry out a command.
+    async fn order(&self, command: impl FnOnce(Reply) -> Command) -> Result<(), JournalError> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.queue.command(command(reply));
+        answer.await.map_err(|_| self.shared.ended())?
+    }
+
+    /// Leases what can be leased now. What was leased before something failed is handed back.
+    async fn take(
+        &self,
+        consumer: &ConsumerName,
+        streams: StreamSet,
+        limits: LeaseLimits,
+    ) -> Result<Vec<Lease>, LeaseError> {
+        let mut basket = Basket::new(limits);
+        let taken =
+            self.shared.attempt(|state, pinned| state.lease(consumer, streams, &mut basket, pinned)).await;
+        let leases = match taken {
+            Ok(()) => self.fetch(&basket.taken).await.map_err(LeaseError::from),
+            Err(error) => Err(error),
+        };
+        leases.inspect_err(|_| self.shared.hand_back(&basket.taken))
+    }
+
+    /// The blocks of leases; leases of blocks that are gone meanwhile are left out.
+    async fn fetch(&self, taken: &[Taken]) -> Result<Vec<Lease>, JournalError> {
+        let sequences = taken.iter().map(|taken| taken.block.sequence).collect();
+        let blocks = self.shared.blocks(sequences).await?;
+        let leases = taken.iter().zip(blocks).filter_map(|(taken, block)| {
+            Some(Lease { id: taken.lease, block: block?, deliveries: taken.deliveries })
+        });
+        Ok(leases.collect())
+    }
+}
+
+/// Notes that the writer's thread has ended, whatever the reason.
+struct Ended(Arc<Shared>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.poisoned.store(true, Ordering::SeqCst);
+        }
+        self.0.queue.end();
+    }
+}
+
+/// Runs what reads the disk where it may block.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, JournalError> + Send + 'static,
+) -> Result<T, JournalError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(JournalError::Closed))
+}
+
+#[async_trait]
+impl Journal for LocalJournal {
+    async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        self.check_open()?;
+        if self.shared.is_poisoned() {
+            return Err(JournalError::Poisoned.into());
+        }
+        let prepared = Prepared::new(append, &self.random)?;
+        let (reply, answer) = oneshot::channel();
+        let waiting = Waiting { bytes: prepared.size(), prepared, reply };
+        self.shared.queue.push(waiting, self.shared.options.queue_bytes)?;
+        answer.await.unwrap_or_else(|_| Err(self.shared.ended().into()))
+    }
+
+    async fn lease(
+        &self,
+        consumer: &ConsumerName,
+        streams: StreamSet,
+        limits: LeaseLimits,
+    ) -> Result<Vec<Lease>, LeaseError> {
+        let deadline = Instant::now() + limits.wait.min(LONGEST);
+        loop {
+            let mut changed = std::pin::pin!(self.shared.changed.notified());
+            changed.as_mut().enable();
+            self.check_open()?;
+            let leases = self.take(consumer, streams, limits).await?;
+            if !leases.is_empty() {
+                return Ok(leases);
+            }
+            if Instant::now() >= deadline {
+                return Ok(Vec::new());
+            }
+            let release = self.shared.state.lock().next_release(consumer, streams);
+            let until = release.map_or(deadline, |release| release.min(deadline));
+            let _ = tokio::time::timeout_at(until, changed).await;
+        }
+    }
+
+    async fn extend(&self, lease: LeaseId, ttl: Duration) -> Result<(), LeaseError> {
+        self.shared.state.lock().extend(lease, ttl)
+    }
+
+    async fn settle(&self, lease: LeaseId, settlement: Settlement) -> Result<(), LeaseError> {
+        self.check_open()?;
+        let (was_dirty, answer) = {
+            let mut state = self.shared.state.lock();
+            (state.dirty, state.settle(lease, settlement))
+        };
+        match settlement {
+            Settlement::Done(_) if !was_dirty => self.shared.queue.nudge(),
+            Settlement::Done(_) => {}
+            Settlement::HandBack(_) => self.shared.changed.notify_waiters(),
+        }
+        answer
+    }
+
+    async fn read(&self, range: ReadRange) -> Result<Vec<Arc<Block>>, JournalError> {
+        let mut range = range;
+        loop {
+            let found = self.shared.attempt(|state, pinned| shared::find(state, pinned, &mut range)).await?;
+            if found.is_empty() {
+                return Ok(Vec::new());
+            }
+            let blocks: Vec<_> = self.shared.blocks(found).await?.into_iter().flatten().collect();
+            // All of them were trimmed meanwhile: look again.
+            if !blocks.is_empty() {
+                return Ok(blocks);
+            }
+        }
+    }
+
+    async fn consumers(&self, command: ConsumerCommand) -> Result<Vec<Consumer>, JournalError> {
+        self.check_open()?;
+        let changes = command != ConsumerCommand::List;
+        if changes && self.shared.is_poisoned() {
+            return Err(JournalError::Poisoned);
+        }
+        let removed = match &command {
+            ConsumerCommand::Remove { name } => self.shared.describe(std::slice::from_ref(name)).await?,
+            _ => Vec::new(),
+        };
+        let names = self.shared.attempt(|state, pinned| state.command(&command, pinned)).await?;
+        if changes {
+            self.shared.changed.notify_waiters();
+            self.order(Command::Checkpoint).await?;
+        }
+        if removed.is_empty() { self.shared.describe(&names).await } else { Ok(removed) }
+    }
+
+    async fn trim(&self, up_to: u64) -> Result<(), JournalError> {
+        self.check_open()?;
+        self.order(|reply| Command::Trim(up_to, reply)).await
+    }
+
+    fn head(&self) -> Head {
+        let state = self.shared.state.lock();
+        Head {
+            first: state.timeline.first(),
+            next: state.timeline.next(),
+            stored_bytes: state.timeline.stored_bytes(),
+            poisoned: self.shared.is_poisoned(),
+        }
+    }
+}

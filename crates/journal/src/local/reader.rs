@@ -1,0 +1,180 @@
+//! Blocks for readers: the recent ones from memory, older ones from their files.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::files::{OpenFiles, read_block, read_index};
+use super::timeline::{Index, Look, Missing, Pinned, Segment};
+use crate::disk::Disk;
+use crate::{Block, JournalError};
+
+/// Blocks on their way from appends to consumers, and indexes of segments that are read.
+pub(super) struct Reader {
+    files: OpenFiles,
+    recent: Mutex<Recent>,
+    indexes: Mutex<Indexes>,
+}
+
+/// The newest blocks, without gaps.
+struct Recent {
+    blocks: VecDeque<Arc<Block>>,
+    bytes: usize,
+    max_bytes: usize,
+}
+
+/// Indexes that were needed last, the last one at the back.
+struct Indexes {
+    indexes: VecDeque<(u64, Arc<Index>)>,
+    n_blocks: usize,
+}
+
+/// Most blocks that cached indexes know: about 10 MB.
+const MAX_INDEXED: usize = 200_000;
+
+impl Reader {
+    pub(super) fn new(disk: Arc<dyn Disk>, max_bytes: usize) -> Self {
+        Self {
+            files: OpenFiles::new(disk),
+            recent: Mutex::new(Recent { blocks: VecDeque::new(), bytes: 0, max_bytes }),
+            indexes: Mutex::new(Indexes { indexes: VecDeque::new(), n_blocks: 0 }),
+        }
+    }
+
+    /// Keeps blocks that just became durable.
+    pub(super) fn keep(&self, blocks: impl Iterator<Item = Arc<Block>>) {
+        let mut recent = self.recent.lock();
+        for block in blocks {
+            recent.bytes += cost(&block);
+            recent.blocks.push_back(block);
+        }
+        while recent.bytes > recent.max_bytes
+            && let Some(block) = recent.blocks.pop_front()
+        {
+            recent.bytes -= cost(&block);
+        }
+    }
+
+    /// A recent block.
+    pub(super) fn recent(&self, sequence: u64) -> Option<Arc<Block>> {
+        let recent = self.recent.lock();
+        let at = sequence.checked_sub(recent.blocks.front()?.sequence())?;
+        recent.blocks.get(usize::try_from(at).ok()?).cloned()
+    }
+
+    /// Drops what the memory of trimmed or rewritten segments holds.
+    pub(super) fn forget(&self, segment: &Segment) {
+        self.files.forget(segment.id);
+        self.indexes.lock().forget(segment.id);
+        let mut recent = self.recent.lock();
+        while recent.blocks.front().is_some_and(|block| block.sequence() < segment.next) {
+            if let Some(block) = recent.blocks.pop_front() {
+                recent.bytes -= cost(&block);
+            }
+        }
+    }
+
+    /// Keeps the index of a segment.
+    pub(super) fn keep_index(&self, segment: u64, index: Arc<Index>) {
+        self.indexes.lock().keep(segment, index);
+    }
+
+    /// The index of a segment, if it is in memory.
+    pub(super) fn cached_index(&self, segment: &Segment) -> Option<Arc<Index>> {
+        self.indexes.lock().get(segment.id).filter(|index| index.generation == segment.generation)
+    }
+
+    /// The index of a segment; reads it when it is not in memory.
+    pub(super) fn index(&self, segment: &Segment) -> Result<Arc<Index>, JournalError> {
+        if let Some(index) = self.cached_index(segment) {
+            return Ok(index);
+        }
+        let file = self.files.get(segment.id, segment.generation).map_err(JournalError::Read)?;
+        let index = Arc::new(read_index(file.as_ref(), segment)?);
+        self.keep_index(segment.id, Arc::clone(&index));
+        Ok(index)
+    }
+
+    /// Reads a block. `look` finds its place anew for each try, because its segment may be rewritten or trimmed
+    /// meanwhile; `None` when it is gone.
+    pub(super) fn read(
+        &self,
+        look: impl Fn(&Pinned) -> Result<(Option<Segment>, Look), Missing>,
+    ) -> Result<Option<Arc<Block>>, JournalError> {
+        let mut pinned = Pinned::new();
+        let mut failed: Option<(Segment, JournalError)> = None;
+        loop {
+            let (segment, answer) = match look(&pinned) {
+                Ok((Some(segment), Look::Block(place))) => {
+                    let answer =
+                        self.read_at(&segment, |file| Ok(read_block(file, segment.id, &place)?.to_block()));
+                    (segment, answer.map(|block| Some(Arc::new(block))))
+                }
+                Ok(_) => return Ok(None),
+                Err(Missing(segment)) => {
+                    let index = self.index(&segment);
+                    let answer = index.map(|index| {
+                        pinned.insert(segment.id, index);
+                        None
+                    });
+                    (*segment, answer)
+                }
+            };
+            match answer {
+                Ok(Some(block)) => return Ok(Some(block)),
+                Ok(None) => {}
+                Err(error) => {
+                    // A second failure of the same generation is not a race with a rewrite or trim.
+                    if failed.is_some_and(|(before, _)| before == segment) {
+                        return Err(error);
+                    }
+                    self.files.forget(segment.id);
+                    self.indexes.lock().forget(segment.id);
+                    pinned.clear();
+                    failed = Some((segment, error));
+                }
+            }
+        }
+    }
+
+    fn read_at<T>(
+        &self,
+        segment: &Segment,
+        read: impl Fn(&dyn crate::disk::DiskFile) -> Result<T, JournalError>,
+    ) -> Result<T, JournalError> {
+        let file = self.files.get(segment.id, segment.generation).map_err(JournalError::Read)?;
+        read(file.as_ref())
+    }
+}
+
+fn cost(block: &Block) -> usize {
+    block.payload_bytes() + block.n_records() * 4 + 128
+}
+
+impl Indexes {
+    fn get(&mut self, segment: u64) -> Option<Arc<Index>> {
+        let at = self.indexes.iter().position(|(of, _)| *of == segment)?;
+        let entry = self.indexes.remove(at)?;
+        let index = Arc::clone(&entry.1);
+        self.indexes.push_back(entry);
+        Some(index)
+    }
+
+    fn forget(&mut self, segment: u64) {
+        self.indexes.retain(|(of, _)| *of != segment);
+        self.n_blocks = self.indexes.iter().map(|(_, index)| index.blocks.len()).sum();
+    }
+
+    fn keep(&mut self, segment: u64, index: Arc<Index>) {
+        self.forget(segment);
+        self.n_blocks += index.blocks.len();
+        self.indexes.push_back((segment, index));
+        while self.n_blocks > MAX_INDEXED
+            && self.indexes.len() > 1
+            && let Some((_, index)) = self.indexes.pop_front()
+        {
+            self.n_blocks -= index.blocks.len();
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Rewriting a segment: the one way in which stored blocks change. It serves erasure now, compression and expiry later.
+//!
+//! Sequences, offsets, digests and hashes stay; an erased record loses its bytes and its salt.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+
+use super::files::{Scan, Step, damaged, read_header};
+use super::format::block::{Row, StoredBlock};
+use super::format::names;
+use super::format::segment::SegmentHeader;
+use super::timeline::Segment;
+use crate::disk::{Disk, DiskFile};
+use crate::{JournalError, Offset};
+
+/// A segment's new file, complete and synced under its unfinished name.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rewritten {
+    pub(super) segment: u64,
+    pub(super) generation: u32,
+    pub(super) stored_bytes: u64,
+}
+
+/// Bytes collected before they are written.
+const CHUNK: usize = 1024 * 1024;
+
+struct Output {
+    file: std::sync::Arc<dyn DiskFile>,
+    written: u64,
+    bytes: Vec<u8>,
+}
+
+impl Output {
+    fn flush(&mut self) -> Result<(), JournalError> {
+        self.file.write_all_at(&self.bytes, self.written).map_err(JournalError::Disk)?;
+        self.written += self.bytes.len() as u64;
+        self.bytes.clear();
+        Ok(())
+    }
+}
+
+/// Copies a sealed segment without the bytes of the records at `erased`.
+pub(super) fn rewrite(
+    disk: &dyn Disk,
+    segment: &Segment,
+    erased: &BTreeSet<Offset>,
+) -> Result<Rewritten, JournalError> {
+    let name = names::segment(segment.id);
+    let old = disk.open(&name).map_err(JournalError::Read)?;
+    let header = read_header(old.as_ref(), segment.id)?;
+    let header = SegmentHeader { generation: header.generation + 1, ..header };
+    let file = disk.create(&names::unfinished(&name)).map_err(JournalError::Disk)?;
+    let mut output = Output { file, written: 0, bytes: header.encode() };
+    let mut scan = Scan::new(old.as_ref(), segment.id, segment.first).map_err(JournalError::Read)?;
+    loop {
+        match scan.step().map_err(JournalError::Read)? {
+            Step::Block { block, .. } => without(*block, erased).encode(&mut output.bytes),
+            Step::End if scan.sequence == segment.next => break,
+            Step::End => return Err(damaged(segment.id, scan.position, "the segment ends too early")),
+            Step::Broken(why) => return Err(damaged(segment.id, scan.position, why)),
+        }
+        if output.bytes.len() > CHUNK {
+            output.flush()?;
+        }
+    }
+    output.flush()?;
+    output.file.sync_data().map_err(JournalError::Disk)?;
+    Ok(Rewritten { segment: segment.id, generation: header.generation, stored_bytes: output.written })
+}
+
+/// The block without the bytes and salts of erased records.
+fn without(block: StoredBlock, erased: &BTreeSet<Offset>) -> StoredBlock {
+    let offset = |index: usize| Offset { block: block.header.sequence, index: index as u32 };
+    if !(0..block.rows.len()).any(|index| erased.contains(&offset(index))) {
+        return block;
+    }
+    let mut payload = Vec::with_capacity(block.payload.len());
+    let mut at = 0;
+    let rows = block.rows.iter().enumerate().map(|(index, row)| {
+        let start = at;
+        at += row.bytes as usize;
+        if erased.contains(&offset(index)) {
+            Row { salt: [0; 16], bytes: 0, erased: true, ..*row }
+        } else {
+            payload.extend_from_slice(block.payload.get(start..at).unwrap_or_default());
+            *row
+        }
+    });
+    let rows = rows.collect();
+    StoredBlock { header: block.header, keys: block.keys, rows, payload: Bytes::from(payload) }
+}

@@ -1,0 +1,206 @@
+//! What the handles and the writer share.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::consumer::Taken;
+use super::queue::Queue;
+use super::reader::Reader;
+use super::state::{State, Stop};
+use super::timeline::{Look, Missing, Pinned, Segment};
+use super::{LocalOptions, blocking};
+use crate::disk::Disk;
+use crate::{Block, Consumer, ConsumerName, JournalError, Offset, ReadRange, Settlement};
+
+/// Most blocks of one read, so that small blocks do not hold the state's lock for long.
+const MAX_READ: usize = 1024;
+
+pub(super) struct Shared {
+    pub(super) state: Mutex<State>,
+    pub(super) queue: Queue,
+    pub(super) reader: Reader,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) options: LocalOptions,
+    /// Something can be leased that could not before, or the journal was closed.
+    pub(super) changed: Notify,
+    pub(super) poisoned: AtomicBool,
+    pub(super) closed: AtomicBool,
+}
+
+impl Shared {
+    pub(super) fn new(state: State, disk: Arc<dyn Disk>, options: LocalOptions) -> Self {
+        Self {
+            state: Mutex::new(state),
+            queue: Queue::default(),
+            reader: Reader::new(Arc::clone(&disk), options.cache_bytes),
+            disk,
+            options,
+            changed: Notify::new(),
+            poisoned: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::SeqCst)
+    }
+
+    /// Why the writer does not answer any more.
+    pub(super) fn ended(&self) -> JournalError {
+        if self.is_poisoned() { JournalError::Poisoned } else { JournalError::Closed }
+    }
+
+    /// Tries something with the state until all indexes that it needs are in memory.
+    pub(super) async fn attempt<T, E: From<JournalError>>(
+        self: &Arc<Self>,
+        mut attempt: impl FnMut(&mut State, &Pinned) -> Result<T, Stop<E>>,
+    ) -> Result<T, E> {
+        let mut pinned = Pinned::new();
+        loop {
+            let stop = match attempt(&mut self.state.lock(), &pinned) {
+                Ok(done) => return Ok(done),
+                Err(stop) => stop,
+            };
+            let segment = match stop {
+                Stop::Failed(error) => return Err(error),
+                Stop::Missing(Missing(segment)) => segment,
+            };
+            let index = if let Some(index) = self.reader.cached_index(&segment) {
+                index
+            } else {
+                let (shared, wanted) = (Arc::clone(self), segment.clone());
+                let read = blocking(move || shared.reader.index(&wanted)).await;
+                match read {
+                    Ok(index) => index,
+                    // Trimmed or rewritten meanwhile: look again.
+                    Err(_) if !self.is_current(&segment) => continue,
+                    Err(error) => return Err(error.into()),
+                }
+            };
+            pinned.insert(segment.id, index);
+        }
+    }
+
+    /// The same for the writer, which may block.
+    pub(super) fn with_indexes<T>(
+        &self,
+        mut attempt: impl FnMut(&mut State, &Pinned) -> Result<T, Stop<JournalError>>,
+    ) -> Result<T, JournalError> {
+        let mut pinned = Pinned::new();
+        loop {
+            let stop = match attempt(&mut self.state.lock(), &pinned) {
+                Ok(done) => return Ok(done),
+                Err(stop) => stop,
+            };
+            match stop {
+                Stop::Failed(error) => return Err(error),
+                Stop::Missing(Missing(segment)) => pinned.insert(segment.id, self.reader.index(&segment)?),
+            };
+        }
+    }
+
+    fn is_current(&self, segment: &Segment) -> bool {
+        let state = self.state.lock();
+        let found = state.timeline.segment_of(segment.first);
+        found.is_some_and(|found| (found.id, found.generation) == (segment.id, segment.generation))
+    }
+
+    pub(super) async fn describe(
+        self: &Arc<Self>,
+        names: &[ConsumerName],
+    ) -> Result<Vec<Consumer>, JournalError> {
+        self.attempt(|state, pinned| state.describe(names, pinned)).await
+    }
+
+    /// Hands leases back whose blocks could not be read.
+    pub(super) fn hand_back(&self, taken: &[Taken]) {
+        let mut state = self.state.lock();
+        for taken in taken {
+            let _ = state.settle(taken.lease, Settlement::HandBack(std::time::Duration::ZERO));
+        }
+    }
+
+    /// Blocks by their sequences; `None` for those that are gone.
+    pub(super) async fn blocks(
+        self: &Arc<Self>,
+        sequences: Vec<u64>,
+    ) -> Result<Vec<Option<Arc<Block>>>, JournalError> {
+        let recent: Vec<_> = sequences.iter().map(|sequence| self.reader.recent(*sequence)).collect();
+        if recent.iter().all(Option::is_some) {
+            return Ok(recent);
+        }
+        let shared = Arc::clone(self);
+        blocking(move || {
+            let blocks = sequences.into_iter().zip(recent);
+            blocks
+                .map(|(sequence, recent)| if recent.is_some() { Ok(recent) } else { shared.read(sequence) })
+                .collect()
+        })
+        .await
+    }
+
+    fn read(&self, sequence: u64) -> Result<Option<Arc<Block>>, JournalError> {
+        self.reader.read(|pinned| {
+            let state = self.state.lock();
+            Ok((state.timeline.segment_of(sequence).copied(), state.timeline.look(sequence, pinned)?))
+        })
+    }
+
+    /// All segments as they are now, and the hash before the first.
+    pub(super) fn snapshot(&self) -> (Vec<Segment>, [u8; 32]) {
+        let state = self.state.lock();
+        let segments: Vec<_> =
+            state.timeline.sealed().iter().chain(std::iter::once(state.timeline.active())).copied().collect();
+        let anchor = segments.first().map_or([0; 32], |segment| segment.previous_hash);
+        (segments, anchor)
+    }
+
+    /// The sealed segments that hold any of the offsets.
+    pub(super) fn sealed_with(&self, offsets: &BTreeSet<Offset>) -> Vec<Segment> {
+        let first = |block| Offset { block, index: 0 };
+        let state = self.state.lock();
+        let sealed = state.timeline.sealed().iter();
+        sealed
+            .filter(|segment| offsets.range(first(segment.first)..first(segment.next)).next().is_some())
+            .copied()
+            .collect()
+    }
+}
+
+/// The sequences of the blocks that a read answers. Moves `range.from` on over what is not in it.
+pub(super) fn find(
+    state: &mut State,
+    pinned: &Pinned,
+    range: &mut ReadRange,
+) -> Result<Vec<u64>, Stop<JournalError>> {
+    let timeline = &state.timeline;
+    let until = range.until.min(timeline.next());
+    let (mut found, mut bytes, mut at) = (Vec::new(), 0, range.from);
+    while at < until && found.len() < MAX_READ {
+        if let Some(end) = timeline.end_of_segment_without(at, range.streams) {
+            at = end;
+        } else {
+            match timeline.look(at, pinned)? {
+                Look::Block(block) if block.n_records > 0 && range.streams.contains(block.stream) => {
+                    bytes += block.appended_bytes as usize;
+                    if bytes > range.max_bytes && !found.is_empty() {
+                        break;
+                    }
+                    found.push(at);
+                    at += 1;
+                }
+                Look::Block(_) => at += 1,
+                Look::Trimmed(first) => at = first,
+                Look::End => break,
+            }
+        }
+        if found.is_empty() {
+            range.from = at;
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,198 @@
+//! What all handles of the journal share: the stored blocks' timeline, the consumers, and their leases.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use event::StreamSet;
+use tokio::time::Instant;
+
+use super::consumer::{Basket, Consumer};
+use super::cursor::{Cursor, resolve};
+use super::timeline::{BlockInfo, Index, Missing, Pinned, Segment, Timeline};
+use crate::seam::{NO_CONSUMER, SEEK_BACK, TALLY_MISMATCH};
+use crate::{ConsumerCommand, ConsumerName, JournalError, LeaseError, LeaseId, Settlement};
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) timeline: Timeline,
+    pub(super) consumers: BTreeMap<ConsumerName, Consumer>,
+    leases: HashMap<LeaseId, (ConsumerName, u64)>,
+    n_leases_ever: u64,
+    /// Cursors or the head moved since the last checkpoint.
+    pub(super) dirty: bool,
+}
+
+/// Why a change of the state must be tried again or fails.
+pub(super) enum Stop<E> {
+    /// An index is needed first.
+    Missing(Missing),
+    Failed(E),
+}
+
+impl<E> From<Missing> for Stop<E> {
+    fn from(missing: Missing) -> Self {
+        Self::Missing(missing)
+    }
+}
+
+impl State {
+    pub(super) fn new(timeline: Timeline, cursors: BTreeMap<ConsumerName, Cursor>) -> Self {
+        let consumers = cursors.into_iter().map(|(name, cursor)| (name, Consumer::new(cursor))).collect();
+        Self { timeline, consumers, leases: HashMap::new(), n_leases_ever: 0, dirty: false }
+    }
+
+    /// Adds a block that is durable.
+    pub(super) fn push(&mut self, block: BlockInfo) {
+        for consumer in self.consumers.values_mut() {
+            if consumer.cursor.until == block.sequence {
+                consumer.cursor.end = Some(*self.timeline.totals());
+            }
+        }
+        self.timeline.push(block);
+        self.dirty = true;
+    }
+
+    pub(super) fn lease(
+        &mut self,
+        name: &ConsumerName,
+        streams: StreamSet,
+        basket: &mut Basket,
+        pinned: &Pinned,
+    ) -> Result<(), Stop<LeaseError>> {
+        let consumer = self.consumers.get_mut(name).ok_or(Stop::Failed(LeaseError::NoConsumer))?;
+        let n_before = basket.taken.len();
+        let taken = consumer.take(streams, basket, &mut self.n_leases_ever, &self.timeline, pinned);
+        for lease in basket.taken.iter().skip(n_before) {
+            if let Some(ended) = lease.instead_of {
+                self.leases.remove(&ended);
+            }
+            self.leases.insert(lease.lease, (name.clone(), lease.block.sequence));
+        }
+        Ok(taken?)
+    }
+
+    /// When a block of the consumer that is out can be leased again, if not now.
+    pub(super) fn next_release(&self, name: &ConsumerName, streams: StreamSet) -> Option<Instant> {
+        self.consumers.get(name)?.next_release(streams)
+    }
+
+    fn leased(&mut self, lease: LeaseId) -> Result<(&mut Consumer, BlockInfo), LeaseError> {
+        let (name, sequence) = self.leases.get(&lease).ok_or(LeaseError::Stale)?;
+        let consumer = self.consumers.get_mut(name).ok_or(LeaseError::Stale)?;
+        let block = consumer.leased(lease, *sequence).ok_or(LeaseError::Stale)?;
+        Ok((consumer, block))
+    }
+
+    pub(super) fn extend(&mut self, lease: LeaseId, ttl: Duration) -> Result<(), LeaseError> {
+        let (consumer, block) = self.leased(lease)?;
+        consumer.extend(lease, block.sequence, ttl);
+        Ok(())
+    }
+
+    pub(super) fn settle(&mut self, lease: LeaseId, settlement: Settlement) -> Result<(), LeaseError> {
+        let (consumer, block) = self.leased(lease)?;
+        match settlement {
+            Settlement::Done(tally) => {
+                if tally.total() != u64::from(block.n_records) {
+                    return Err(JournalError::Refused(TALLY_MISMATCH).into());
+                }
+                consumer.done(&block, &tally);
+                self.dirty = true;
+            }
+            Settlement::HandBack(delay) => consumer.hand_back(block.sequence, delay),
+        }
+        self.leases.remove(&lease);
+        Ok(())
+    }
+
+    /// Carries out a command; answers the names of the consumers that it names.
+    pub(super) fn command(
+        &mut self,
+        command: &ConsumerCommand,
+        pinned: &Pinned,
+    ) -> Result<Vec<ConsumerName>, Stop<JournalError>> {
+        let name = match command {
+            ConsumerCommand::List => return Ok(self.consumers.keys().cloned().collect()),
+            ConsumerCommand::Create { name, streams, start, until } => {
+                if !self.consumers.contains_key(name) {
+                    let start = resolve(*start, &self.timeline);
+                    let mut cursor =
+                        Cursor::new(*streams, start, *until, self.timeline.totals_at(start, pinned)?);
+                    if let Some(until) = until.filter(|until| *until <= self.timeline.next()) {
+                        cursor.end = Some(self.timeline.totals_at(until.max(start), pinned)?);
+                    }
+                    self.consumers.insert(name.clone(), Consumer::new(cursor));
+                }
+                name
+            }
+            ConsumerCommand::Seek { name, to } => {
+                let to = resolve(*to, &self.timeline);
+                let consumer = self.consumers.get_mut(name);
+                let consumer = consumer.ok_or(Stop::Failed(JournalError::Refused(NO_CONSUMER)))?;
+                consumer.cursor.advance(&self.timeline, pinned)?;
+                if to < consumer.cursor.floor.min(consumer.cursor.until) {
+                    return Err(Stop::Failed(JournalError::Refused(SEEK_BACK)));
+                }
+                let (passed, ended) = consumer.pass(to, &self.timeline, pinned)?;
+                consumer.cursor.tally.skipped += passed.events;
+                self.leases.retain(|lease, _| !ended.contains(lease));
+                name
+            }
+            ConsumerCommand::Remove { name } => {
+                if let Some(consumer) = self.consumers.remove(name) {
+                    for lease in consumer.leases() {
+                        self.leases.remove(&lease);
+                    }
+                }
+                name
+            }
+        };
+        self.dirty = true;
+        Ok(vec![name.clone()])
+    }
+
+    /// Describes consumers; those that do not exist are left out.
+    pub(super) fn describe(
+        &mut self,
+        names: &[ConsumerName],
+        pinned: &Pinned,
+    ) -> Result<Vec<crate::Consumer>, Stop<JournalError>> {
+        let mut consumers = Vec::with_capacity(names.len());
+        for name in names {
+            if let Some(consumer) = self.consumers.get_mut(name) {
+                let state = consumer.state(&self.timeline, pinned)?;
+                consumers.push(crate::Consumer {
+                    name: name.clone(),
+                    streams: consumer.cursor.streams,
+                    state,
+                });
+            }
+        }
+        Ok(consumers)
+    }
+
+    /// Moves consumers up to `first` and counts what they had not settled as expired. Only with all indexes at hand
+    /// anything is changed.
+    pub(super) fn expire(&mut self, first: u64, pinned: &Pinned) -> Result<(), Missing> {
+        for consumer in self.consumers.values() {
+            consumer.cursor.unsettled(consumer.cursor.floor, first, &self.timeline, pinned)?;
+        }
+        for consumer in self.consumers.values_mut().filter(|consumer| consumer.cursor.floor < first) {
+            let (passed, ended) = consumer.pass(first, &self.timeline, pinned)?;
+            consumer.cursor.tally.expired += passed.events;
+            for lease in ended {
+                self.leases.remove(&lease);
+            }
+            self.dirty = true;
+        }
+        Ok(())
+    }
+
+    pub(super) fn roll(&mut self, active: Segment) -> Index {
+        self.timeline.roll(active)
+    }
+
+    pub(super) fn cursors(&self) -> Vec<(&ConsumerName, &Cursor)> {
+        self.consumers.iter().map(|(name, consumer)| (name, &consumer.cursor)).collect()
+    }
+}

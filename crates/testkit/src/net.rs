@@ -1,0 +1,176 @@
+//! A simulated network with a destination behind it: seeded faults, no sockets, the runtime's (pausable) time.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base::Random;
+use bytes::Bytes;
+use destinations::{Answer, Request, Transport, TransportError};
+use parking_lot::Mutex;
+use serde_json::Value;
+
+/// How often what goes wrong, in percent of requests.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Faults {
+    /// The request does not arrive.
+    pub lost_request: u64,
+    /// The request is taken, but its answer does not arrive.
+    pub lost_answer: u64,
+    /// The destination answers 503 with `Retry-After`, and takes nothing.
+    pub busy: u64,
+    /// One event of the request is refused for good (HEC: code 6 with its number; bulk: 400 item).
+    pub poison: u64,
+    /// Bulk: one item is answered 429.
+    pub item_busy: u64,
+}
+
+/// What the destination took.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// How often each eventID was taken (bulk: at most once).
+    pub ids: HashMap<String, u64>,
+    /// Ids refused for good.
+    pub refused: HashMap<String, u64>,
+    /// Requests that arrived.
+    pub requests: u64,
+}
+
+/// A destination that speaks HEC on paths with `services/collector` and `_bulk` elsewhere.
+pub struct SimNet {
+    random: Random,
+    faults: Mutex<Faults>,
+    taken: Mutex<Taken>,
+    /// Ids that are always refused once refused: poison does not heal.
+    poisoned: Mutex<HashSet<String>>,
+}
+
+impl SimNet {
+    /// A network whose faults are drawn from `seed`.
+    pub fn new(seed: u64, faults: Faults) -> Self {
+        Self {
+            random: Random::from_seed(seed),
+            faults: Mutex::new(faults),
+            taken: Mutex::default(),
+            poisoned: Mutex::default(),
+        }
+    }
+
+    /// Changes what goes wrong from now on.
+    pub fn set_faults(&self, faults: Faults) {
+        *self.faults.lock() = faults;
+    }
+
+    /// Looks at what the destination took.
+    pub fn taken<T>(&self, look: impl FnOnce(&Taken) -> T) -> T {
+        look(&self.taken.lock())
+    }
+
+    fn happens(&self, percent: u64) -> bool {
+        percent > 0 && self.random.up_to(99) < percent
+    }
+
+    fn poison(&self, ids: &[String], percent: u64) -> Option<usize> {
+        let known = ids.iter().position(|id| self.poisoned.lock().contains(id));
+        if known.is_some() || ids.is_empty() || !self.happens(percent) {
+            return known;
+        }
+        let at = self.random.up_to(ids.len() as u64 - 1) as usize;
+        self.poisoned.lock().insert(ids.get(at)?.clone());
+        ids.iter().position(|id| self.poisoned.lock().contains(id))
+    }
+
+    /// HEC: takes the events before the first refused one (the prefix rule of Splunk).
+    fn hec(&self, body: &[u8], faults: Faults) -> (u16, Value) {
+        let events: Vec<Value> =
+            serde_json::Deserializer::from_slice(body).into_iter::<Value>().filter_map(Result::ok).collect();
+        let ids: Vec<String> = events.iter().map(|event| text(event, "/event/eventID")).collect();
+        let bad = self.poison(&ids, faults.poison);
+        let mut taken = self.taken.lock();
+        for id in ids.iter().take(bad.unwrap_or(ids.len())) {
+            *taken.ids.entry(id.clone()).or_default() += 1;
+        }
+        match bad {
+            None => (200, serde_json::json!({"text": "Success", "code": 0})),
+            Some(at) => {
+                if let Some(id) = ids.get(at) {
+                    *taken.refused.entry(id.clone()).or_default() += 1;
+                }
+                (
+                    400,
+                    serde_json::json!({"text": "Invalid data format", "code": 6, "invalid-event-number": at}),
+                )
+            }
+        }
+    }
+
+    fn bulk(&self, body: &[u8], faults: Faults) -> (u16, Value) {
+        let lines: Vec<Value> =
+            body.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+        let ids: Vec<String> = lines.iter().step_by(2).map(|action| text(action, "/create/_id")).collect();
+        let bad = self.poison(&ids, faults.poison);
+        let busy =
+            self.happens(faults.item_busy).then(|| self.random.up_to(ids.len().max(1) as u64 - 1) as usize);
+        let mut taken = self.taken.lock();
+        let items: Vec<Value> = ids
+            .iter()
+            .enumerate()
+            .map(|(at, id)| {
+                let failed = |status: u16, kind: &str| {
+                    serde_json::json!({"create": {"_id": id, "status": status, "error": {"type": kind, "reason": kind}}})
+                };
+                if self.poisoned.lock().contains(id) || bad == Some(at) {
+                    *taken.refused.entry(id.clone()).or_default() += 1;
+                    return failed(400, "mapper_parsing_exception");
+                }
+                if busy == Some(at) {
+                    return failed(429, "es_rejected_execution_exception");
+                }
+                if taken.ids.contains_key(id) {
+                    return failed(409, "version_conflict_engine_exception");
+                }
+                taken.ids.insert(id.clone(), 1);
+                serde_json::json!({"create": {"_id": id, "status": 201}})
+            })
+            .collect();
+        (200, serde_json::json!({"took": 1, "errors": true, "items": items}))
+    }
+}
+
+fn text(value: &Value, pointer: &str) -> String {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+#[async_trait]
+impl Transport for SimNet {
+    async fn send(&self, request: Request) -> Result<Answer, TransportError> {
+        tokio::time::sleep(Duration::from_millis(self.random.up_to(20))).await;
+        let faults = *self.faults.lock();
+        if self.happens(faults.lost_request) {
+            return Err(TransportError::broken("the connection was refused"));
+        }
+        self.taken.lock().requests += 1;
+        if self.happens(faults.busy) {
+            let retry_after = Some(Duration::from_secs(1));
+            return Ok(Answer {
+                status: 503,
+                retry_after,
+                headers: http::HeaderMap::new(),
+                body: Bytes::new(),
+            });
+        }
+        let is_hec = request.url.path().contains("services/collector");
+        let (status, body) =
+            if is_hec { self.hec(&request.body, faults) } else { self.bulk(&request.body, faults) };
+        tokio::time::sleep(Duration::from_millis(self.random.up_to(20))).await;
+        if self.happens(faults.lost_answer) {
+            return Err(TransportError::broken("the connection was closed before the answer"));
+        }
+        Ok(Answer {
+            status,
+            retry_after: None,
+            headers: http::HeaderMap::new(),
+            body: body.to_string().into(),
+        })
+    }
+}
