@@ -1,0 +1,146 @@
+//! What a bulk answer proves about each of its items.
+//!
+//! Items are matched by position: `create` answers in order. An answer with another number of items proves nothing
+//! (Elasticsearch 7.10.2 and 7.11.1 were seen to answer more items than they were sent).
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use crate::reason::Hush;
+use crate::seam::{Answer, Grade, Outcome, Verdict};
+
+#[derive(Deserialize)]
+struct Bulk<'a> {
+    #[serde(borrow)]
+    items: Vec<Action<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Action<'a> {
+    #[serde(borrow)]
+    create: Item<'a>,
+}
+
+#[derive(Deserialize)]
+struct Item<'a> {
+    status: u16,
+    #[serde(borrow)]
+    error: Option<Failure<'a>>,
+    #[serde(borrow)]
+    failure_store: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct Failure<'a> {
+    #[serde(borrow, rename = "type", default)]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    reason: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct Refusal<'a> {
+    #[serde(borrow)]
+    error: Failure<'a>,
+}
+
+/// Failures of one document that stay whatever is tried.
+const OF_THE_DOCUMENT: [&str; 12] = [
+    "document_parsing_exception",
+    "illegal_argument_exception",
+    "input_coercion_exception",
+    "json_parse_exception",
+    "mapper_parsing_exception",
+    "max_bytes_length_exceeded_exception",
+    "not_x_content_exception",
+    "number_format_exception",
+    "parse_exception",
+    "parsing_exception",
+    "strict_dynamic_mapping_exception",
+    "x_content_parse_exception",
+];
+
+/// What `illegal_argument_exception` also says when it is not the document that is wrong.
+const OF_THE_SETUP: [&str; 5] =
+    ["unrecognized parameter", "pipeline with id", "no write index", "no handler found", "Validation Failed"];
+
+pub(crate) fn classify(n_events: usize, answer: &Answer, hush: &Hush) -> Verdict {
+    if (200..300).contains(&answer.status) {
+        return match serde_json::from_slice::<Bulk<'_>>(&answer.body) {
+            Ok(bulk) if bulk.items.len() == n_events => Verdict {
+                outcomes: bulk.items.iter().map(|action| item(&action.create, hush)).collect(),
+                slow_down: bulk.items.iter().any(|action| action.create.status == 429),
+            },
+            Ok(bulk) => {
+                let reason = format!("{} items were answered for {n_events} events", bulk.items.len());
+                Verdict::all(n_events, &Outcome::Retry { reason })
+            }
+            Err(_) => {
+                let reason = hush.unknown(answer.status, &answer.body);
+                Verdict::all(n_events, &Outcome::Retry { reason })
+            }
+        };
+    }
+    Verdict::all(n_events, &refused(n_events, answer, hush))
+}
+
+/// One item of a bulk answer.
+fn item(item: &Item<'_>, hush: &Hush) -> Outcome {
+    let stored = item.failure_store.as_deref();
+    match (item.status, &item.error) {
+        (200 | 201, None) if stored == Some("used") => Outcome::Delivered(Grade::Diverted),
+        (200 | 201, None) => Outcome::Delivered(Grade::Confirmed),
+        // The id is ours: the event is there from an attempt whose answer was lost.
+        (409, Some(failure)) if failure.kind == "version_conflict_engine_exception" => {
+            Outcome::Delivered(Grade::Confirmed)
+        }
+        (status, Some(failure)) => failed(status, failure, hush),
+        (status, None) => Outcome::Retry { reason: hush.unknown(status, b"") },
+    }
+}
+
+/// A failure that the cluster explains, of an item or of a request that holds one event.
+fn failed(status: u16, failure: &Failure<'_>, hush: &Hush) -> Outcome {
+    let reason = words(failure, hush);
+    match status {
+        // A block is lifted by an operator or by space on the disk; while a cluster starts it is a 503.
+        400..=499 if failure.kind == "cluster_block_exception" => Outcome::Hold { reason },
+        400 if is_of_the_document(failure) => Outcome::Quarantine { reason },
+        // A 400 that is not of the document: index names, pipelines, aliases, closed indices.
+        400 | 401 | 403 | 404 => Outcome::Hold { reason },
+        _ => Outcome::Retry { reason },
+    }
+}
+
+/// A request that was refused as a whole.
+fn refused(n_events: usize, answer: &Answer, hush: &Hush) -> Outcome {
+    let refusal: Option<Refusal<'_>> = serde_json::from_slice(&answer.body).ok();
+    match (answer.status, refusal) {
+        (413, refusal) => Outcome::Split {
+            reason: refusal.map_or_else(
+                || hush.unknown(answer.status, &answer.body),
+                |refusal| words(&refusal.error, hush),
+            ),
+        },
+        // One unfit document can fail its whole request.
+        (400, Some(refusal)) if n_events > 1 && is_of_the_document(&refusal.error) => {
+            Outcome::Split { reason: words(&refusal.error, hush) }
+        }
+        (status, Some(refusal)) => failed(status, &refusal.error, hush),
+        (401 | 403 | 405, None) => Outcome::Hold { reason: hush.unknown(answer.status, &answer.body) },
+        (status, None) => Outcome::Retry { reason: hush.unknown(status, &answer.body) },
+    }
+}
+
+fn is_of_the_document(failure: &Failure<'_>) -> bool {
+    let reason = failure.reason.as_deref().unwrap_or_default();
+    OF_THE_DOCUMENT.contains(&&*failure.kind) && !OF_THE_SETUP.iter().any(|words| reason.contains(words))
+}
+
+fn words(failure: &Failure<'_>, hush: &Hush) -> String {
+    match failure.reason.as_deref() {
+        Some(reason) => hush.reason(&format!("{}: {reason}", failure.kind)),
+        None => hush.reason(&failure.kind),
+    }
+}

@@ -1,0 +1,121 @@
+//! Elasticsearch and OpenSearch: `create` actions to `_bulk`, with the eventID as `_id`.
+//!
+//! `create` with an id of our own makes a repeated request harmless: the second answer is 409, which proves that the
+//! event is there. Data streams take nothing but `create`.
+//!
+//! Deliberately absent: the parameter `include_source_on_error`. OpenSearch and Elasticsearch before 8.18 refuse a
+//! request with a parameter that they do not know; reasons are shortened here instead.
+
+mod classify;
+mod encode;
+mod settings;
+
+use base::Secret;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use event::Record;
+use event::native::NativeProfile;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method};
+use url::Url;
+
+pub use self::settings::{AuthScheme, Settings};
+use crate::credential;
+use crate::reason::Hush;
+use crate::registry::SettingsError;
+use crate::seam::{Answer, BatchLimits, Destination, Frame, Request, Verdict};
+
+/// Longest bearer token, in characters: a signed token is longer than the contract's keys.
+const MAX_BEARER_CHARS: usize = 4096;
+
+/// A cluster that can be sent to.
+#[derive(Debug)]
+pub struct Elasticsearch {
+    endpoint: Url,
+    headers: HeaderMap,
+    lines: encode::Lines,
+    hush: Hush,
+}
+
+impl Elasticsearch {
+    /// From valid settings and a credential. An empty credential sends none: a cluster may be open.
+    pub(crate) fn new(
+        settings: &Settings,
+        credential: &Secret,
+        profile: NativeProfile,
+    ) -> Result<Self, Vec<SettingsError>> {
+        let max = match settings.auth_scheme {
+            AuthScheme::Bearer => MAX_BEARER_CHARS,
+            AuthScheme::ApiKey | AuthScheme::Basic => credential::MAX_CHARS,
+        };
+        credential::check_length(credential, max)?;
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+        let mut hush = vec![credential.clone()];
+        if !credential.expose().is_empty() {
+            let (scheme, sent) = presented(settings.auth_scheme, credential)?;
+            headers.insert(AUTHORIZATION, credential::header(&format!("{scheme} {}", sent.expose()))?);
+            hush.push(sent);
+        }
+        Ok(Self {
+            endpoint: settings.endpoint(),
+            headers,
+            lines: encode::Lines::new(settings, profile),
+            hush: Hush::new(hush),
+        })
+    }
+}
+
+/// The scheme and what stands behind it. An API key is given as `id:key` or already encoded.
+fn presented(scheme: AuthScheme, credential: &Secret) -> Result<(&'static str, Secret), Vec<SettingsError>> {
+    let text = credential.expose();
+    let encoded = || Secret::new(STANDARD.encode(text));
+    Ok(match scheme {
+        AuthScheme::ApiKey if text.contains(':') => ("ApiKey", encoded()),
+        AuthScheme::ApiKey => ("ApiKey", credential.clone()),
+        AuthScheme::Basic if text.contains(':') => ("Basic", encoded()),
+        AuthScheme::Basic => return Err(credential::wrong("must be user:password")),
+        AuthScheme::Bearer => ("Bearer", credential.clone()),
+    })
+}
+
+impl Destination for Elasticsearch {
+    fn limits(&self) -> BatchLimits {
+        BatchLimits { max_bytes: 2_000_000, max_events: 4000, max_in_flight: 4 }
+    }
+
+    fn frame(&self) -> Frame {
+        // The last line, too, must end.
+        Frame { open: "", between: "\n", close: "\n" }
+    }
+
+    fn encode(&self, record: &Record<'_>, offset: Option<(u64, u32)>, is_replay: bool, out: &mut Vec<u8>) {
+        self.lines.append(record, offset, is_replay, out);
+    }
+
+    fn request(&self, body: Bytes) -> Request {
+        Request { url: self.endpoint.clone(), method: Method::POST, headers: self.headers.clone(), body }
+    }
+
+    fn classify(&self, n_events: usize, answer: &Answer) -> Verdict {
+        classify::classify(n_events, answer, &self.hush)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_presented_as_their_scheme_asks() {
+        let shown = |scheme, text: &str| {
+            presented(scheme, &Secret::new(text)).map(|(scheme, sent)| format!("{scheme} {}", sent.expose()))
+        };
+        assert_eq!(shown(AuthScheme::ApiKey, "id:key").unwrap(), "ApiKey aWQ6a2V5");
+        assert_eq!(shown(AuthScheme::ApiKey, "aWQ6a2V5").unwrap(), "ApiKey aWQ6a2V5");
+        assert_eq!(shown(AuthScheme::Basic, "ann:pw").unwrap(), "Basic YW5uOnB3");
+        assert_eq!(shown(AuthScheme::Bearer, "a.b.c").unwrap(), "Bearer a.b.c");
+        assert!(shown(AuthScheme::Basic, "ann").is_err());
+    }
+}

@@ -1,0 +1,160 @@
+//! Elasticsearch's part of a configuration.
+
+use serde_json::Value;
+use url::Url;
+
+use crate::fields::{Address, Fields};
+use crate::registry::SettingsError;
+
+/// What is kept of an answer: one short entry for every item, in order, and nothing of the documents.
+const FILTER: &str =
+    "filter_path=took,errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.failure_store";
+
+/// How the credential is presented.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AuthScheme {
+    /// An API key: `id:key`, or already encoded.
+    #[default]
+    ApiKey,
+    /// `user:password`.
+    Basic,
+    /// A token.
+    Bearer,
+}
+
+const SCHEMES: [(&str, AuthScheme); 3] =
+    [("apiKey", AuthScheme::ApiKey), ("basic", AuthScheme::Basic), ("bearer", AuthScheme::Bearer)];
+
+/// Where to, and into which index. Lengths in characters, from the contract.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The cluster's address, or a full endpoint that ends in `_bulk`. Its query, such as `pipeline=…`, is kept.
+    pub url: Address,
+    /// The index or data stream, 1 to 200. When absent: the one that the endpoint names, else a data stream for each
+    /// stream, `logs-idstream.{account|audit|hook}-default`.
+    pub index: Option<String>,
+    /// How the credential is presented.
+    pub auth_scheme: AuthScheme,
+}
+
+impl Settings {
+    pub(crate) fn parse(configuration: &Value) -> Result<Self, Vec<SettingsError>> {
+        let mut fields = Fields::of(configuration);
+        let url = fields.url();
+        let index = fields.text("index", 1, 200);
+        if let Some(message) = index.and_then(unfit) {
+            fields.complain("index", message);
+        }
+        let auth_scheme = fields.choice("authScheme", &SCHEMES);
+        let made = url.zip(auth_scheme).map(|(url, auth_scheme)| Self {
+            url,
+            index: index.map(ToOwned::to_owned),
+            auth_scheme,
+        });
+        fields.finish(made)
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
+        let mut object = serde_json::Map::new();
+        object.insert("url".to_owned(), self.url.as_str().into());
+        if let Some(index) = &self.index {
+            object.insert("index".to_owned(), index.as_str().into());
+        }
+        if self.auth_scheme != AuthScheme::default() {
+            let name = SCHEMES.iter().find(|(_, scheme)| *scheme == self.auth_scheme).map(|(name, _)| *name);
+            object.insert("authScheme".to_owned(), name.into());
+        }
+        Value::Object(object)
+    }
+
+    /// The bulk endpoint: completed when the address ends before it, with the filter that keeps answers short.
+    pub(crate) fn endpoint(&self) -> Url {
+        let mut endpoint = self.url.url().clone();
+        let path = self.url.url().path().trim_end_matches('/').to_owned();
+        endpoint.set_path(&if names_bulk(&path) { path } else { format!("{path}/_bulk") });
+        let own = endpoint.query().unwrap_or_default().split('&');
+        let kept: Vec<&str> = own
+            .filter(|pair| !pair.is_empty() && !pair.starts_with("filter_path="))
+            .chain([FILTER])
+            .collect();
+        endpoint.set_query(Some(&kept.join("&")));
+        endpoint
+    }
+
+    /// Whether the endpoint itself names the index (`/index/_bulk`), so that actions need not.
+    pub(crate) fn url_names_index(&self) -> bool {
+        let path = self.url.url().path().trim_end_matches('/');
+        names_bulk(path) && path != "/_bulk"
+    }
+}
+
+fn names_bulk(path: &str) -> bool {
+    path.ends_with("/_bulk")
+}
+
+/// What is wrong with an index name. Date math (`<logs-{now/d}>`) is left to the cluster.
+fn unfit(index: &str) -> Option<&'static str> {
+    if index.starts_with('<') && index.ends_with('>') {
+        return None;
+    }
+    let forbidden = |c: char| c.is_whitespace() || "\\/*?\"<>|,#:".contains(c);
+    if index.chars().any(char::is_uppercase) {
+        Some("must be lower case")
+    } else if index.starts_with(['-', '_', '+']) || matches!(index, "." | "..") || index.contains(forbidden) {
+        Some("must not start with - _ + nor contain spaces or any of \\ / * ? \" < > | , # :")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_address_is_completed_and_an_endpoint_kept() {
+        for (given, endpoint, names_index) in [
+            ("https://e:9200", "https://e:9200/_bulk", false),
+            ("https://e/_bulk", "https://e/_bulk", false),
+            ("https://e/_bulk/", "https://e/_bulk", false),
+            ("https://gateway/search/", "https://gateway/search/_bulk", false),
+            ("https://e/audit/_bulk", "https://e/audit/_bulk", true),
+        ] {
+            let settings = Settings::parse(&json!({ "url": given })).unwrap();
+            assert_eq!(settings.endpoint().as_str(), format!("{endpoint}?{FILTER}"));
+            assert_eq!(settings.url_names_index(), names_index, "{given}");
+        }
+    }
+
+    #[test]
+    fn a_query_is_kept_but_for_another_filter() {
+        let given = json!({"url": "https://e/?pipeline=geo&filter_path=items"});
+        let endpoint = Settings::parse(&given).unwrap().endpoint();
+        assert_eq!(endpoint.as_str(), format!("https://e/_bulk?pipeline=geo&{FILTER}"));
+    }
+
+    #[test]
+    fn names_that_no_index_can_have_are_refused() {
+        for index in ["Upper", "a b", "a,b", "-a", "_a", "a*", "", "a\"b"] {
+            let errors = Settings::parse(&json!({"url": "https://e/", "index": index})).unwrap_err();
+            assert_eq!(errors[0].field, "index", "{index}");
+        }
+        for index in ["logs-idstream.audit-default", "<audit-{now/d}>", "a_b-c.d"] {
+            assert!(Settings::parse(&json!({"url": "https://e/", "index": index})).is_ok(), "{index}");
+        }
+    }
+
+    #[test]
+    fn the_response_shape_is_read_back() {
+        for given in [
+            json!({"url": "https://e/"}),
+            json!({"url": "https://e/", "index": "i", "authScheme": "basic"}),
+            json!({"url": "https://e/", "authScheme": "bearer"}),
+        ] {
+            assert_eq!(Settings::parse(&given).unwrap().to_json(), given);
+        }
+        assert!(Settings::parse(&json!({"url": "https://e/", "authScheme": "sigv4"})).is_err());
+    }
+}

@@ -1,0 +1,23 @@
+//! Destinations: where event streaming configurations lead. One folder per vendor, each a configuration parsed once
+//! into a valid value, a pure `encode` and a pure `classify`.
+//!
+//! Invariants: no vendor touches the network; the one [`Transport`] does. No vendor decides when to retry; it says what
+//! an answer proves about each event. An answer that proves nothing is a retry, never a delivery.
+
+mod address;
+mod credential;
+pub mod elasticsearch;
+mod fields;
+pub mod https;
+mod reason;
+mod registry;
+mod seam;
+pub mod splunk;
+mod streams;
+pub mod transport;
+
+pub use fields::Address;
+pub use reason::scrub;
+pub use registry::{Settings, SettingsError, Vendor};
+pub use seam::{Answer, BatchLimits, Destination, Frame, Grade, Outcome, Request, Verdict};
+pub use transport::{Transport, TransportError};

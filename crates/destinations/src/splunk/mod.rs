@@ -1,0 +1,86 @@
+//! Splunk's HTTP Event Collector: JSON envelopes to `/services/collector/event`.
+//!
+//! Deliberately absent, so far: indexer acknowledgement. A 200 therefore proves [`Grade::Accepted`](crate::Grade) and
+//! no more: Splunk answers before an event enters its pipeline.
+
+mod classify;
+mod encode;
+mod settings;
+
+use base::{EventId, Secret, Timestamp};
+use bytes::Bytes;
+use event::Record;
+use event::native::NativeProfile;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use url::Url;
+
+pub use self::settings::Settings;
+use crate::credential;
+use crate::reason::Hush;
+use crate::registry::SettingsError;
+use crate::seam::{Answer, BatchLimits, Destination, Frame, Request, Verdict};
+
+/// Splunk Cloud asks for bodies of at most 1 MB.
+const MAX_BODY_BYTES: usize = 1_000_000;
+
+/// A collector that can be sent to.
+#[derive(Debug)]
+pub struct Splunk {
+    endpoint: Url,
+    headers: HeaderMap,
+    envelope: encode::Envelope,
+    hush: Hush,
+}
+
+impl Splunk {
+    /// From valid settings and a token.
+    pub(crate) fn new(
+        settings: &Settings,
+        token: &Secret,
+        host: &str,
+        profile: NativeProfile,
+    ) -> Result<Self, Vec<SettingsError>> {
+        credential::check_length(token, credential::MAX_CHARS)?;
+        if token.expose().is_empty() {
+            return Err(credential::wrong("must hold the token of an HTTP Event Collector"));
+        }
+        let endpoint = settings.endpoint();
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, credential::header(&format!("Splunk {}", token.expose()))?);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(
+            HeaderName::from_static("x-splunk-request-channel"),
+            credential::header(&channel(&endpoint, token).to_string())?,
+        );
+        let envelope = encode::Envelope::new(settings, host, profile);
+        Ok(Self { endpoint, headers, envelope, hush: Hush::new([token.clone()]) })
+    }
+}
+
+/// The channel of a configuration: any GUID will do, as long as it stays the same.
+fn channel(endpoint: &Url, token: &Secret) -> EventId {
+    EventId::derive(Timestamp::default(), &["splunk request channel", endpoint.as_str(), token.expose()])
+}
+
+impl Destination for Splunk {
+    fn limits(&self) -> BatchLimits {
+        BatchLimits { max_bytes: MAX_BODY_BYTES, max_events: 4000, max_in_flight: 4 }
+    }
+
+    fn frame(&self) -> Frame {
+        Frame { open: "", between: "\n", close: "" }
+    }
+
+    fn encode(&self, record: &Record<'_>, offset: Option<(u64, u32)>, is_replay: bool, out: &mut Vec<u8>) {
+        self.envelope.append(record, offset, is_replay, out);
+    }
+
+    fn request(&self, body: Bytes) -> Request {
+        Request { url: self.endpoint.clone(), method: Method::POST, headers: self.headers.clone(), body }
+    }
+
+    fn classify(&self, n_events: usize, answer: &Answer) -> Verdict {
+        classify::classify(n_events, answer, &self.hush)
+    }
+}

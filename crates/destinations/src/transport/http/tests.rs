@@ -1,0 +1,107 @@
+//! The client against sockets of its own: what it sends, what it keeps, what it refuses, how it explains.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method};
+use url::Url;
+
+use super::*;
+
+/// Answers one connection with `answer`, whatever it is asked; gives back what it was asked.
+fn server(answer: Vec<u8>) -> (String, JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let served = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut asked = vec![0; 65_536];
+        let read = stream.read(&mut asked).unwrap();
+        let _the_other_side_may_have_heard_enough = stream.write_all(&answer);
+        String::from_utf8_lossy(&asked[..read]).into_owned()
+    });
+    (address, served)
+}
+
+async fn send(url: &str) -> Result<Answer, TransportError> {
+    let mut headers = HeaderMap::new();
+    headers.insert("authorization", HeaderValue::from_static("Splunk hidden-token"));
+    let request = Request {
+        url: Url::parse(url).unwrap(),
+        method: Method::POST,
+        headers,
+        body: Bytes::from_static(b"body"),
+    };
+    HttpTransport::new().unwrap().send(request).await
+}
+
+#[tokio::test]
+async fn an_answer_is_given_back_whole_whatever_its_status() {
+    let (address, served) =
+        server(b"HTTP/1.1 503 Busy\r\nretry-after: 7\r\nx-a: b\r\ncontent-length: 4\r\n\r\nbusy".to_vec());
+    let answer = send(&format!("{address}/services/collector/event?x=1")).await.unwrap();
+    assert_eq!((answer.status, &*answer.body), (503, &b"busy"[..]));
+    assert_eq!(answer.retry_after, Some(Duration::from_secs(7)));
+    assert_eq!(answer.headers.get("x-a").unwrap(), "b");
+    let asked = served.join().unwrap();
+    assert!(asked.starts_with("POST /services/collector/event?x=1 HTTP/1.1\r\n"), "{asked}");
+    assert!(asked.contains("authorization: Splunk hidden-token\r\n"), "{asked}");
+    assert!(asked.ends_with("\r\n\r\nbody") || asked.contains("content-length: 4"), "{asked}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer_and_not_followed() {
+    let (address, _served) =
+        server(b"HTTP/1.1 307 x\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n".to_vec());
+    assert_eq!(send(&address).await.unwrap().status, 307);
+}
+
+#[tokio::test]
+async fn an_answer_is_cut_at_the_limit() {
+    let mut endless = b"HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n".to_vec();
+    endless.resize(endless.len() + MAX_ANSWER_BYTES + 100_000, b'x');
+    let (address, _served) = server(endless);
+    assert_eq!(send(&address).await.unwrap().body.len(), MAX_ANSWER_BYTES);
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_early_is_broken() {
+    let (address, _served) = server(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\nx".to_vec());
+    let error = send(&address).await.unwrap_err();
+    assert_eq!(error.kind(), FailureKind::Broken, "{error}");
+}
+
+#[tokio::test]
+async fn no_error_tells_the_credential_or_the_query() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let error = send(&format!("http://{closed}/path?token=hidden-query")).await.unwrap_err();
+    assert_eq!(error.kind(), FailureKind::Connect, "{error}");
+    assert_eq!(error.to_string(), "cannot connect to 127.0.0.1: connection refused");
+    assert!(!format!("{error:?}").contains("hidden"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_certificate_problem_is_a_tls_failure() {
+    // Plain HTTP is no TLS handshake.
+    let (address, _served) = server(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n".to_vec());
+    let error = send(&address.replace("http:", "https:")).await.unwrap_err();
+    assert_eq!(error.kind(), FailureKind::Tls, "{error:?}");
+}
+
+#[tokio::test]
+async fn a_name_without_an_address_is_named() {
+    let error = send("http://no-such-host.invalid/").await.unwrap_err();
+    assert_eq!(error.kind(), FailureKind::Resolve, "{error:?}");
+    assert!(error.to_string().contains("no-such-host.invalid"), "{error}");
+}
+
+#[tokio::test]
+async fn metadata_addresses_are_not_called() {
+    for url in ["http://169.254.169.254/", "http://[::ffff:169.254.169.254]/", "http://[fd00:ec2::254]/"] {
+        assert_eq!(send(url).await.unwrap_err().kind(), FailureKind::Refused, "{url}");
+    }
+    let resolved = |texts: &[&str]| allowed(texts.iter().map(|text| text.parse().unwrap()).collect());
+    assert!(resolved(&["169.254.169.254:0", "[fe80::1]:0"]).is_err());
+    assert_eq!(resolved(&["169.254.169.254:0", "10.0.0.1:0"]).unwrap().len(), 1);
+}

@@ -1,0 +1,135 @@
+//! Every answer of the collector's catalogue, and what servers and balancers around it say.
+
+use destinations::{Answer, Outcome, Vendor};
+use serde_json::json;
+
+use crate::material::{TOKEN, answer, letters, plain};
+
+fn check(answer: &Answer, n_events: usize, expected: &str) {
+    let got = letters(&*plain(Vendor::Splunk), n_events, answer);
+    assert_eq!(got, expected, "{} {}", answer.status, String::from_utf8_lossy(&answer.body));
+}
+
+#[test]
+fn the_catalogue_of_codes() {
+    for (code, status, text, expected) in [
+        (0, 200, "Success", "AAA"),
+        (1, 403, "Token disabled", "HHH"),
+        (2, 401, "Token is required", "HHH"),
+        (3, 401, "Invalid authorization", "HHH"),
+        (4, 403, "Invalid token", "HHH"),
+        (5, 400, "No data", "SSS"),
+        (6, 400, "Invalid data format", "SSS"),
+        (7, 400, "Incorrect index", "HHH"),
+        (8, 500, "Internal server error", "RRR"),
+        (9, 503, "Server is busy", "RRR"),
+        (10, 400, "Data channel is missing", "HHH"),
+        (11, 400, "Invalid data channel", "HHH"),
+        (12, 400, "Event field is required", "SSS"),
+        (13, 400, "Event field cannot be blank", "SSS"),
+        (14, 400, "ACK is disabled", "HHH"),
+        (15, 400, "Error in handling indexed fields", "SSS"),
+        (16, 400, "Query string authorization is not enabled", "HHH"),
+        (17, 200, "HEC is healthy", "RRR"),
+        (18, 503, "HEC is unhealthy, queues are full", "RRR"),
+        (19, 503, "HEC is unhealthy, ack service unavailable", "RRR"),
+        (20, 503, "HEC is unhealthy, both", "RRR"),
+        (21, 400, "Invalid token", "HHH"),
+        (22, 400, "Token disabled", "HHH"),
+        (23, 503, "Server is shutting down", "RRR"),
+        (24, 200, "HEC queue is approaching its capacity limit", "AAA!"),
+        (25, 200, "HEC ACK is approaching its capacity limit", "AAA!"),
+        (26, 429, "HEC queue is at capacity and cannot process any more requests", "RRR"),
+        (27, 429, "HEC ACK channel is at capacity and cannot process any more requests", "RRR"),
+        (28, 400, "Data channel is missing. If you have multiple indexers, …", "HHH"),
+        (99, 400, "Something new", "RRR"),
+        (99, 200, "Something new", "RRR"),
+    ] {
+        check(&answer(status, json!({"text": text, "code": code}).to_string()), 3, expected);
+    }
+}
+
+#[test]
+fn a_numbered_event_is_bad_and_what_stands_before_it_was_taken() {
+    for code in [6, 12, 13, 15] {
+        for (number, expected) in [(1, "AQRR"), (2, "AAQR"), (3, "AAAQ"), (4, "RRRR"), (99, "RRRR")] {
+            let body = json!({"text": "bad", "code": code, "invalid-event-number": number});
+            check(&answer(400, body.to_string()), 4, expected);
+        }
+    }
+}
+
+#[test]
+fn a_body_over_the_limit_is_told_from_a_bad_first_event_by_halving() {
+    let body = json!({"text": "Invalid data format", "code": 6, "invalid-event-number": 0}).to_string();
+    check(&answer(400, body.clone()), 2, "SS");
+    check(&answer(400, body), 1, "Q");
+    for code in [12, 13, 15] {
+        let body = json!({"text": "bad", "code": code, "invalid-event-number": 0});
+        check(&answer(400, body.to_string()), 2, "QR");
+    }
+}
+
+#[test]
+fn a_wrong_index_holds_and_its_number_is_of_the_object_after_it() {
+    for (number, expected) in [(0, "HHH"), (1, "HHH"), (2, "AHH"), (3, "AAH")] {
+        let body = json!({"text": "Incorrect index", "code": 7, "invalid-event-number": number});
+        check(&answer(400, body.to_string()), 3, expected);
+    }
+}
+
+#[test]
+fn an_imitation_of_the_collector_is_not_believed_to_have_taken_a_part() {
+    let body = json!({"text": "bad", "code": 15, "invalid-event-number": 2}).to_string();
+    for (kind, expected) in [
+        ("application/json; charset=UTF-8", "AAQR"),
+        ("application/json", "AAQR"),
+        ("text/plain; charset=utf-8", "RRQR"),
+    ] {
+        let mut said = answer(400, body.clone());
+        said.headers.insert("content-type", kind.parse().unwrap());
+        check(&said, 4, expected);
+    }
+}
+
+#[test]
+fn answers_that_are_not_the_collectors_prove_nothing() {
+    for (status, body, expected) in [
+        (200, "", "RR"),
+        (200, "<html>ok</html>", "RR"),
+        (200, "[]", "RR"),
+        (200, r#"{"code":"0"}"#, "RR"),
+        (200, r#"{"text":"Success","code":0,"#, "RR"),
+        (204, "", "RR"),
+        (201, r#"{"text":"Success","code":0}"#, "RR"),
+        (302, "", "RR"),
+        (400, "<html>Bad Request</html>", "RR"),
+        (401, "missing authorization header", "HH"),
+        (403, "<html>Forbidden</html>", "HH"),
+        (404, "<html>Not Found</html>", "RR"),
+        (404, r#"{"text":"The requested URL was not found on this server.","code":404}"#, "RR"),
+        (405, r#"{"text":"The method is not allowed","code":405}"#, "RR"),
+        (408, "", "RR"),
+        (413, "<html>Request Entity Too Large</html>", "SS"),
+        (415, "<html>Unsupported</html>", "RR"),
+        (429, "", "RR"),
+        (500, r#"{"text":"bad","code":6,"invalid-event-number":1}"#, "RR"),
+        (502, "<html>Bad Gateway</html>", "RR"),
+        (503, r#"{"text":"Success","code":0}"#, "RR"),
+        (504, "", "RR"),
+    ] {
+        check(&answer(status, body), 2, expected);
+    }
+}
+
+#[test]
+fn reasons_are_the_collectors_words_without_the_token() {
+    let reason = |said: &Answer| match plain(Vendor::Splunk).classify(1, said).outcomes.remove(0) {
+        Outcome::Hold { reason } | Outcome::Retry { reason } => reason,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(reason(&answer(403, r#"{"text":"Invalid token","code":4}"#)), "HEC code 4: Invalid token");
+    let echo = answer(401, format!("scheme or token does not match: Splunk {TOKEN}"));
+    assert_eq!(reason(&echo), "HTTP 401: scheme or token does not match: Splunk [masked]");
+    assert_eq!(reason(&answer(503, "")), "HTTP 503");
+}

@@ -1,0 +1,10 @@
+//! The destinations as `delivery` uses them: built from a configuration, asked for bytes and for verdicts.
+
+#![cfg(test)]
+
+mod bulk_answers;
+mod hec_answers;
+mod https_answers;
+mod laws;
+mod material;
+mod wire;

@@ -1,0 +1,80 @@
+//! The wire formats, byte by byte.
+
+use bytes::Bytes;
+use destinations::{Destination, Request, Vendor};
+use event::{Record, Stream};
+use serde_json::json;
+
+use crate::material::{destination, plain, record};
+
+/// One request with an event of every stream, as text: request line, headers, body.
+fn sent(destination: &dyn Destination) -> String {
+    let frame = destination.frame();
+    let mut body = frame.open.as_bytes().to_vec();
+    for (index, stream) in (0_u32..).zip(Stream::PRODUCT) {
+        if index > 0 {
+            body.extend_from_slice(frame.between.as_bytes());
+        }
+        let bytes = record(stream);
+        let replayed = stream == Stream::EventHookLog;
+        destination.encode(&Record::parse(&bytes).unwrap(), Some((7, index)), replayed, &mut body);
+    }
+    body.extend_from_slice(frame.close.as_bytes());
+    let Request { url, method, headers, body } = destination.request(Bytes::from(body));
+    let mut lines = vec![format!("{method} {url}")];
+    lines.extend(headers.iter().map(|(name, value)| {
+        let shown = if value.is_sensitive() { "(sensitive)" } else { value.to_str().unwrap() };
+        format!("{name}: {shown}")
+    }));
+    lines.sort();
+    format!("{}\n\n{}", lines.join("\n"), String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[test]
+fn splunk_by_default() {
+    insta::assert_snapshot!(sent(&*plain(Vendor::Splunk)));
+}
+
+#[test]
+fn splunk_with_everything_set() {
+    let configuration = json!({
+        "url": "https://splunk.example/services/collector", "index": "identity", "sourceType": "a:\"b\"", "source": "s",
+    });
+    insta::assert_snapshot!(sent(&*destination(Vendor::Splunk, &configuration)));
+}
+
+#[test]
+fn elasticsearch_with_data_streams() {
+    insta::assert_snapshot!(sent(&*plain(Vendor::Elasticsearch)));
+}
+
+#[test]
+fn elasticsearch_with_one_index() {
+    let configuration = json!({"url": "https://search.example/_bulk?pipeline=geo", "index": "identity"});
+    insta::assert_snapshot!(sent(&*destination(Vendor::Elasticsearch, &configuration)));
+}
+
+#[test]
+fn elasticsearch_whose_address_names_the_index() {
+    let configuration = json!({"url": "https://search.example/identity/_bulk"});
+    insta::assert_snapshot!(sent(&*destination(Vendor::Elasticsearch, &configuration)));
+}
+
+#[test]
+fn https_as_an_array() {
+    insta::assert_snapshot!(sent(&*plain(Vendor::Https)));
+}
+
+#[test]
+fn https_as_lines() {
+    let configuration = json!({"url": "https://hook.example/", "headerName": "", "format": "ndjson"});
+    insta::assert_snapshot!(sent(&*destination(Vendor::Https, &configuration)));
+}
+
+#[test]
+fn a_test_event_lies_nowhere() {
+    let bytes = record(Stream::AccountEvent);
+    let mut out = Vec::new();
+    plain(Vendor::Https).encode(&Record::parse(&bytes).unwrap(), None, false, &mut out);
+    assert!(!String::from_utf8(out).unwrap().contains("journalOffset"));
+}
