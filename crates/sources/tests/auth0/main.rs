@@ -1,0 +1,11 @@
+//! Auth0: the code table against the published list, real events, events of our own, secrets, arbitrary input.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test that calls them")]
+
+mod codes;
+mod masking;
+mod own_events;
+mod page;
+mod properties;
+mod real_events;
+mod shared;
+mod split;

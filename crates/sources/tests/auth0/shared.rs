@@ -1,0 +1,78 @@
+//! What the tests share: the folder of real events, and an event as the document that a destination receives.
+
+use std::path::PathBuf;
+
+use base::Timestamp;
+use base::mask::MaskRule;
+use event::native::{Instance, NativeProfile, Selection};
+use event::{Record, Stream};
+use serde_json::Value;
+use sources::Normalised;
+use sources::auth0::{claims, normalise};
+
+pub(crate) const TENANT: &str = "acme.eu.auth0.com";
+
+/// The text of a file of the test data. The folder is `$IDSTREAM_SHARED/data`, else `data` in the folder `shared` beside
+/// the workspace. A missing folder fails the test: skipping would prove nothing.
+pub(crate) fn data_file(name: &str) -> String {
+    let path = data_folder().join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The names of the event files in a folder of the test data.
+pub(crate) fn event_files(folder: &str) -> Vec<String> {
+    let path = data_folder().join(folder);
+    let entries = std::fs::read_dir(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".ndjson"))
+        .filter(|name| !name.ends_with(".meta.ndjson") && !name.ends_with(".expected.ndjson"))
+        .map(|name| format!("{folder}/{name}"))
+        .collect();
+    names.sort();
+    names
+}
+
+fn data_folder() -> PathBuf {
+    #[expect(clippy::disallowed_methods, reason = "where the test data lies is the test run's environment")]
+    let set = std::env::var("IDSTREAM_SHARED").ok();
+    let default = || concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared").to_owned();
+    PathBuf::from(set.unwrap_or_else(default)).join("data")
+}
+
+/// Normalises an item that must be understood.
+pub(crate) fn understood(item: &str) -> Normalised {
+    normalise(item, TENANT, &MaskRule::default()).unwrap_or_else(|error| panic!("{error}: {item}"))
+}
+
+/// The document of an event with all that a destination can select.
+pub(crate) fn document(event: &Normalised) -> Value {
+    let received_at = Timestamp::parse("2026-01-31T12:00:00Z").unwrap();
+    let bytes = event.draft.record(event.id, received_at, "src_1", None).unwrap();
+    let instance = Instance {
+        name: "acme".to_owned(),
+        domain: "id.acme.example".to_owned(),
+        environment: "test".to_owned(),
+        public_url: None,
+    };
+    let selection = Selection {
+        claims: claims::IN_ACCOUNT.map(|(name, _)| name.to_owned()).to_vec(),
+        include_actions: true,
+        include_bodies: true,
+        include_raw: true,
+    };
+    let mut json = b"{".to_vec();
+    NativeProfile::new(&instance, selection).append_members(
+        &Record::parse(&bytes).unwrap(),
+        None,
+        false,
+        &mut json,
+    );
+    json.push(b'}');
+    serde_json::from_slice(&json).unwrap()
+}
+
+/// The stream of an item.
+pub(crate) fn stream(item: &str) -> Stream {
+    understood(item).draft.stream()
+}
