@@ -1,0 +1,20 @@
+//! Delivery: one worker per event streaming configuration leases blocks, selects events, encodes them, sends them and
+//! settles what is proven.
+//!
+//! Invariants: knows no vendor's format (destinations do) and no file (the journal does). Nothing is dropped: an event
+//! is skipped by its settings, delivered in a named grade, copied to quarantine, or still pending.
+
+mod answers;
+mod batch;
+mod configuration;
+mod gate;
+mod ledger;
+mod quarantine;
+mod status;
+mod supervisor;
+mod worker;
+
+pub use configuration::{AccountSwitch, AuditSwitch, Configuration, HookSwitch};
+pub use status::{State, Status};
+pub use supervisor::{Parts, Supervisor, admit, consumer_name, dismiss};
+pub use worker::Pace;

@@ -1,0 +1,68 @@
+//! What a worker says about itself: state, reason, since when, what happens next.
+
+use base::Timestamp;
+use serde::Serialize;
+
+/// Whether events flow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum State {
+    /// The worker has not sent anything yet.
+    #[default]
+    Starting,
+    /// The last request proved something.
+    Active,
+    /// The last request proved nothing; it is tried again.
+    Degraded,
+    /// Only an operator can mend it; everything is kept, and tried again slowly.
+    Holding,
+}
+
+/// The live state of one configuration's worker. The books are the journal's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// Whether events flow.
+    pub state: State,
+    /// Since when.
+    pub since: Option<Timestamp>,
+    /// Why not, in the destination's own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// When that was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error_at: Option<Timestamp>,
+    /// When something was last proven.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_success_at: Option<Timestamp>,
+    /// Requests sent since the process started.
+    pub requests: u64,
+    /// Events sent again since the process started.
+    pub retried: u64,
+    /// Requests in flight now.
+    pub in_flight: usize,
+    /// When the next try goes out, while none may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_try_at: Option<Timestamp>,
+}
+
+impl Status {
+    pub(crate) fn turn(&mut self, state: State, now: Timestamp) {
+        if self.state != state || self.since.is_none() {
+            self.state = state;
+            self.since = Some(now);
+        }
+    }
+
+    pub(crate) fn succeeded(&mut self, now: Timestamp) {
+        self.turn(State::Active, now);
+        self.last_success_at = Some(now);
+        self.next_try_at = None;
+    }
+
+    pub(crate) fn failed(&mut self, state: State, reason: &str, now: Timestamp) {
+        self.turn(state, now);
+        self.last_error = Some(reason.to_owned());
+        self.last_error_at = Some(now);
+    }
+}

@@ -1,0 +1,287 @@
+//! The worker of one configuration: lease → select → encode → send → settle, until it is told to stop.
+//!
+//! Everything that decides lives in values that know no I/O ([`Ledger`], [`Filling`], [`Gate`]); this file moves events
+//! between them, the journal and the transport.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{Backoff, Clock, Random};
+use destinations::{Answer, Destination, Transport, TransportError};
+use event::StreamSet;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use journal::{ConsumerName, Journal, Lease, LeaseError, LeaseId, LeaseLimits, Settlement, Tally};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::batch::{Batch, Filling};
+use crate::gate::Gate;
+use crate::ledger::Ledger;
+use crate::quarantine::Quarantine;
+use crate::status::{State, Status};
+
+/// How a worker paces itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Payload bytes of leased blocks above which no more are leased.
+    pub max_leased_bytes: usize,
+    /// How long a block stays leased without a sign of life.
+    pub lease_ttl: Duration,
+    /// How long a batch may wait to be filled while other requests are in flight.
+    pub linger: Duration,
+    /// Waits after requests that proved nothing.
+    pub backoff: Backoff,
+    /// Waits after answers that only an operator can mend.
+    pub hold: Backoff,
+    /// How long a worker that is told to stop waits for requests in flight.
+    pub drain: Duration,
+}
+
+/// Everything that a worker works with.
+pub(crate) struct Setting {
+    pub(crate) consumer: ConsumerName,
+    pub(crate) streams: StreamSet,
+    pub(crate) destination: Arc<dyn Destination>,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) quarantine: Quarantine,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<Random>,
+    pub(crate) pace: Pace,
+    pub(crate) status: Arc<Mutex<Status>>,
+}
+
+type Leased = Result<Vec<Lease>, LeaseError>;
+type Leasing = Pin<Box<dyn Future<Output = Leased> + Send>>;
+type Answered = (Batch, Result<Answer, TransportError>);
+type Sending = Pin<Box<dyn Future<Output = Answered> + Send>>;
+
+pub(crate) struct Worker {
+    pub(crate) setting: Setting,
+    pub(crate) ledger: Ledger,
+    filling: Option<Filling>,
+    /// Full batches, and batches to be sent again.
+    pub(crate) waiting: VecDeque<Batch>,
+    in_flight: FuturesUnordered<Sending>,
+    pub(crate) gate: Gate,
+    /// No lease is asked for before, after the journal refused one.
+    lease_after: Instant,
+}
+
+/// What woke the worker.
+enum Wake {
+    Leased(Leased),
+    Answered(Answered),
+    Timer,
+    KeepAlive,
+    Stop,
+}
+
+impl Worker {
+    pub(crate) fn new(setting: Setting) -> Self {
+        Self {
+            setting,
+            ledger: Ledger::default(),
+            filling: None,
+            waiting: VecDeque::new(),
+            in_flight: FuturesUnordered::new(),
+            gate: Gate::default(),
+            lease_after: Instant::now(),
+        }
+    }
+
+    /// Works until `stop` turns true, then waits for what is in flight and hands the rest back.
+    pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let mut keep_alive = tokio::time::interval(self.setting.pace.lease_ttl / 3);
+        let mut leasing: Option<Leasing> = None;
+        loop {
+            self.send_due();
+            if leasing.is_none() && self.wants_more() {
+                leasing = Some(self.lease());
+            }
+            let timer = self.next_timer();
+            let wake = tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => Wake::Stop,
+                Some(answered) = self.in_flight.next() => Wake::Answered(answered),
+                Some(leased) = poll_some(&mut leasing) => Wake::Leased(leased),
+                () = sleep_until(timer) => Wake::Timer,
+                _ = keep_alive.tick() => Wake::KeepAlive,
+            };
+            match wake {
+                Wake::Stop => break,
+                Wake::Answered((batch, result)) => self.answered(batch, result).await,
+                Wake::Leased(leased) => {
+                    leasing = None;
+                    self.leased(leased).await;
+                }
+                Wake::Timer => {}
+                Wake::KeepAlive => self.setting.keep_alive(self.ledger.leases()).await,
+            }
+        }
+        drop(leasing);
+        self.drain().await;
+    }
+
+    fn wants_more(&self) -> bool {
+        self.ledger.bytes() < self.setting.pace.max_leased_bytes && Instant::now() >= self.lease_after
+    }
+
+    fn lease(&self) -> Leasing {
+        let journal = Arc::clone(&self.setting.journal);
+        let consumer = self.setting.consumer.clone();
+        let limits = LeaseLimits {
+            max_blocks: 64,
+            max_bytes: (self.setting.pace.max_leased_bytes - self.ledger.bytes()).min(2 << 20),
+            ttl: self.setting.pace.lease_ttl,
+            wait: self.setting.pace.lease_ttl / 2,
+        };
+        Box::pin(async move { journal.lease(&consumer, StreamSet::product(), limits).await })
+    }
+
+    async fn leased(&mut self, leased: Leased) {
+        match leased {
+            Ok(leases) => {
+                for lease in leases {
+                    self.take(lease).await;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(consumer = self.setting.consumer.as_str(), %error, "cannot lease events");
+                self.lease_after = Instant::now() + Duration::from_secs(1);
+            }
+        }
+    }
+
+    /// Selects and encodes the events of a leased block.
+    async fn take(&mut self, lease: Lease) {
+        if self.ledger.renew(&lease) {
+            return;
+        }
+        let block = Arc::clone(&lease.block);
+        let selected = self.setting.streams.contains(block.stream());
+        let mut n_present = 0;
+        for (offset, record) in block.records() {
+            n_present += 1;
+            if selected {
+                self.add(offset.block, offset.index, &record);
+            }
+        }
+        let n_erased = block.n_records().saturating_sub(n_present);
+        let n_selected = if selected { n_present } else { 0 };
+        if let Some((id, tally)) = self.ledger.open(lease, n_selected, n_erased) {
+            self.setting.settle(id, tally).await;
+        }
+    }
+
+    fn add(&mut self, block: u64, index: u32, record: &event::Record<'_>) {
+        let destination = Arc::clone(&self.setting.destination);
+        let (limits, frame, now) = (destination.limits(), destination.frame(), Instant::now());
+        let filling = self.filling.get_or_insert_with(|| Filling::new(frame, now));
+        filling.push(block, index, |body| destination.encode(record, Some((block, index)), false, body));
+        let overflow = filling.pop_overflow(limits);
+        if overflow.is_some() || filling.is_full(limits) {
+            self.waiting.extend(self.filling.take().map(|full| full.finish(now)));
+        }
+        if let Some((item, piece)) = overflow {
+            let mut next = Filling::new(frame, now);
+            next.push(item.block, item.index, |body| body.extend_from_slice(&piece));
+            self.filling = Some(next);
+        }
+    }
+
+    /// Sends what is due, as far as the gate and the destination's limit allow.
+    fn send_due(&mut self) {
+        let now = Instant::now();
+        let max = self.gate.allowance(now, self.setting.destination.limits().max_in_flight);
+        while self.in_flight.len() < max {
+            let Some(batch) = self.next_batch(now) else { break };
+            self.send(batch);
+        }
+        let mut status = self.setting.status.lock();
+        status.in_flight = self.in_flight.len();
+    }
+
+    /// The next batch to send: one that waits, else what is being filled when nothing is in flight or it is old enough.
+    fn next_batch(&mut self, now: Instant) -> Option<Batch> {
+        if let Some(at) = self.waiting.iter().position(|batch| batch.due <= now) {
+            return self.waiting.remove(at);
+        }
+        let ripe = |filling: &Filling| now >= filling.started() + self.setting.pace.linger;
+        let filling = self.filling.take_if(|filling| self.in_flight.is_empty() || ripe(filling))?;
+        Some(filling.finish(now))
+    }
+
+    fn send(&mut self, mut batch: Batch) {
+        batch.attempts += 1;
+        let request = self.setting.destination.request(batch.body.clone());
+        let transport = Arc::clone(&self.setting.transport);
+        {
+            let mut status = self.setting.status.lock();
+            status.requests += 1;
+            status.retried += if batch.attempts > 1 { batch.items.len() as u64 } else { 0 };
+        }
+        self.in_flight.push(Box::pin(async move {
+            let result = transport.send(request).await;
+            (batch, result)
+        }));
+    }
+
+    /// When something becomes due that nobody will report.
+    fn next_timer(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let due = self.waiting.iter().map(|batch| batch.due).filter(|due| *due > now).min();
+        let ripe = self.filling.as_ref().map(|filling| filling.started() + self.setting.pace.linger);
+        let lease = (self.lease_after > now).then_some(self.lease_after);
+        due.into_iter().chain(self.gate.changes_at(now)).chain(ripe.filter(|at| *at > now)).chain(lease).min()
+    }
+
+    async fn drain(&mut self) {
+        let end = Instant::now() + self.setting.pace.drain;
+        while let Ok(Some((batch, result))) = tokio::time::timeout_at(end, self.in_flight.next()).await {
+            self.answered(batch, result).await;
+        }
+        for lease in self.ledger.leases() {
+            // It comes again to the next worker; a failure only delays that until the lease expires.
+            let _handed_back = self.setting.journal.settle(lease, Settlement::HandBack(Duration::ZERO)).await;
+        }
+        self.setting.status.lock().turn(State::Starting, self.setting.clock.now());
+    }
+}
+
+impl Setting {
+    pub(crate) async fn settle(&self, id: LeaseId, tally: Tally) {
+        // A lost settle only means that the block comes again.
+        if let Err(error) = self.journal.settle(id, Settlement::Done(tally)).await {
+            tracing::debug!(consumer = self.consumer.as_str(), %error, "a block was not settled");
+        }
+    }
+
+    async fn keep_alive(&self, leases: Vec<LeaseId>) {
+        for lease in leases {
+            if let Err(error) = self.journal.extend(lease, self.pace.lease_ttl).await {
+                tracing::debug!(consumer = self.consumer.as_str(), %error, "a lease was not kept");
+            }
+        }
+    }
+}
+
+/// The future's output, when there is a future; otherwise never ready.
+async fn poll_some(leasing: &mut Option<Leasing>) -> Option<Leased> {
+    match leasing {
+        Some(leasing) => Some(leasing.await),
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

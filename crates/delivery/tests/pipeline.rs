@@ -1,0 +1,224 @@
+//! The whole way out, simulated: a journal that loses settles, a network that loses requests and answers, destinations
+
+#![cfg(test)]
+//! that refuse single events. Whatever the seed, every event ends in exactly one column of the books.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{Clock, EventId, ManualClock, Random, Secret, Timestamp};
+use catalog::{Catalog, Keyring, MemoryStore};
+use delivery::{AccountSwitch, AuditSwitch, Configuration, HookSwitch, Parts, Supervisor};
+use destinations::{Settings, Vendor};
+use event::native::Instance;
+use event::{RecordBuilder, Section, Stream};
+use journal::model::{ModelJournal, ModelOptions};
+use journal::{Append, ConsumerCommand, ConsumerState, Entry, Journal, OnConflict, Producer};
+use testkit::net::{Faults, SimNet};
+
+const SOME_OF_EVERYTHING: Faults =
+    Faults { lost_request: 10, lost_answer: 10, busy: 10, poison: 20, item_busy: 20 };
+
+struct World {
+    journal: Arc<ModelJournal>,
+    catalog: Catalog,
+    keyring: Arc<Keyring>,
+    net: Arc<SimNet>,
+    random: Arc<Random>,
+    clock: Arc<ManualClock>,
+}
+
+impl World {
+    fn new(seed: u64, options: ModelOptions) -> Self {
+        let clock = Arc::new(ManualClock::new(Timestamp::parse("2026-01-31T12:00:00Z").unwrap()));
+        let random = Arc::new(Random::from_seed(seed));
+        let as_clock: Arc<dyn Clock> = clock.clone();
+        Self {
+            journal: Arc::new(ModelJournal::new(as_clock, Arc::clone(&random), options)),
+            catalog: Catalog::open(Arc::new(MemoryStore::default())).unwrap(),
+            keyring: Arc::new(Keyring::new(&[7; 32])),
+            net: Arc::new(SimNet::new(seed, SOME_OF_EVERYTHING)),
+            random,
+            clock,
+        }
+    }
+
+    async fn supervisor(&self) -> Supervisor {
+        Supervisor::start(Parts {
+            journal: self.journal.clone(),
+            catalog: self.catalog.clone(),
+            keyring: Arc::clone(&self.keyring),
+            transport: self.net.clone(),
+            instance: Instance {
+                name: "simulated".to_owned(),
+                domain: "idp.example.com".to_owned(),
+                environment: "test".to_owned(),
+                public_url: None,
+            },
+            clock: self.clock.clone(),
+            random: Arc::clone(&self.random),
+        })
+        .await
+    }
+
+    async fn configure(&self, id: &str, vendor: Vendor, audit: bool) {
+        let url = serde_json::json!({"url": "http://192.0.2.1:8088"});
+        let configuration = Configuration {
+            id: id.to_owned(),
+            name: id.to_owned(),
+            description: None,
+            enabled: true,
+            vendor,
+            settings: Settings::parse(vendor, &url).unwrap().to_json(),
+            credential: self
+                .keyring
+                .seal(&Secret::new("credential"), &format!("eventStreaming/{id}"), &self.random)
+                .unwrap(),
+            account: AccountSwitch { enabled: true, ..AccountSwitch::default() },
+            audit: AuditSwitch { enabled: audit, include_bodies: true },
+            hook: HookSwitch { enabled: false },
+        };
+        delivery::admit(&*self.journal, id).await.unwrap();
+        self.catalog.create(id, &configuration).unwrap();
+    }
+
+    /// Appends `n_events` in blocks of random sizes; their ids by stream.
+    async fn append(&self, n_events: u64) -> [BTreeSet<String>; 2] {
+        let mut ids = [BTreeSet::new(), BTreeSet::new()];
+        let mut left = n_events;
+        while left > 0 {
+            let n_block = (1 + self.random.up_to(60)).min(left);
+            left -= n_block;
+            let is_audit = self.random.up_to(3) == 0;
+            let stream = if is_audit { Stream::AuditLog } else { Stream::AccountEvent };
+            let entries = (0..n_block).map(|_| {
+                let now = self.clock.now();
+                let id = EventId::draw(now, &self.random);
+                ids[usize::from(is_audit)].insert(id.to_string());
+                let mut builder = RecordBuilder::new(stream, id, now, now);
+                builder.section(Section::Source, "simulated");
+                builder.section(Section::Header, "\"type\":\"customerFlow\"");
+                let record = builder.finish().unwrap();
+                Entry { record, producer: Producer(1), on_conflict: OnConflict::Refuse }
+            });
+            let append = Append { stream, entries: entries.collect(), request_key: None };
+            self.journal.append(append).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(self.random.up_to(100))).await;
+        }
+        ids
+    }
+
+    async fn state(&self, id: &str) -> ConsumerState {
+        let all = self.journal.consumers(ConsumerCommand::List).await.unwrap();
+        all.into_iter().find(|consumer| consumer.name == delivery::consumer_name(id).unwrap()).unwrap().state
+    }
+
+    async fn settled(&self, id: &str) -> ConsumerState {
+        for _ in 0..10_000 {
+            let state = self.state(id).await;
+            if state.appended == state.tally.total() {
+                return state;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        panic!("not settled: {:?}", self.state(id).await);
+    }
+}
+
+async fn every_event_ends_in_one_column(seed: u64) {
+    let whims = ModelOptions { max_leased: 50, lost_settles: 5, stale_settles: 5, ..ModelOptions::default() };
+    let world = World::new(seed, whims);
+    let supervisor = world.supervisor().await;
+    world.configure("hec", Vendor::Splunk, false).await;
+    world.configure("bulk", Vendor::Elasticsearch, true).await;
+    let [account, audit] = world.append(1_500).await;
+    let n_events = (account.len() + audit.len()) as u64;
+
+    let hec = world.settled("hec").await;
+    let bulk = world.settled("bulk").await;
+    supervisor.shutdown().await;
+
+    assert_eq!((hec.appended, bulk.appended), (n_events, n_events), "seed {seed}");
+    assert_eq!(hec.tally.skipped, audit.len() as u64, "seed {seed}: {:?}", hec.tally);
+    assert_eq!(bulk.tally.skipped, 0, "seed {seed}: {:?}", bulk.tally);
+    assert_eq!(
+        hec.tally.accepted + hec.tally.quarantined,
+        account.len() as u64,
+        "seed {seed}: {:?}",
+        hec.tally
+    );
+    assert_eq!(bulk.tally.confirmed + bulk.tally.quarantined, n_events, "seed {seed}: {:?}", bulk.tally);
+    world.net.taken(|taken| {
+        let known: BTreeSet<&String> = taken.ids.keys().chain(taken.refused.keys()).collect();
+        let sent: BTreeSet<&String> = account.iter().chain(&audit).collect();
+        assert_eq!(known, sent, "seed {seed}: what arrived is what was appended");
+        assert!(!taken.refused.is_empty(), "seed {seed}: the faults were not drawn");
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_event_ends_in_one_column_of_the_books_whatever_goes_wrong() {
+    for seed in 0..20 {
+        every_event_ends_in_one_column(seed).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_is_down_for_a_day_loses_nothing_and_recovers_by_itself() {
+    let world = World::new(7, ModelOptions::default());
+    let supervisor = world.supervisor().await;
+    world.configure("bulk", Vendor::Elasticsearch, true).await;
+    world.net.set_faults(Faults { lost_request: 100, ..Faults::default() });
+    let [account, audit] = world.append(500).await;
+    tokio::time::sleep(Duration::from_hours(24)).await;
+    let state = world.state("bulk").await;
+    assert_eq!((state.appended, state.tally.total()), (500, 0));
+    let status = supervisor.status("bulk").unwrap();
+    assert_eq!(status.state, delivery::State::Degraded);
+    assert!(status.last_error.is_some() && status.next_try_at.is_some(), "{status:?}");
+    assert!(status.requests < 24 * 60 * 60 / 10, "it was asked {} times", status.requests);
+
+    world.net.set_faults(Faults::default());
+    let state = world.settled("bulk").await;
+    assert_eq!(state.tally.confirmed, 500);
+    assert_eq!(supervisor.status("bulk").unwrap().state, delivery::State::Active);
+    world.net.taken(|taken| {
+        assert_eq!(taken.ids.len(), account.len() + audit.len());
+        assert!(taken.ids.values().all(|times| *times == 1));
+    });
+    supervisor.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disabled_configuration_keeps_its_place_and_goes_on_from_there() {
+    let world = World::new(9, ModelOptions::default());
+    world.net.set_faults(Faults::default());
+    let supervisor = world.supervisor().await;
+    world.configure("bulk", Vendor::Elasticsearch, true).await;
+    world.append(100).await;
+    world.settled("bulk").await;
+
+    let found = world.catalog.get::<Configuration>("bulk").unwrap();
+    let disabled = Configuration { enabled: false, ..found.value.clone() };
+    let revision = world.catalog.replace("bulk", &disabled, found.revision).unwrap();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    world.append(100).await;
+    assert_eq!(world.state("bulk").await.tally.total(), 100, "nothing is sent while it is disabled");
+
+    world.catalog.replace("bulk", &found.value, revision).unwrap();
+    let state = world.settled("bulk").await;
+    assert_eq!((state.appended, state.tally.confirmed), (200, 200));
+    supervisor.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_place_of_a_configuration_that_was_never_stored_is_taken_away_at_the_next_start() {
+    let world = World::new(11, ModelOptions::default());
+    delivery::admit(&*world.journal, "orphan").await.unwrap();
+    world.configure("kept", Vendor::Splunk, true).await;
+    let supervisor = world.supervisor().await;
+    let names = world.journal.consumers(ConsumerCommand::List).await.unwrap();
+    assert_eq!(names.iter().map(|consumer| consumer.name.as_str()).collect::<Vec<_>>(), ["cfg/kept"]);
+    supervisor.shutdown().await;
+}
