@@ -1,0 +1,10 @@
+//! Who may call: API clients, their tokens and scopes.
+
+mod client;
+mod scope;
+mod secret;
+
+pub use self::client::{ApiClient, bootstrap_client};
+pub(crate) use self::client::{NewClient, admit, make};
+pub use self::scope::Scope;
+pub(crate) use self::secret::{is_same, sha256_hex};

@@ -1,0 +1,172 @@
+//! One call: the request, who makes it, and what it is made on. Calls are admitted before their bodies are read.
+
+use std::future::Future;
+
+use axum::body::Body;
+use axum::extract::{FromRequestParts, RawPathParams, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, LOCATION};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::access::{ApiClient, Scope, admit};
+use crate::body::{self, Held};
+use crate::error::{ApiError, ErrorKey};
+use crate::query::Query;
+use crate::state::ApiState;
+use crate::strict;
+
+/// Bytes of a body of an administrative call, as sent.
+const MAX_ADMIN_BODY: usize = 1 << 20;
+
+/// What a call answers.
+pub(crate) type Answer = Result<Response, ApiError>;
+
+/// A call that was admitted. `Who` is the API client that makes it, or `()` when the call is open or checks its own
+/// credential.
+pub(crate) struct Call<Who = ApiClient> {
+    pub(crate) state: ApiState,
+    pub(crate) who: Who,
+    pub(crate) parts: Parts,
+    body: Body,
+    id: String,
+}
+
+/// A route for API clients that have `scope`.
+pub(crate) fn granted<F, Fut>(method: MethodFilter, scope: Scope, call: F) -> MethodRouter<ApiState>
+where
+    F: Fn(Call) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Answer> + Send + 'static,
+{
+    let run = move |state: ApiState, request: Request| {
+        let call = call.clone();
+        async move {
+            let who = admit(request.headers(), scope, &state.catalog, state.clock.now())?;
+            call(Call::new(state, who, request).await?).await
+        }
+    };
+    route(method, run)
+}
+
+/// A route for everybody.
+pub(crate) fn open<F, Fut>(method: MethodFilter, call: F) -> MethodRouter<ApiState>
+where
+    F: Fn(Call<()>) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Answer> + Send + 'static,
+{
+    let run = move |state: ApiState, request: Request| {
+        let call = call.clone();
+        async move { call(Call::new(state, (), request).await?).await }
+    };
+    route(method, run)
+}
+
+/// Turns an error into the envelope, which names the path.
+fn route<F, Fut>(method: MethodFilter, run: F) -> MethodRouter<ApiState>
+where
+    F: Fn(ApiState, Request) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Answer> + Send + 'static,
+{
+    on(method, move |State(state): State<ApiState>, request: Request| {
+        let uri = request.uri().clone();
+        let answer = run(state, request);
+        async move { answer.await.unwrap_or_else(|error| error.answer(uri.path())) }
+    })
+}
+
+impl<Who> Call<Who> {
+    async fn new(state: ApiState, who: Who, request: Request) -> Result<Self, ApiError> {
+        let (mut parts, body) = request.into_parts();
+        let params = RawPathParams::from_request_parts(&mut parts, &state)
+            .await
+            .map_err(|_| ApiError::new(ErrorKey::NotFound, "the path is not percent-encoded UTF-8"))?;
+        let id =
+            params.iter().find(|(name, _)| *name == "id").map(|(_, id)| id.to_owned()).unwrap_or_default();
+        Ok(Self { state, who, parts, body, id })
+    }
+
+    /// The `{id}` of the path.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The text of a header; `None` when it is not there or not visible ASCII.
+    pub(crate) fn header(&self, name: impl http::header::AsHeaderName) -> Option<&str> {
+        self.parts.headers.get(name)?.to_str().ok()
+    }
+
+    /// The query.
+    pub(crate) fn query(&self) -> Query {
+        Query::parse(self.parts.uri.query().unwrap_or_default())
+    }
+
+    /// The body, decompressed, within the limits of the intake.
+    pub(crate) async fn events(&mut self) -> Result<Held, ApiError> {
+        let limits = self.state.limits;
+        self.read(limits.max_body, limits.max_inflated).await
+    }
+
+    /// The body of an administrative call: JSON in which no object has a key twice.
+    pub(crate) async fn json(&mut self) -> Result<Value, ApiError> {
+        let content_type = self.header(CONTENT_TYPE).unwrap_or("application/json");
+        body::expect_type(content_type, &["application/json"])?;
+        let held = self.read(MAX_ADMIN_BODY, MAX_ADMIN_BODY).await?;
+        strict::parse(&held.bytes)
+            .map_err(|error| ApiError::new(ErrorKey::MalformedBody, format!("the body is not JSON: {error}")))
+    }
+
+    async fn read(&mut self, max_body: usize, max_inflated: usize) -> Result<Held, ApiError> {
+        let body = std::mem::take(&mut self.body);
+        body::read(&self.parts.headers, body, max_body, max_inflated, self.state.budget()).await
+    }
+
+    /// Fails when the caller says with `If-Match` that it knows another revision.
+    pub(crate) fn check_revision(&self, revision: u64) -> Result<(), ApiError> {
+        let Some(known) = self.header(IF_MATCH) else { return Ok(()) };
+        let current = etag_text(revision);
+        if known.split(',').any(|tag| matches!(tag.trim(), tag if tag == "*" || tag == current)) {
+            return Ok(());
+        }
+        let detail = format!("the current revision is {current}: read it again, then decide again");
+        Err(ApiError::new(ErrorKey::PreconditionFailed, detail))
+    }
+}
+
+/// An answer with a JSON body.
+pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Answer {
+    let body = serde_json::to_vec(value).map_err(ApiError::internal)?;
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    Ok((status, headers, body).into_response())
+}
+
+/// An answer without a body.
+pub(crate) fn no_content() -> Response {
+    StatusCode::NO_CONTENT.into_response()
+}
+
+/// Names the revision of what is answered.
+pub(crate) fn with_etag(response: Response, revision: u64) -> Response {
+    with_header(response, ETAG, &etag_text(revision))
+}
+
+/// Says where what was created is found.
+pub(crate) fn with_location(response: Response, path: &str) -> Response {
+    with_header(response, LOCATION, path)
+}
+
+fn with_header(mut response: Response, name: HeaderName, value: &str) -> Response {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+fn etag_text(revision: u64) -> String {
+    format!("\"{revision}\"")
+}

@@ -1,0 +1,143 @@
+//! The calls on API clients. A token is shown once, when its client is created.
+
+use base::Timestamp;
+use catalog::{Catalog, Found};
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::access::{ApiClient, NewClient, Scope, make};
+use crate::call::{self, Answer, Call};
+use crate::error::{ApiError, ErrorKey};
+use crate::fields::{Complaints, Fields};
+use crate::page::{Column, by_text, page_of, passes};
+use crate::router::CLIENTS;
+
+const ENTITY: &str = "apiClient";
+
+const COLUMNS: [Column<Found<ApiClient>>; 3] = [
+    ("id", |a, b| a.value.id.cmp(&b.value.id)),
+    ("name", |a, b| by_text(&a.value.name, &b.value.name)),
+    ("createdAt", |a, b| a.value.created_at.cmp(&b.value.created_at)),
+];
+
+/// A client as it is answered: never with its secret's digest.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ClientOut {
+    id: String,
+    name: String,
+    scopes: Vec<Scope>,
+    created_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
+}
+
+/// The answer to the creation.
+#[derive(Serialize)]
+struct NewClientOut<'a> {
+    #[serde(flatten)]
+    client: ClientOut,
+    token: &'a str,
+}
+
+impl ClientOut {
+    fn of(client: &ApiClient) -> Self {
+        Self {
+            id: client.id.clone(),
+            name: client.name.clone(),
+            scopes: client.scopes.clone(),
+            created_at: client.created_at,
+            expires_at: client.expires_at,
+        }
+    }
+}
+
+pub(crate) async fn list(call: Call) -> Answer {
+    let query = call.query();
+    let filter = query.one("name")?;
+    let mut clients = call.state.catalog.list::<ApiClient>()?;
+    clients.retain(|client| passes(&client.value.name, filter));
+    let page = page_of(&query, clients, &COLUMNS, |found| ClientOut::of(&found.value))?;
+    call::json(StatusCode::OK, &page)
+}
+
+pub(crate) async fn get(call: Call) -> Answer {
+    let found = find(&call.state.catalog, call.id())?;
+    call::json(StatusCode::OK, &ClientOut::of(&found.value))
+}
+
+pub(crate) async fn create(mut call: Call) -> Answer {
+    let body = call.json().await?;
+    let now = call.state.clock.now();
+    let new = parse(&body, now)?;
+    // Nobody hands on more than they have, or the right to make clients would be every right.
+    if let Some(scope) = new.scopes.iter().find(|scope| !call.who.may(**scope)) {
+        let detail = format!("an API client cannot give the scope {scope}, which it lacks itself");
+        return Err(ApiError::new(ErrorKey::InsufficientScope, detail).about(ENTITY));
+    }
+    let (client, token) = make(new, now, &call.state.random);
+    let path = format!("{CLIENTS}/{}", client.id);
+    let shown = ClientOut::of(&client);
+    call.state.change(move |catalog| store(catalog, &client)).await?;
+    let answer = call::json(StatusCode::CREATED, &NewClientOut { client: shown, token: token.expose() })?;
+    Ok(call::with_location(answer, &path))
+}
+
+pub(crate) async fn delete(call: Call) -> Answer {
+    let id = call.id().to_owned();
+    call.state
+        .change(move |catalog| {
+            let found = find(catalog, &id)?;
+            Ok(catalog.delete::<ApiClient>(&id, found.revision)?)
+        })
+        .await?;
+    Ok(call::no_content())
+}
+
+fn find(catalog: &Catalog, id: &str) -> Result<Found<ApiClient>, ApiError> {
+    catalog.get::<ApiClient>(id).map_err(|error| ApiError::from(error).about(ENTITY))
+}
+
+fn store(catalog: &Catalog, client: &ApiClient) -> Result<(), ApiError> {
+    if catalog.list::<ApiClient>()?.iter().any(|other| other.value.name == client.name) {
+        return Err(ApiError::name_taken(ENTITY));
+    }
+    catalog.create(&client.id, client)?;
+    Ok(())
+}
+
+fn parse(body: &Value, now: Timestamp) -> Result<NewClient, ApiError> {
+    let mut complaints = Complaints::about(ENTITY);
+    let fields = Fields::of(body, &mut complaints);
+    let name = fields.name(&mut complaints);
+    let scopes =
+        fields.require("scopes", &mut complaints).and_then(|_| fields.list("scopes", &mut complaints));
+    let scopes = scopes.map(|given| {
+        let known: Vec<Scope> = given.iter().filter_map(|scope| Scope::from_name(scope.as_str()?)).collect();
+        let n_distinct = Scope::ALL.iter().filter(|scope| known.contains(scope)).count();
+        if known.len() != given.len() || n_distinct != given.len() || given.is_empty() {
+            let names: Vec<&str> = Scope::ALL.iter().map(|scope| scope.name()).collect();
+            fields.complain(
+                "scopes",
+                format!("must name one or more of, each once: {}", names.join(", ")),
+                &mut complaints,
+            );
+        }
+        known
+    });
+    let expires_at = fields.text("expiresAt", 1, 64, &mut complaints).map(Timestamp::parse);
+    match &expires_at {
+        Some(Err(error)) => fields.complain("expiresAt", format!("is {error}"), &mut complaints),
+        Some(Ok(expiry)) if *expiry <= now => {
+            fields.complain("expiresAt", "must be in the future", &mut complaints);
+        }
+        _ => {}
+    }
+    let expires_at = expires_at.and_then(Result::ok);
+    complaints.finish(name.zip(scopes).map(|(name, scopes)| NewClient {
+        name: name.to_owned(),
+        scopes,
+        expires_at,
+    }))
+}

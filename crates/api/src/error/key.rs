@@ -1,0 +1,135 @@
+//! Every kind of error that a caller can meet, by name and status.
+
+use http::StatusCode;
+
+/// The `errorKey` of an answer. A name never changes its meaning; new ones may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKey {
+    /// Fields or query parameters are wrong; `fieldErrors` names each.
+    Validation,
+    /// The body is not what its content type says.
+    MalformedBody,
+    /// The body holds no event.
+    EmptyBody,
+    /// Every event of the body was rejected; `rejected` says why.
+    NoEventAccepted,
+    /// The `Idempotency-Key` is not 1 to 255 visible ASCII characters.
+    IdempotencyKeyInvalid,
+    /// There is no credential, or it is wrong or expired.
+    Unauthorized,
+    /// The API client lacks the scope that the call needs.
+    InsufficientScope,
+    /// The source is switched off.
+    SourceDisabled,
+    /// There is nothing at this path, or nothing with this id.
+    NotFound,
+    /// The path has no such method.
+    MethodNotAllowed,
+    /// The body came too slowly.
+    RequestTimeout,
+    /// Another one has this name.
+    NameTaken,
+    /// Somebody else changed it in the meantime.
+    ChangedMeanwhile,
+    /// A request with this idempotency key is under way.
+    IdempotencyKeyInFlight,
+    /// `If-Match` names another revision.
+    PreconditionFailed,
+    /// The body is larger than allowed, as sent or decompressed.
+    BodyTooLarge,
+    /// The body holds more events than allowed.
+    TooManyEvents,
+    /// The content type is not taken here.
+    UnsupportedMediaType,
+    /// The content encoding is not taken here.
+    UnsupportedEncoding,
+    /// The idempotency key was used with another body.
+    IdempotencyKeyReused,
+    /// Too much is under way; try again after `Retry-After`.
+    Busy,
+    /// idstream failed.
+    Internal,
+    /// Events cannot be stored at the moment; try again after `Retry-After`.
+    Unavailable,
+}
+
+impl ErrorKey {
+    /// Every key.
+    pub const ALL: [Self; 23] = [
+        Self::Validation,
+        Self::MalformedBody,
+        Self::EmptyBody,
+        Self::NoEventAccepted,
+        Self::IdempotencyKeyInvalid,
+        Self::Unauthorized,
+        Self::InsufficientScope,
+        Self::SourceDisabled,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::RequestTimeout,
+        Self::NameTaken,
+        Self::ChangedMeanwhile,
+        Self::IdempotencyKeyInFlight,
+        Self::PreconditionFailed,
+        Self::BodyTooLarge,
+        Self::TooManyEvents,
+        Self::UnsupportedMediaType,
+        Self::UnsupportedEncoding,
+        Self::IdempotencyKeyReused,
+        Self::Busy,
+        Self::Internal,
+        Self::Unavailable,
+    ];
+
+    /// The name in answers.
+    pub const fn name(self) -> &'static str {
+        self.row().0
+    }
+
+    /// The status that it is answered with.
+    pub const fn status(self) -> StatusCode {
+        self.row().1
+    }
+
+    const fn row(self) -> (&'static str, StatusCode) {
+        match self {
+            Self::Validation => ("validation", StatusCode::BAD_REQUEST),
+            Self::MalformedBody => ("malformedBody", StatusCode::BAD_REQUEST),
+            Self::EmptyBody => ("emptyBody", StatusCode::BAD_REQUEST),
+            Self::NoEventAccepted => ("noEventAccepted", StatusCode::BAD_REQUEST),
+            Self::IdempotencyKeyInvalid => ("idempotencyKeyInvalid", StatusCode::BAD_REQUEST),
+            Self::Unauthorized => ("unauthorized", StatusCode::UNAUTHORIZED),
+            Self::InsufficientScope => ("insufficientScope", StatusCode::FORBIDDEN),
+            Self::SourceDisabled => ("sourceDisabled", StatusCode::FORBIDDEN),
+            Self::NotFound => ("notFound", StatusCode::NOT_FOUND),
+            Self::MethodNotAllowed => ("methodNotAllowed", StatusCode::METHOD_NOT_ALLOWED),
+            Self::RequestTimeout => ("requestTimeout", StatusCode::REQUEST_TIMEOUT),
+            Self::NameTaken => ("nameTaken", StatusCode::CONFLICT),
+            Self::ChangedMeanwhile => ("changedMeanwhile", StatusCode::CONFLICT),
+            Self::IdempotencyKeyInFlight => ("idempotencyKeyInFlight", StatusCode::CONFLICT),
+            Self::PreconditionFailed => ("preconditionFailed", StatusCode::PRECONDITION_FAILED),
+            Self::BodyTooLarge => ("bodyTooLarge", StatusCode::PAYLOAD_TOO_LARGE),
+            Self::TooManyEvents => ("tooManyEvents", StatusCode::PAYLOAD_TOO_LARGE),
+            Self::UnsupportedMediaType => ("unsupportedMediaType", StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            Self::UnsupportedEncoding => ("unsupportedEncoding", StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            Self::IdempotencyKeyReused => ("idempotencyKeyReused", StatusCode::UNPROCESSABLE_ENTITY),
+            Self::Busy => ("busy", StatusCode::TOO_MANY_REQUESTS),
+            Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR),
+            Self::Unavailable => ("unavailable", StatusCode::SERVICE_UNAVAILABLE),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_documented_with_its_status() {
+        let page = include_str!("../../../../docs/API.md");
+        for key in ErrorKey::ALL {
+            let row = format!("| {} | `{}` |", key.status().as_u16(), key.name());
+            assert!(page.contains(&row), "docs/API.md lacks: {row}");
+        }
+    }
+}

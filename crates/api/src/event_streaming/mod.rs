@@ -1,0 +1,186 @@
+//! The contract's calls on event streaming configurations, and our status of one.
+
+mod parse;
+mod show;
+mod status;
+
+use base::Secret;
+use catalog::{Catalog, Found, KeyError};
+use delivery::Configuration;
+use event::native::Selection;
+use http::StatusCode;
+
+use self::parse::{Known, Wanted};
+use self::show::ConfigurationOut;
+pub(crate) use self::status::status;
+use crate::call::{self, Answer, Call};
+use crate::error::{ApiError, FieldError};
+use crate::page::{Column, by_text, page_of, passes};
+use crate::router::STREAMING;
+use crate::state::{ApiState, new_id};
+
+/// The entity's name in errors.
+const ENTITY: &str = "eventStreaming";
+
+const COLUMNS: [Column<Found<Configuration>>; 5] = [
+    ("id", |a, b| a.value.id.cmp(&b.value.id)),
+    ("name", |a, b| by_text(&a.value.name, &b.value.name)),
+    ("type", |a, b| a.value.vendor.name().cmp(b.value.vendor.name())),
+    ("enabled", |a, b| a.value.enabled.cmp(&b.value.enabled)),
+    ("description", |a, b| {
+        let text = |found: &Found<Configuration>| found.value.description.clone().unwrap_or_default();
+        by_text(&text(a), &text(b))
+    }),
+];
+
+pub(crate) async fn list(call: Call) -> Answer {
+    let query = call.query();
+    let filter = query.one("name")?;
+    let mut found = call.state.catalog.list::<Configuration>()?;
+    found.retain(|each| passes(&each.value.name, filter));
+    let page = page_of(&query, found, &COLUMNS, |each| ConfigurationOut::of(&each.value))?;
+    call::json(StatusCode::OK, &page)
+}
+
+pub(crate) async fn get(call: Call) -> Answer {
+    let found = find(&call.state.catalog, call.id())?;
+    let answer = call::json(StatusCode::OK, &ConfigurationOut::of(&found.value))?;
+    Ok(call::with_etag(answer, found.revision))
+}
+
+pub(crate) async fn create(mut call: Call) -> Answer {
+    let body = call.json().await?;
+    let wanted = parse::wanted(&body, None)?;
+    let id = new_id(call.state.clock.now(), &call.state.random);
+    let configuration = complete(&call.state, id, wanted, None)?;
+    let path = format!("{STREAMING}/{}", configuration.id);
+    let shown = ConfigurationOut::of(&configuration);
+    let state = call.state.clone();
+    let revision = to_its_end(async move { enter(&state, configuration).await }).await?;
+    let answer = call::json(StatusCode::CREATED, &shown)?;
+    Ok(call::with_location(call::with_etag(answer, revision), &path))
+}
+
+pub(crate) async fn replace(mut call: Call) -> Answer {
+    let body = call.json().await?;
+    let found = find(&call.state.catalog, call.id())?;
+    call.check_revision(found.revision)?;
+    let known = Known::of(&found.value).map_err(ApiError::internal)?;
+    let wanted = parse::wanted(&body, Some(&known))?;
+    let configuration = complete(&call.state, found.value.id.clone(), wanted, Some(&found.value))?;
+    let shown = ConfigurationOut::of(&configuration);
+    let change = move |catalog: &Catalog| {
+        check_name(catalog, &configuration)?;
+        let replaced = catalog.replace(&configuration.id, &configuration, found.revision);
+        replaced.map_err(|error| ApiError::from(error).about(ENTITY))
+    };
+    let revision = call.state.change(change).await?;
+    Ok(call::with_etag(call::json(StatusCode::OK, &shown)?, revision))
+}
+
+pub(crate) async fn delete(call: Call) -> Answer {
+    let found = find(&call.state.catalog, call.id())?;
+    call.check_revision(found.revision)?;
+    let (state, id) = (call.state.clone(), found.value.id);
+    let leave = async move {
+        let gone = id.clone();
+        state.change(move |catalog| Ok(catalog.delete::<Configuration>(&gone, found.revision)?)).await?;
+        forget(&state, &id).await;
+        Ok(())
+    };
+    to_its_end(leave).await?;
+    Ok(call::no_content())
+}
+
+fn find(catalog: &Catalog, id: &str) -> Result<Found<Configuration>, ApiError> {
+    catalog.get::<Configuration>(id).map_err(|error| ApiError::from(error).about(ENTITY))
+}
+
+/// Several steps that belong together are taken to their end, even when the caller hangs up.
+async fn to_its_end<T: Send + 'static>(
+    steps: impl Future<Output = Result<T, ApiError>> + Send + 'static,
+) -> Result<T, ApiError> {
+    tokio::spawn(steps).await.map_err(ApiError::internal)?
+}
+
+/// Gives a new configuration its place in the journal, then stores it: no event that is accepted after the answer is
+/// missed.
+async fn enter(state: &ApiState, configuration: Configuration) -> Result<u64, ApiError> {
+    let id = configuration.id.clone();
+    delivery::admit(&*state.journal, &id).await?;
+    let store = move |catalog: &Catalog| {
+        check_name(catalog, &configuration)?;
+        Ok(catalog.create(&configuration.id, &configuration)?)
+    };
+    let stored = state.change(store).await;
+    if stored.is_err() {
+        forget(state, &id).await;
+    }
+    stored
+}
+
+/// Takes a place in the journal away that no configuration has any more.
+async fn forget(state: &ApiState, id: &str) {
+    if let Err(error) = delivery::dismiss(&*state.journal, id).await {
+        tracing::error!(id, %error, "the place of a configuration that is gone cannot be taken from the journal");
+    }
+}
+
+fn check_name(catalog: &Catalog, configuration: &Configuration) -> Result<(), ApiError> {
+    let is_other = |other: &Configuration| other.id != configuration.id && other.name == configuration.name;
+    if catalog.list::<Configuration>()?.iter().any(|other| is_other(&other.value)) {
+        return Err(ApiError::name_taken(ENTITY));
+    }
+    Ok(())
+}
+
+/// The document of what is wanted. The credential is checked against the settings, then sealed; without a new one the
+/// stored one stays.
+fn complete(
+    state: &ApiState,
+    id: String,
+    wanted: Wanted,
+    before: Option<&Configuration>,
+) -> Result<Configuration, ApiError> {
+    let place = format!("{ENTITY}/{id}");
+    let (secret, kept) = match (wanted.api_key, before) {
+        (Some(secret), _) => (secret, None),
+        (None, Some(before)) => {
+            (state.keyring.open(&before.credential, &place)?, Some(before.credential.clone()))
+        }
+        (None, None) => return Err(ApiError::field(ENTITY, "configuration.apiKey", "must not be null")),
+    };
+    check_credential(state, &wanted.settings, &secret)?;
+    let seal = || -> Result<_, KeyError> { state.keyring.seal(&secret, &place, &state.random) };
+    let credential = kept.map_or_else(seal, Ok)?;
+    Ok(Configuration {
+        id,
+        name: wanted.name,
+        description: wanted.description,
+        enabled: wanted.enabled.or(before.map(|before| before.enabled)).unwrap_or(true),
+        vendor: wanted.settings.vendor(),
+        settings: wanted.settings.to_json(),
+        credential,
+        account: wanted.account,
+        audit: wanted.audit,
+        hook: wanted.hook,
+    })
+}
+
+fn check_credential(
+    state: &ApiState,
+    settings: &destinations::Settings,
+    secret: &Secret,
+) -> Result<(), ApiError> {
+    let built = settings.build(secret, &state.instance, Selection::default());
+    built.map(drop).map_err(|errors| ApiError::fields(errors.into_iter().map(field_error).collect()))
+}
+
+/// A vendor's complaint, named as the caller spelled the field.
+fn field_error(error: destinations::SettingsError) -> FieldError {
+    let field = match error.field.as_str() {
+        "configuration" => error.field,
+        field => format!("configuration.{field}"),
+    };
+    FieldError { object_name: ENTITY, field, message: error.message }
+}

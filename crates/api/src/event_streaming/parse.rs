@@ -1,0 +1,163 @@
+//! A request's body, read into what its sender wants.
+
+use base::Secret;
+use delivery::{AccountSwitch, AuditSwitch, Configuration, HookSwitch};
+use destinations::{Settings, Vendor};
+use event::claims;
+use serde_json::Value;
+
+use super::{ENTITY, field_error};
+use crate::error::ApiError;
+use crate::fields::{Complaints, Fields};
+
+/// Longest credential, in characters. Vendors set their own limits below it.
+const MAX_API_KEY: usize = 4096;
+
+/// What a valid request asks for.
+pub(super) struct Wanted {
+    pub(super) name: String,
+    pub(super) description: Option<String>,
+    pub(super) enabled: Option<bool>,
+    pub(super) settings: Settings,
+    pub(super) api_key: Option<Secret>,
+    pub(super) account: AccountSwitch,
+    pub(super) audit: AuditSwitch,
+    pub(super) hook: HookSwitch,
+}
+
+/// What a replacing request is compared with.
+pub(super) struct Known {
+    id: String,
+    settings: Settings,
+}
+
+impl Known {
+    /// Of a stored configuration. Fails when its settings are not valid any more.
+    pub(super) fn of(configuration: &Configuration) -> Result<Self, String> {
+        let id = configuration.id.clone();
+        match Settings::parse(configuration.vendor, &configuration.settings) {
+            Ok(settings) => Ok(Self { id, settings }),
+            Err(errors) => {
+                Err(format!("the stored settings of configuration {id} are not valid: {errors:?}"))
+            }
+        }
+    }
+}
+
+/// Reads a request that creates, or replaces what is `known`. Every field that is wrong is named.
+pub(super) fn wanted(body: &Value, known: Option<&Known>) -> Result<Wanted, ApiError> {
+    let mut complaints = Complaints::about(ENTITY);
+    let fields = Fields::of(body, &mut complaints);
+    if let Some(known) = known {
+        check_id(&fields, known, &mut complaints);
+    }
+    let name = fields.name(&mut complaints);
+    let description = fields.text("description", 0, 1024, &mut complaints);
+    let enabled = fields.boolean("enabled", &mut complaints);
+    let settings = settings(&fields, body, &mut complaints);
+    let configuration = fields.object("configuration", &mut complaints);
+    let api_key = configuration.text("apiKey", 0, MAX_API_KEY, &mut complaints);
+    match known {
+        None => drop(configuration.require("apiKey", &mut complaints)),
+        Some(known)
+            if api_key.is_none() && settings.as_ref().is_some_and(|new| leads_elsewhere(new, known)) =>
+        {
+            let message = "must be given when type or url changes: a stored secret is never sent elsewhere";
+            configuration.complain("apiKey", message, &mut complaints);
+        }
+        Some(_) => {}
+    }
+    let account = account(&fields.object("accountEventStreaming", &mut complaints), &mut complaints);
+    let audit = audit(&fields.object("auditLogStreaming", &mut complaints), &mut complaints);
+    let hook = HookSwitch {
+        enabled: is_on(&fields.object("eventHookLogStreaming", &mut complaints), "enabled", &mut complaints),
+    };
+    complaints.finish(name.zip(settings).map(|(name, settings)| Wanted {
+        name: name.to_owned(),
+        description: description.filter(|text| !text.is_empty()).map(ToOwned::to_owned),
+        enabled,
+        settings,
+        api_key: api_key.map(Secret::new),
+        account,
+        audit,
+        hook,
+    }))
+}
+
+fn check_id(fields: &Fields<'_>, known: &Known, complaints: &mut Complaints) {
+    let id = fields.required_text("id", 1, 64, complaints);
+    if id.is_some_and(|id| id != known.id) {
+        fields.complain("id", "must be the id of the path", complaints);
+    }
+}
+
+/// Whether the secret would be sent to another place than it was given for.
+fn leads_elsewhere(new: &Settings, known: &Known) -> bool {
+    new.vendor() != known.settings.vendor() || new.url() != known.settings.url()
+}
+
+fn settings(fields: &Fields<'_>, body: &Value, complaints: &mut Complaints) -> Option<Settings> {
+    let name = fields.required_text("type", 1, 64, complaints)?;
+    let Some(vendor) = Vendor::ALL.into_iter().find(|vendor| vendor.name() == name) else {
+        let names: Vec<&str> = Vendor::ALL.iter().map(|vendor| vendor.name()).collect();
+        fields.complain("type", format!("must be one of: {}", names.join(", ")), complaints);
+        return None;
+    };
+    let configuration = body.get("configuration").filter(|value| value.is_object())?;
+    Settings::parse(vendor, configuration)
+        .map_err(|errors| {
+            for error in errors.into_iter().map(field_error) {
+                complaints.add(error.field, error.message);
+            }
+        })
+        .ok()
+}
+
+fn is_on(fields: &Fields<'_>, field: &str, complaints: &mut Complaints) -> bool {
+    fields.boolean(field, complaints).unwrap_or(false)
+}
+
+fn account(fields: &Fields<'_>, complaints: &mut Complaints) -> AccountSwitch {
+    AccountSwitch {
+        enabled: is_on(fields, "enabled", complaints),
+        include_actions: is_on(fields, "includeActions", complaints),
+        include_raw: is_on(fields, "includeRaw", complaints),
+        claims: claims(fields, complaints),
+    }
+}
+
+fn audit(fields: &Fields<'_>, complaints: &mut Complaints) -> AuditSwitch {
+    AuditSwitch {
+        enabled: is_on(fields, "enabled", complaints),
+        include_bodies: fields
+            .boolean("includeBodies", complaints)
+            .unwrap_or(AuditSwitch::default().include_bodies),
+    }
+}
+
+/// The names of the claims whose ids are given.
+fn claims(fields: &Fields<'_>, complaints: &mut Complaints) -> Vec<String> {
+    const FIELD: &str = "nativeClaims";
+    fields.require(FIELD, complaints);
+    let mut names: Vec<String> = Vec::new();
+    for (at, element) in fields.list(FIELD, complaints).unwrap_or_default().iter().enumerate() {
+        let field = format!("{FIELD}[{at}].id");
+        let Some(id) = element.get("id").and_then(Value::as_str).filter(|id| is_claim_id(id)) else {
+            fields.complain(&field, "must be 1 to 36 letters, digits and hyphens", complaints);
+            continue;
+        };
+        match claims::name_of(id) {
+            None => fields.complain(&field, "must be the id of a native claim", complaints),
+            Some(name) if names.iter().any(|other| other == name) => {
+                fields.complain(&field, "must not be given twice", complaints);
+            }
+            Some(name) => names.push(name.to_owned()),
+        }
+    }
+    names
+}
+
+/// The contract's `^[a-zA-Z0-9-]{1,36}$`.
+fn is_claim_id(id: &str) -> bool {
+    (1..=36).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}

@@ -1,0 +1,74 @@
+//! A configuration as it is answered: the contract's fields and our few, never a credential.
+
+use delivery::Configuration;
+use event::claims;
+use serde::Serialize;
+use serde_json::Value;
+
+/// The contract's `EventStreamingResponse`. `includeRaw` and `includeBodies` are additions.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ConfigurationOut {
+    id: String,
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    enabled: bool,
+    r#type: &'static str,
+    configuration: Value,
+    account_event_streaming: AccountOut,
+    audit_log_streaming: AuditOut,
+    event_hook_log_streaming: HookOut,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AccountOut {
+    enabled: bool,
+    include_actions: bool,
+    include_raw: bool,
+    native_claims: Vec<OnlyId>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AuditOut {
+    enabled: bool,
+    include_bodies: bool,
+}
+
+#[derive(Serialize)]
+struct HookOut {
+    enabled: bool,
+}
+
+#[derive(Serialize)]
+struct OnlyId {
+    id: &'static str,
+}
+
+impl ConfigurationOut {
+    pub(super) fn of(configuration: &Configuration) -> Self {
+        let account = &configuration.account;
+        let ids = account.claims.iter().filter_map(|name| claims::id_of(name));
+        Self {
+            id: configuration.id.clone(),
+            name: configuration.name.clone(),
+            description: configuration.description.clone(),
+            enabled: configuration.enabled,
+            r#type: configuration.vendor.name(),
+            configuration: configuration.settings.clone(),
+            account_event_streaming: AccountOut {
+                enabled: account.enabled,
+                include_actions: account.include_actions,
+                include_raw: account.include_raw,
+                native_claims: ids.map(|id| OnlyId { id }).collect(),
+            },
+            audit_log_streaming: AuditOut {
+                enabled: configuration.audit.enabled,
+                include_bodies: configuration.audit.include_bodies,
+            },
+            event_hook_log_streaming: HookOut { enabled: configuration.hook.enabled },
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! How a configuration fares: its books, kept by the journal, and what its worker says about itself.
+
+use base::Timestamp;
+use delivery::Status;
+use http::StatusCode;
+use journal::{ConsumerCommand, ConsumerState};
+use serde::Serialize;
+
+use super::find;
+use crate::call::{self, Answer, Call};
+
+/// An addition to the contract.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StatusOut {
+    id: String,
+    enabled: bool,
+    books: Books,
+    /// `null` when no worker runs.
+    live: Option<Status>,
+}
+
+/// Events since the configuration's start: `appended` is the sum of all others.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Books {
+    appended: u64,
+    skipped: u64,
+    confirmed: u64,
+    diverted: u64,
+    accepted: u64,
+    quarantined: u64,
+    discarded: u64,
+    expired: u64,
+    erased: u64,
+    pending: u64,
+    /// Bytes of the journal that hold pending events.
+    pending_bytes: u64,
+    /// When the oldest pending event was stored.
+    oldest_pending: Option<Timestamp>,
+    /// How long ago that was; 0 when nothing is pending.
+    lag_seconds: u64,
+}
+
+pub(crate) async fn status(call: Call) -> Answer {
+    let found = find(&call.state.catalog, call.id())?;
+    let name = delivery::consumer_name(&found.value.id);
+    let consumers = call.state.journal.consumers(ConsumerCommand::List).await?;
+    let state = consumers.iter().find(|consumer| Some(&consumer.name) == name.as_ref());
+    let now = call.state.clock.now();
+    let status = StatusOut {
+        books: state.map_or_else(Books::default, |consumer| books(&consumer.state, now)),
+        live: call.state.delivery.status(&found.value.id),
+        enabled: found.value.enabled,
+        id: found.value.id,
+    };
+    call::json(StatusCode::OK, &status)
+}
+
+fn books(state: &ConsumerState, now: Timestamp) -> Books {
+    let tally = state.tally;
+    Books {
+        appended: state.appended,
+        skipped: tally.skipped,
+        confirmed: tally.confirmed,
+        diverted: tally.diverted,
+        accepted: tally.accepted,
+        quarantined: tally.quarantined,
+        discarded: tally.discarded,
+        expired: tally.expired,
+        erased: tally.erased,
+        pending: state.appended.saturating_sub(tally.total()),
+        pending_bytes: state.pending_bytes,
+        oldest_pending: state.oldest_pending,
+        lag_seconds: state.oldest_pending.map_or(0, |oldest| now.since(oldest).as_secs()),
+    }
+}

@@ -1,0 +1,30 @@
+//! The HTTP API: event streaming configurations, API clients, sources, and the way in for events.
+//!
+//! [`router()`] holds every route, with the scope that it needs, on one screen. A call is admitted before its body is
+//! read. Every error leaves as the contract's problem envelope, see [`ErrorKey`].
+//!
+//! Invariants: no credential is ever answered, except a new token, once. A 5xx answer says nothing about the inside;
+//! its cause goes to the diagnostics. No request holds more memory than its limits allow, compressed or not.
+
+mod access;
+mod body;
+mod call;
+mod clients;
+mod error;
+mod event_streaming;
+mod fields;
+mod health;
+mod inflate;
+mod intake_calls;
+mod page;
+mod query;
+mod router;
+mod source_calls;
+mod state;
+mod strict;
+mod webhook;
+
+pub use access::{ApiClient, Scope, bootstrap_client};
+pub use error::ErrorKey;
+pub use router::router;
+pub use state::{ApiParts, ApiState, BodyLimits};

@@ -1,0 +1,116 @@
+//! What every call works with.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use base::{Clock, Random, Timestamp};
+use catalog::{Catalog, Keyring};
+use delivery::Supervisor;
+use event::native::Instance;
+use intake::Intake;
+use journal::Journal;
+use parking_lot::Mutex;
+
+use crate::body::Budget;
+use crate::error::ApiError;
+
+/// How much of a request is taken, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyLimits {
+    /// Of one request of the intake, as sent.
+    pub max_body: usize,
+    /// Of one request of the intake, decompressed.
+    pub max_inflated: usize,
+    /// Of all requests together, while they are worked on. At least `max_inflated`, or the largest never passes.
+    pub in_flight: usize,
+}
+
+impl Default for BodyLimits {
+    fn default() -> Self {
+        Self { max_body: 8 << 20, max_inflated: 32 << 20, in_flight: 64 << 20 }
+    }
+}
+
+/// What the API is made of.
+pub struct ApiParts {
+    /// Where settings lie.
+    pub catalog: Catalog,
+    /// Seals credentials.
+    pub keyring: Arc<Keyring>,
+    /// Takes events.
+    pub intake: Arc<Intake>,
+    /// Knows how configurations fare.
+    pub delivery: Arc<Supervisor>,
+    /// Keeps their books.
+    pub journal: Arc<dyn Journal>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Draws ids and tokens.
+    pub random: Arc<Random>,
+    /// How much of a request is taken.
+    pub limits: BodyLimits,
+    /// The installation.
+    pub instance: Instance,
+}
+
+/// The API's state. Clones share everything.
+#[derive(Clone)]
+pub struct ApiState(Arc<Shared>);
+
+pub(crate) struct Shared {
+    pub(crate) parts: ApiParts,
+    pub(crate) budget: Budget,
+    /// Held over a change, so that looking for a name and taking it are one step.
+    changing: Mutex<()>,
+    closing: AtomicBool,
+}
+
+impl Deref for ApiState {
+    type Target = ApiParts;
+
+    fn deref(&self) -> &ApiParts {
+        &self.0.parts
+    }
+}
+
+impl ApiState {
+    /// The state of a fresh API.
+    pub fn new(parts: ApiParts) -> Self {
+        let budget = Budget::new(parts.limits.in_flight);
+        Self(Arc::new(Shared { parts, budget, changing: Mutex::new(()), closing: AtomicBool::new(false) }))
+    }
+
+    /// Turns `/ready` red: requests under way are finished, new ones should go elsewhere.
+    pub fn begin_shutdown(&self) {
+        self.0.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether new events can be taken.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.0.closing.load(Ordering::Relaxed) && !self.journal.head().poisoned
+    }
+
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.0.budget
+    }
+
+    /// Runs a change of the catalog: away from the async threads, for it ends with a sync to disk, and one at a time.
+    pub(crate) async fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Catalog) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let shared = Arc::clone(&self.0);
+        let changed = tokio::task::spawn_blocking(move || {
+            let _one_at_a_time = shared.changing.lock();
+            change(&shared.parts.catalog)
+        });
+        changed.await.map_err(ApiError::internal)?
+    }
+}
+
+/// A fresh id: a UUIDv7, so that lists in order of ids are in order of creation.
+pub(crate) fn new_id(now: Timestamp, random: &Random) -> String {
+    let ms = u64::try_from(now.as_millis()).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(ms, &random.bytes()).into_uuid().to_string()
+}

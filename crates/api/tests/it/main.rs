@@ -1,0 +1,12 @@
+//! The whole API, called in process: no socket, no disk, no wall clock.
+
+#![cfg(test)]
+
+mod app;
+mod canary;
+mod clients;
+mod event_streaming;
+mod events;
+mod failures;
+mod problems;
+mod sources;
