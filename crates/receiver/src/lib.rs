@@ -1,0 +1,23 @@
+//! Stand-in receivers: one loopback server that speaks Splunk's HEC, the bulk API and plain HTTP, counts what it gets,
+//! and misbehaves when it is told to.
+//!
+//! It answers as the measured servers do where a sender could tell the difference: a collector takes what stands before
+//! a bad object, a cluster answers 409 for an id that it has. Unless it is told to check, it looks no deeper into a
+//! document than its id, so that it can run beside the server that it measures.
+//!
+//! Deliberately absent: storage, search, TLS, indexer acknowledgement.
+
+mod body;
+mod bulk;
+mod check;
+mod door;
+mod hec;
+mod misbehave;
+mod plain;
+mod reading;
+mod server;
+mod tally;
+
+pub use misbehave::{Items, Misbehaviour, What, When};
+pub use server::{OnEvent, Options, Receiver};
+pub use tally::Stats;

@@ -1,0 +1,378 @@
+//! The server: listens, tells the protocols apart, misbehaves when it is told to, counts.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::body::{self, BodyError, Reply};
+use crate::bulk::{self, Item};
+use crate::door;
+use crate::hec::{self, Said};
+use crate::misbehave::{Misbehaviour, Plan, What};
+use crate::plain;
+use crate::reading::Piece;
+use crate::tally::{Stats, Tally};
+
+/// Called with the bytes of each event that is taken: HEC's envelope, bulk's document line, any other's document.
+pub type OnEvent = Arc<dyn Fn(&[u8]) + Send + Sync>;
+
+/// How a receiver runs.
+#[derive(Clone)]
+pub struct Options {
+    /// Address and port; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The only credential that is let in; any, or none, without it.
+    pub token: Option<String>,
+    /// Check every document strictly.
+    pub check: bool,
+    /// Largest body, packed or not, in bytes; a larger one is answered 413.
+    pub max_body_bytes: usize,
+    /// Called for each event that is taken, before the answer.
+    pub on_event: Option<OnEvent>,
+    /// What goes wrong from the start.
+    pub misbehaviour: Vec<Misbehaviour>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            token: None,
+            check: false,
+            max_body_bytes: 64 << 20,
+            on_event: None,
+            misbehaviour: Vec::new(),
+        }
+    }
+}
+
+/// A running stand-in. Dropping it closes its port and every connection.
+#[derive(Debug)]
+pub struct Receiver {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    listening: JoinHandle<()>,
+}
+
+impl Receiver {
+    /// Listens, on the current runtime.
+    pub async fn start(options: Options) -> io::Result<Self> {
+        let listener = TcpListener::bind(options.listen).await?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            token: options.token,
+            checks: options.check,
+            max_body_bytes: options.max_body_bytes,
+            on_event: options.on_event,
+            plan: Mutex::new(Plan::new(options.misbehaviour)),
+            n_items: Mutex::new(0),
+            tally: Tally::default(),
+        });
+        let listening = tokio::spawn(listen(listener, Arc::clone(&shared)));
+        Ok(Self { address, shared, listening })
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it has seen so far.
+    pub fn stats(&self) -> Stats {
+        self.shared.tally.stats()
+    }
+
+    /// Whether it has taken the event with this id.
+    pub fn has(&self, id: &base::EventId) -> bool {
+        self.shared.tally.has(id)
+    }
+
+    /// Misbehaves in these ways from now on; an empty list: not at all. Requests are counted anew.
+    pub fn misbehave(&self, misbehaviour: Vec<Misbehaviour>) {
+        *self.shared.plan.lock() = Plan::new(misbehaviour);
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.listening.abort();
+    }
+}
+
+struct Shared {
+    token: Option<String>,
+    checks: bool,
+    max_body_bytes: usize,
+    on_event: Option<OnEvent>,
+    plan: Mutex<Plan>,
+    n_items: Mutex<u64>,
+    tally: Tally,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("tally", &self.tally).finish_non_exhaustive()
+    }
+}
+
+async fn listen(listener: TcpListener, shared: Arc<Shared>) {
+    // Connections end with the set, and the set with this task.
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                // A connection that is gone before it is accepted concerns nobody.
+                if let Ok((stream, _)) = accepted {
+                    connections.spawn(serve(stream, Arc::clone(&shared)));
+                }
+            }
+            Some(_ended) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+    let _delays_at_worst = stream.set_nodelay(true);
+    let service = service_fn(|request| {
+        let shared = Arc::clone(&shared);
+        async move { shared.answer(request).await }
+    });
+    // A connection that the other side breaks is not an error of the stand-in.
+    let _ended = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+}
+
+/// Who is spoken to, by method and path.
+enum Protocol {
+    Hec,
+    HecHealth,
+    Bulk { url_names_index: bool },
+    Plain,
+    Unknown(StatusCode),
+}
+
+impl Protocol {
+    fn of(parts: &Parts) -> Self {
+        let path = parts.uri.path().trim_end_matches('/');
+        let posts = parts.method == Method::POST || parts.method == Method::PUT;
+        match path.strip_prefix("/services/collector") {
+            Some("/health" | "/health/1.0") if parts.method == Method::GET => Self::HecHealth,
+            Some("" | "/event" | "/event/1.0") if posts => Self::Hec,
+            Some("" | "/event" | "/event/1.0") => Self::Unknown(StatusCode::METHOD_NOT_ALLOWED),
+            Some(_) => Self::Unknown(StatusCode::NOT_FOUND),
+            None if !posts => Self::Unknown(StatusCode::METHOD_NOT_ALLOWED),
+            None if path.ends_with("/_bulk") => Self::Bulk { url_names_index: path != "/_bulk" },
+            None => Self::Plain,
+        }
+    }
+}
+
+/// An answer, before it becomes bytes.
+struct Told {
+    status: StatusCode,
+    retry_after: Option<u64>,
+    body: String,
+}
+
+impl Told {
+    fn new(status: StatusCode, body: impl Into<String>) -> Self {
+        Self { status, retry_after: None, body: body.into() }
+    }
+
+    fn hec(said: Said) -> Self {
+        let (status, body) = said.answer();
+        Self::new(status, body)
+    }
+
+    fn response(self, breaks_off: bool) -> Response<Reply> {
+        let reply = if breaks_off { Reply::broken_off(self.body) } else { Reply::new(self.body) };
+        let mut response = Response::new(reply);
+        *response.status_mut() = self.status;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+impl Shared {
+    async fn answer(&self, request: Request<Incoming>) -> io::Result<Response<Reply>> {
+        let (parts, incoming) = request.into_parts();
+        let protocol = match Protocol::of(&parts) {
+            Protocol::HecHealth => return Ok(Told::hec(Said { code: 17, number: None }).response(false)),
+            Protocol::Unknown(status) => {
+                let body = format!("{{\"text\":\"not served here\",\"code\":{}}}", status.as_u16());
+                return Ok(Told::new(status, body).response(false));
+            }
+            protocol => protocol,
+        };
+        let body = body::whole(incoming, self.max_body_bytes).await;
+        let body = match parts.headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
+            Some(b"gzip") => body.and_then(|packed| body::gunzip(&packed, self.max_body_bytes)),
+            _ => body,
+        };
+        self.tally.request(body.as_ref().map_or(0, Bytes::len));
+        let what = self.plan.lock().next();
+        match &what {
+            Some(What::Close) => {
+                self.tally.refused();
+                return Err(io::Error::other("closed as told"));
+            }
+            Some(What::Hang) => {
+                self.tally.refused();
+                std::future::pending::<()>().await;
+            }
+            _ => {}
+        }
+        let told = match body {
+            Ok(body) => self.told(&protocol, &parts, &body, what.as_ref()),
+            Err(BodyError::TooLarge) => Told::new(StatusCode::PAYLOAD_TOO_LARGE, ""),
+            Err(BodyError::NotGzip) => self.malformed("the body is not gzip"),
+            Err(BodyError::Lost(error)) => return Err(error),
+        };
+        if told.status.is_client_error() || told.status.is_server_error() {
+            self.tally.refused();
+        }
+        match what {
+            Some(What::TakeAndHang) => std::future::pending::<()>().await,
+            Some(What::Slow(delay)) => tokio::time::sleep(delay).await,
+            Some(What::TakeAndCloseMidAnswer) => return Ok(told.response(true)),
+            _ => {}
+        }
+        Ok(told.response(false))
+    }
+
+    fn malformed(&self, what: &str) -> Told {
+        self.tally.malformed(what);
+        Told::hec(Said { code: 6, number: None })
+    }
+
+    fn told(&self, protocol: &Protocol, parts: &Parts, body: &[u8], what: Option<&What>) -> Told {
+        if let Some(What::Answer { status, retry_after, body }) = what {
+            let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            return Told { status, retry_after: *retry_after, body: body.clone() };
+        }
+        match protocol {
+            Protocol::Hec => self.hec(parts, body, what),
+            Protocol::Bulk { url_names_index } => self.bulk(parts, body, *url_names_index, what),
+            Protocol::Plain | Protocol::HecHealth | Protocol::Unknown(_) => self.plain(parts, body),
+        }
+    }
+
+    fn hec(&self, parts: &Parts, body: &[u8], what: Option<&What>) -> Told {
+        if let Err(outside) = door::hec(&parts.headers, self.token.as_deref()) {
+            return Told::hec(Said { code: outside.hec_code(), number: None });
+        }
+        let (mut reading, mut said) = hec::read(body, self.checks);
+        self.tally.problems(std::mem::take(&mut reading.problems));
+        if !said.is_success() {
+            self.tally.malformed(format!("HEC code {} at {:?}", said.code, said.number));
+        }
+        match what {
+            Some(What::Hec(code)) => {
+                said = Said { code: *code, number: None };
+                if !said.is_success() {
+                    reading.pieces.clear();
+                }
+            }
+            Some(What::HecBadEvent(at)) if *at < reading.pieces.len() => {
+                said = Said { code: 6, number: Some(*at) };
+                reading.pieces.truncate(*at);
+            }
+            _ => {}
+        }
+        self.take(&reading.pieces);
+        Told::hec(said)
+    }
+
+    fn bulk(&self, parts: &Parts, body: &[u8], url_names_index: bool, what: Option<&What>) -> Told {
+        if door::other(&parts.headers, self.token.as_deref()).is_err() {
+            let refusal = ("security_exception", "unable to authenticate".to_owned());
+            return Told::new(StatusCode::UNAUTHORIZED, bulk::refusal(&refusal, 401));
+        }
+        let (mut reading, failures) = match bulk::read(body, url_names_index, self.checks) {
+            Ok(read) => read,
+            Err(refusal) => {
+                self.tally.malformed(refusal.1.clone());
+                return Told::new(StatusCode::BAD_REQUEST, bulk::refusal(&refusal, 400));
+            }
+        };
+        self.tally.problems(std::mem::take(&mut reading.problems));
+        let failed: Vec<Option<Item>> = reading
+            .pieces
+            .iter()
+            .zip(failures)
+            .map(|(piece, failure)| self.failed(*piece, failure, what))
+            .collect();
+        let pieces: Vec<Piece<'_>> = reading
+            .pieces
+            .iter()
+            .zip(&failed)
+            .filter(|(_, failed)| failed.is_none())
+            .map(|(piece, _)| *piece)
+            .collect();
+        let mut news = self.take(&pieces).into_iter();
+        let items: Vec<Item> = failed
+            .into_iter()
+            .map(|failed| match failed {
+                Some(item) => item,
+                None if news.next().unwrap_or(true) => Item::Created,
+                None => Item::Conflict,
+            })
+            .collect();
+        Told::new(StatusCode::OK, bulk::answer(&items, &reading, bulk::filter(parts.uri.query())))
+    }
+
+    /// Why this item of a bulk request is not taken.
+    fn failed(&self, piece: Piece<'_>, failure: Option<&'static str>, what: Option<&What>) -> Option<Item> {
+        if let Some(kind) = failure {
+            self.tally.malformed("a bulk document is not a JSON object");
+            return Some(Item::Failed(400, kind));
+        }
+        let Some(What::Items(items)) = what else { return None };
+        let number = {
+            let mut n_items = self.n_items.lock();
+            *n_items += 1;
+            *n_items
+        };
+        items.hit(number, piece.id?).then_some(Item::Failed(items.status, items.kind))
+    }
+
+    fn plain(&self, parts: &Parts, body: &[u8]) -> Told {
+        if door::other(&parts.headers, self.token.as_deref()).is_err() {
+            return Told::new(StatusCode::UNAUTHORIZED, "{\"error\":\"unknown credential\"}");
+        }
+        match plain::read(body, self.checks) {
+            Ok(mut reading) => {
+                self.tally.problems(std::mem::take(&mut reading.problems));
+                self.take(&reading.pieces);
+                Told::new(StatusCode::OK, "{}")
+            }
+            Err(problem) => {
+                self.tally.malformed(problem);
+                Told::new(StatusCode::BAD_REQUEST, "{\"error\":\"not JSON\"}")
+            }
+        }
+    }
+
+    fn take(&self, pieces: &[Piece<'_>]) -> Vec<bool> {
+        if let Some(on_event) = &self.on_event {
+            for piece in pieces {
+                on_event(piece.bytes);
+            }
+        }
+        self.tally.take(pieces.iter().map(|piece| piece.id))
+    }
+}

@@ -1,0 +1,7 @@
+//! The stand-in as a sender meets it: real destinations, real requests over loopback.
+
+#![cfg(test)]
+
+mod counts;
+mod faults;
+mod sender;
