@@ -1,0 +1,103 @@
+//! A small client of idstream's own API, for `send` and `demo`.
+
+use std::sync::Arc;
+
+use base::Secret;
+use bytes::Bytes;
+use destinations::{Answer, Request, Transport, TransportError};
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use url::Url;
+
+/// Calls one server with one token.
+#[derive(Clone)]
+pub(crate) struct Client {
+    transport: Arc<dyn Transport>,
+    base: Url,
+    token: HeaderValue,
+}
+
+/// Why a call did not bring what was asked for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    /// The server was not reached, or did not answer.
+    #[error("no answer from {0}")]
+    Transport(String, #[source] TransportError),
+    /// The server refused, and said why.
+    #[error("{url} answered {status}: {detail}")]
+    Refused {
+        /// What was called.
+        url: String,
+        /// The status.
+        status: u16,
+        /// In the server's words.
+        detail: String,
+    },
+    /// The address or the token cannot be used.
+    #[error("{0}")]
+    Unfit(String),
+}
+
+impl Client {
+    pub(crate) fn new(transport: Arc<dyn Transport>, base: Url, token: &Secret) -> Result<Self, ClientError> {
+        let mut token = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
+            .map_err(|_| ClientError::Unfit("the token holds characters that no token has".to_owned()))?;
+        token.set_sensitive(true);
+        Ok(Self { transport, base, token })
+    }
+
+    /// Sends `body` as `content_type` and returns the answer whatever its status.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &'static str,
+        body: impl Into<Bytes>,
+    ) -> Result<Answer, ClientError> {
+        self.call_with(method, path, content_type, body, None).await
+    }
+
+    /// The same, under an idempotency key.
+    pub(crate) async fn call_with(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &'static str,
+        body: impl Into<Bytes>,
+        key: Option<HeaderValue>,
+    ) -> Result<Answer, ClientError> {
+        let url = self.base.join(path).map_err(|error| ClientError::Unfit(error.to_string()))?;
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, self.token.clone());
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.extend(key.map(|key| (HeaderName::from_static("idempotency-key"), key)));
+        let request = Request { url: url.clone(), method, headers, body: body.into() };
+        self.transport.send(request).await.map_err(|error| ClientError::Transport(url.into(), error))
+    }
+
+    /// A call with JSON both ways that must succeed.
+    pub(crate) async fn json(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&serde_json::Value>,
+    ) -> Result<serde_json::Value, ClientError> {
+        let body = body.map(serde_json::Value::to_string).unwrap_or_default();
+        let answer = self.call(method, path, "application/json", body).await?;
+        if !(200..300).contains(&answer.status) {
+            return Err(self.refused(path, &answer));
+        }
+        Ok(serde_json::from_slice(&answer.body).unwrap_or_default())
+    }
+
+    /// The error that an answer tells.
+    pub(crate) fn refused(&self, path: &str, answer: &Answer) -> ClientError {
+        let url = self.base.join(path).unwrap_or_else(|_| self.base.clone());
+        let problem: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let detail = problem.get("detail").and_then(serde_json::Value::as_str).map_or_else(
+            || String::from_utf8_lossy(answer.body.get(..200).unwrap_or(&answer.body)).into_owned(),
+            ToOwned::to_owned,
+        );
+        ClientError::Refused { url: url.into(), status: answer.status, detail }
+    }
+}

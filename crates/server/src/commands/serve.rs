@@ -1,0 +1,87 @@
+//! `idstream serve`: runs the server until it is told to stop.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use tracing_subscriber::EnvFilter;
+
+use super::Failure;
+use crate::settings::{self, LogFormat};
+use crate::wire::Running;
+
+#[derive(clap::Args)]
+#[command(after_help = "All settings with their defaults: idstream serve --print-settings")]
+pub(crate) struct Arguments {
+    /// Settings file (TOML)
+    #[arg(long, env = "IDSTREAM_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where the journal and the catalog lie [default: idstream-data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:7600]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Where links in documents lead, such as <https://idstream.example.com>
+    #[arg(long, value_name = "URL")]
+    public_url: Option<url::Url>,
+    /// File with the master key (32 bytes in base64 or hex)
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// Prints all settings with their defaults, and ends
+    #[arg(long)]
+    print_settings: bool,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    if arguments.print_settings {
+        say(settings::DEFAULTS.trim_end());
+        return Ok(());
+    }
+    let path = |path: Option<PathBuf>| path.map(|path| path.to_string_lossy().into_owned());
+    let settings = settings::read(
+        arguments.config,
+        &[
+            ("server.data", path(arguments.data)),
+            ("server.listen", arguments.listen.map(|address| address.to_string())),
+            ("instance.public_url", arguments.public_url.map(|url| url.to_string())),
+            ("key.file", path(arguments.key_file)),
+        ],
+    )?;
+    log_to_stderr(&settings.log.level, settings.log.format)?;
+    let running = Running::start(&settings).await?;
+    say(&format!("listening on http://{}", running.address()));
+    if let Some(file) = running.admin_token_file() {
+        say(&format!("the administrator's token is in {}", file.display()));
+    }
+    stop_signal().await?;
+    tracing::info!("stopping: requests under way are finished, what is not delivered stays in the journal");
+    running.stop().await;
+    Ok(())
+}
+
+/// Writes a line to standard output. A reader that has gone away is no reason for a server to stop.
+fn say(line: &str) {
+    use std::io::Write as _;
+    if let Err(error) = writeln!(std::io::stdout(), "{line}") {
+        tracing::debug!(%error, "standard output is closed");
+    }
+}
+
+/// Diagnostics go to standard error, so that standard output stays for answers.
+fn log_to_stderr(level: &str, format: LogFormat) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(level).map_err(|error| format!("settings: log.level: {error}"))?;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => subscriber.try_init(),
+        LogFormat::Json => subscriber.json().try_init(),
+    }
+}
+
+/// Returns at the first SIGTERM or SIGINT.
+pub(crate) async fn stop_signal() -> std::io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+    }
+}

@@ -1,0 +1,67 @@
+//! The idstream binary.
+
+mod client;
+mod commands;
+mod http;
+mod retention;
+mod settings;
+mod wire;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Identity event streaming: account events and audit logs in, kept durably, streamed to Splunk, Elasticsearch and
+/// others.
+#[derive(Parser)]
+#[command(version, about, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the server
+    Serve(commands::serve::Arguments),
+    /// Sends events from a file of JSON lines to a server
+    Send(commands::send::Arguments),
+    /// Runs a stand-in for Splunk, Elasticsearch and HTTPS receivers that checks and counts what it gets
+    Receiver(commands::receiver::Arguments),
+    /// Shows it all at work: a server, two stand-in receivers and the traffic of an identity platform
+    Demo(commands::demo::Arguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    let done = runtime.block_on(async {
+        match arguments.command {
+            Command::Serve(arguments) => commands::serve::run(arguments).await,
+            Command::Send(arguments) => commands::send::run(arguments).await,
+            Command::Receiver(arguments) => commands::receiver::run(arguments).await,
+            Command::Demo(arguments) => commands::demo::run(arguments).await,
+        }
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&*error),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the one place where a command says why it failed")]
+fn fail(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("idstream: {error}");
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        eprintln!("  because: {inner}");
+        cause = inner.source();
+    }
+    ExitCode::FAILURE
+}

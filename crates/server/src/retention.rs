@@ -1,0 +1,76 @@
+//! Drops what nobody wants any more: asks the retention rule every minute how far the journal may be trimmed.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::Clock;
+use catalog::Catalog;
+use delivery::Configuration;
+use event::Stream;
+use journal::local::LocalJournal;
+use journal::retention::{Hold, Keep, Policy, trim_point};
+use journal::{ConsumerCommand, Journal};
+use tokio::sync::watch;
+
+use crate::commands::Failure;
+use crate::settings::Retention;
+
+const EVERY: Duration = Duration::from_mins(1);
+
+/// The policy that the settings state; both quarantines are kept as long as audit logs.
+pub(crate) fn policy(settings: &Retention) -> Policy {
+    let days = |days: u32| Keep { max_age: Some(Duration::from_hours(24) * days), max_bytes: None };
+    Policy::default()
+        .with(Stream::AccountEvent, days(settings.account_event_days))
+        .with(Stream::AuditLog, days(settings.audit_log_days))
+        .with(Stream::EventHookLog, days(settings.event_hook_log_days))
+        .with(Stream::Quarantine, days(settings.audit_log_days))
+        .with(Stream::IntakeQuarantine, days(settings.audit_log_days))
+}
+
+/// Trims until `stop` turns true.
+pub(crate) async fn run(
+    journal: Arc<LocalJournal>,
+    catalog: Catalog,
+    clock: Arc<dyn Clock>,
+    policy: Policy,
+    mut stop: watch::Receiver<bool>,
+) {
+    loop {
+        if let Err(error) = trim(&journal, &catalog, &*clock, &policy).await {
+            tracing::error!(%error, "retention could not be applied; trying again in a minute");
+        }
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}
+
+async fn trim(
+    journal: &LocalJournal,
+    catalog: &Catalog,
+    clock: &dyn Clock,
+    policy: &Policy,
+) -> Result<(), Failure> {
+    // A disabled configuration keeps its place but holds nothing back.
+    let disabled: HashSet<_> = catalog
+        .list::<Configuration>()?
+        .into_iter()
+        .filter(|found| !found.value.enabled)
+        .filter_map(|found| delivery::consumer_name(&found.value.id))
+        .collect();
+    let consumers = journal.consumers(ConsumerCommand::List).await?;
+    let holds: Vec<Hold> = consumers
+        .iter()
+        .map(|consumer| Hold { floor: consumer.state.floor, holds: !disabled.contains(&consumer.name) })
+        .collect();
+    let segments = journal.segments();
+    let point = trim_point(policy, &segments, &holds, clock.now());
+    if segments.first().is_some_and(|segment| segment.first < point) {
+        tracing::info!(up_to = point, "dropping what retention no longer keeps");
+        journal.trim(point).await?;
+    }
+    Ok(())
+}

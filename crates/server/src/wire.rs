@@ -1,0 +1,225 @@
+//! Builds a running server from its settings, part by part in the order of the layers, and takes it down again.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::mask::MaskRule;
+use base::{Clock, Random, Secret, SystemClock};
+use catalog::{Catalog, Keyring, SqliteStore};
+use delivery::{Parts, Supervisor};
+use destinations::transport::HttpTransport;
+use event::native::Instance;
+use intake::Intake;
+use journal::disk::RealDisk;
+use journal::local::{LocalJournal, LocalOptions};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::commands::Failure;
+use crate::http;
+use crate::retention;
+use crate::settings::{self, Settings};
+
+/// A server that is listening.
+pub(crate) struct Running {
+    address: SocketAddr,
+    admin_token: Option<Secret>,
+    admin_token_file: Option<PathBuf>,
+    journal: Arc<LocalJournal>,
+    delivery: Arc<Supervisor>,
+    api: api::ApiState,
+    stop: watch::Sender<bool>,
+    listener: JoinHandle<()>,
+    retention: JoinHandle<()>,
+}
+
+impl Running {
+    /// Opens the data directory, recovers what is in it, and listens.
+    pub(crate) async fn start(settings: &Settings) -> Result<Self, Failure> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let random = Arc::new(Random::from_system());
+        let data = &settings.server.data;
+        make_directory(data)?;
+        // The journal first: its lock keeps a second server away from everything else in the directory.
+        let journal = open_journal(settings, &clock, &random)?;
+        let catalog = Catalog::open(Arc::new(SqliteStore::open(&data.join("catalog.sqlite"))?))?;
+        let keyring = Arc::new(open_keyring(settings, &random)?);
+        keyring.check(&catalog, &random)?;
+        let token_file = data.join("admin-token");
+        let hand_over = |token: &Secret| write_token(&token_file, token);
+        let admin_token = api::bootstrap_client(&catalog, &*clock, &random, hand_over)?;
+        let admin_token_file = admin_token.is_some().then_some(token_file);
+        let listener = TcpListener::bind(settings.server.listen)
+            .await
+            .map_err(|error| format!("cannot listen on {}: {error}", settings.server.listen))?;
+        let address = listener.local_addr()?;
+        let instance = instance(settings, address);
+        let intake = Arc::new(intake(settings, journal.clone(), &clock, &random));
+        let delivery = Supervisor::start(Parts {
+            journal: journal.clone(),
+            catalog: catalog.clone(),
+            keyring: Arc::clone(&keyring),
+            transport: Arc::new(HttpTransport::new()?),
+            instance: instance.clone(),
+            clock: Arc::clone(&clock),
+            random: Arc::clone(&random),
+        });
+        let delivery = Arc::new(delivery.await);
+        let api = api::ApiState::new(api::ApiParts {
+            catalog: catalog.clone(),
+            keyring,
+            intake,
+            delivery: Arc::clone(&delivery),
+            journal: journal.clone(),
+            clock: Arc::clone(&clock),
+            random,
+            limits: body_limits(&settings.intake),
+            instance,
+        });
+        let router = api::router(api.clone());
+        let (stop, stopped) = watch::channel(false);
+        let retention = tokio::spawn(retention::run(
+            journal.clone(),
+            catalog,
+            clock,
+            retention::policy(&settings.retention),
+            stopped.clone(),
+        ));
+        let listener = tokio::spawn(http::serve(listener, router, settings.server.max_connections, stopped));
+        Ok(Self { address, admin_token, admin_token_file, journal, delivery, api, stop, listener, retention })
+    }
+
+    /// Where it listens.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The first administrator's token, when this start made one.
+    pub(crate) fn admin_token(&self) -> Option<Secret> {
+        self.admin_token.clone()
+    }
+
+    /// Where that token was written.
+    pub(crate) fn admin_token_file(&self) -> Option<&Path> {
+        self.admin_token_file.as_deref()
+    }
+
+    /// Stops: intake first, then delivery, then the journal.
+    pub(crate) async fn stop(self) {
+        self.api.begin_shutdown();
+        self.stop.send_replace(true);
+        if let Err(error) = self.listener.await {
+            tracing::error!(%error, "the listener ended badly");
+        }
+        if let Err(error) = self.retention.await {
+            tracing::error!(%error, "retention ended badly");
+        }
+        self.delivery.shutdown().await;
+        if let Err(error) = self.journal.close().await {
+            tracing::error!(%error, "the journal did not close cleanly; it recovers at the next start");
+        }
+    }
+}
+
+fn make_directory(data: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data)
+        .map_err(|error| format!("cannot make the data directory {}: {error}", data.display()).into())
+}
+
+fn open_journal(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<Random>,
+) -> Result<Arc<LocalJournal>, Failure> {
+    let directory = settings.server.data.join("journal");
+    let disk = RealDisk::open(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    let options = LocalOptions {
+        segment_bytes: settings.journal.segment.0,
+        queue_bytes: settings.journal.queue.as_usize(),
+        cache_bytes: settings.journal.cache.as_usize(),
+        dedupe_window: Duration::from_hours(u64::from(settings.journal.dedupe_hours)),
+        ..LocalOptions::default()
+    };
+    let journal = LocalJournal::open(Arc::new(disk), Arc::clone(clock), Arc::clone(random), options)?;
+    Ok(Arc::new(journal))
+}
+
+/// The master key: from the environment, else from the file that is set, else from a file beside the data directory,
+/// made when it is not there.
+fn open_keyring(settings: &Settings, random: &Random) -> Result<Keyring, Failure> {
+    if let Some(text) = &settings.key.value {
+        return Ok(Keyring::from_text(text)?);
+    }
+    if let Some(file) = &settings.key.file {
+        return Ok(Keyring::from_file(file)?);
+    }
+    let mut beside = settings.server.data.clone().into_os_string();
+    beside.push(".key");
+    let (keyring, made) = Keyring::from_file_or_new(Path::new(&beside), random)?;
+    if made {
+        tracing::warn!(
+            file = %beside.to_string_lossy(),
+            "a master key was generated: keep a copy of this file in a safe place; without it credentials are lost"
+        );
+    }
+    Ok(keyring)
+}
+
+fn intake(
+    settings: &Settings,
+    journal: Arc<LocalJournal>,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<Random>,
+) -> Intake {
+    let limits = intake::Limits {
+        max_events: settings.intake.max_events,
+        max_event_bytes: settings.intake.max_event.as_usize(),
+    };
+    let rule = MaskRule::with(settings.intake.mask.iter().cloned());
+    Intake::new(journal, Arc::clone(clock), Arc::clone(random), rule, limits)
+}
+
+fn body_limits(settings: &settings::Intake) -> api::BodyLimits {
+    api::BodyLimits {
+        max_body: settings.max_body.as_usize(),
+        max_inflated: settings.max_inflated.as_usize(),
+        in_flight: settings.in_flight.as_usize(),
+    }
+}
+
+/// Durable when it returns, the file's name included.
+fn write_token(path: &Path, token: &Secret) -> Result<(), Failure> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let write = || {
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        writeln!(file, "{}", token.expose())?;
+        file.sync_all()?;
+        std::fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    };
+    write().map_err(|error| {
+        format!("cannot write the administrator's token to {}: {error}", path.display()).into()
+    })
+}
+
+fn instance(settings: &Settings, address: SocketAddr) -> Instance {
+    let public_url = settings
+        .instance
+        .public_url
+        .as_ref()
+        .map_or_else(|| format!("http://{address}"), |url| url.as_str().trim_end_matches('/').to_owned());
+    Instance {
+        name: settings.instance.name.clone(),
+        domain: settings.instance.domain.clone(),
+        environment: settings.instance.environment.clone(),
+        public_url: Some(public_url),
+    }
+}
