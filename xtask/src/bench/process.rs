@@ -1,0 +1,106 @@
+//! The server as a process of its own: started on a free port, watched through `/proc`, ended with the value.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use crate::Failure;
+
+/// Linux counts CPU time for programs in hundredths of a second (USER_HZ), whatever its own tick is.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// A running server.
+pub(super) struct Server {
+    child: Child,
+    /// Open as long as the server runs: it may have more to say than the first line.
+    _stdout: BufReader<ChildStdout>,
+    address: SocketAddr,
+    token: String,
+}
+
+impl Server {
+    /// Starts `program` on the data directory and waits until it says where it listens.
+    pub(super) fn start(program: &Path, data: &Path) -> Result<Self, Failure> {
+        let mut command = Command::new(program);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+        command.env("IDSTREAM__LOG__LEVEL", "error").stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child =
+            command.spawn().map_err(|error| format!("cannot start {}: {error}", program.display()))?;
+        let stdout = child.stdout.take().ok_or("the server has no standard output")?;
+        let mut stdout = BufReader::new(stdout);
+        let mut line = String::new();
+        let read = stdout.read_line(&mut line);
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        // From here on the process ends with the value, whatever fails.
+        let mut server = Self { child, _stdout: stdout, address: nowhere, token: String::new() };
+        read?;
+        let address = line.trim().strip_prefix("listening on http://").and_then(|text| text.parse().ok());
+        server.address = address.ok_or_else(|| format!("the server did not start; it said {line:?}"))?;
+        let token = data.join("admin-token");
+        let token = fs::read_to_string(&token)
+            .map_err(|error| format!("cannot read {}: {error}", token.display()))?;
+        token.trim().clone_into(&mut server.token);
+        Ok(server)
+    }
+
+    /// Where it listens.
+    pub(super) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The administrator's token.
+    pub(super) fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// CPU seconds that it has used so far, user and system.
+    pub(super) fn cpu_seconds(&self) -> Result<f64, Failure> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        cpu_ticks(&stat)
+            .map(|ticks| ticks as f64 / TICKS_PER_SECOND)
+            .ok_or_else(|| "/proc/…/stat is not understood".into())
+    }
+
+    /// The most memory that it has held so far, in MB (10⁶ bytes): resident, its high-water mark.
+    pub(super) fn peak_mb(&self) -> Result<f64, Failure> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        peak_kib(&status)
+            .map(|kib| kib as f64 * 1024.0 / 1e6)
+            .ok_or_else(|| "/proc/…/status is not understood".into())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself; its data directory goes with the run either way.
+        let _gone = self.child.kill();
+        let _gone = self.child.wait();
+    }
+}
+
+/// Fields 14 and 15 of `/proc/PID/stat` (proc_pid_stat(5)): utime and stime. The name before them may hold anything.
+fn cpu_ticks(stat: &str) -> Option<u64> {
+    let (_, after_name) = stat.rsplit_once(')')?;
+    let mut fields = after_name.split_whitespace().skip(11);
+    let (user, system): (u64, u64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    Some(user + system)
+}
+
+fn peak_kib(status: &str) -> Option<u64> {
+    status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn linux_tells_cpu_time_and_peak_memory() {
+        let stat = "42 (a) b) S 1 2 3 4 5 6 7 8 9 10 150 50 0 0 20 0 9 0 1\n";
+        assert_eq!(cpu_ticks(stat), Some(200));
+        assert_eq!(peak_kib("VmPeak:\t  9 kB\nVmHWM:\t  1234 kB\n"), Some(1234));
+        assert_eq!((cpu_ticks("42"), peak_kib("")), (None, None));
+    }
+}
