@@ -105,13 +105,14 @@ pub enum Outcome {
         /// Why, in the destination's words.
         reason: String,
     },
-    /// The destination proved that it will never take this very event.
+    /// The destination named this very event and proved that it will never take it.
     Quarantine {
         /// Why, in the destination's words.
         reason: String,
     },
-    /// The request was too large; nothing of it was taken: send it in halves. A single event that is too large goes to
-    /// quarantine.
+    /// The request was refused as a whole and nothing of it was taken, because it is too large or because something in
+    /// it is unfit: send it in halves. A single event that is refused so goes to quarantine if the destination takes
+    /// others; a destination that refuses everything is held.
     Split {
         /// Why, in the destination's words.
         reason: String,

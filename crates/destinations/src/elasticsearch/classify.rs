@@ -82,7 +82,7 @@ pub(crate) fn classify(n_events: usize, answer: &Answer, hush: &Hush) -> Verdict
             }
         };
     }
-    Verdict::all(n_events, &refused(n_events, answer, hush))
+    Verdict::all(n_events, &refused(answer, hush))
 }
 
 /// One item of a bulk answer.
@@ -100,7 +100,7 @@ fn item(item: &Item<'_>, hush: &Hush) -> Outcome {
     }
 }
 
-/// A failure that the cluster explains, of an item or of a request that holds one event.
+/// A failure that the cluster explains.
 fn failed(status: u16, failure: &Failure<'_>, hush: &Hush) -> Outcome {
     let reason = words(failure, hush);
     match status {
@@ -114,7 +114,7 @@ fn failed(status: u16, failure: &Failure<'_>, hush: &Hush) -> Outcome {
 }
 
 /// A request that was refused as a whole.
-fn refused(n_events: usize, answer: &Answer, hush: &Hush) -> Outcome {
+fn refused(answer: &Answer, hush: &Hush) -> Outcome {
     let refusal: Option<Refusal<'_>> = serde_json::from_slice(&answer.body).ok();
     match (answer.status, refusal) {
         (413, refusal) => Outcome::Split {
@@ -124,7 +124,7 @@ fn refused(n_events: usize, answer: &Answer, hush: &Hush) -> Outcome {
             ),
         },
         // One unfit document can fail its whole request.
-        (400, Some(refusal)) if n_events > 1 && is_of_the_document(&refusal.error) => {
+        (400, Some(refusal)) if is_of_the_document(&refusal.error) => {
             Outcome::Split { reason: words(&refusal.error, hush) }
         }
         (status, Some(refusal)) => failed(status, &refusal.error, hush),

@@ -7,9 +7,7 @@ pub(crate) fn classify(n_events: usize, answer: &Answer, hush: &Hush) -> Verdict
     let reason = || hush.unknown(answer.status, &answer.body);
     let outcome = match answer.status {
         200..=299 => Outcome::Delivered(Grade::Accepted),
-        413 => Outcome::Split { reason: reason() },
-        400 | 422 if n_events > 1 => Outcome::Split { reason: reason() },
-        400 | 422 => Outcome::Quarantine { reason: reason() },
+        400 | 413 | 422 => Outcome::Split { reason: reason() },
         401 | 403 | 404 | 405 | 410 => Outcome::Hold { reason: reason() },
         _ => Outcome::Retry { reason: reason() },
     };

@@ -46,28 +46,25 @@ pub(crate) fn classify(n_events: usize, answer: &Answer, hush: &Hush) -> Verdict
 /// A client error with one of the collector's codes.
 fn refused(n_events: usize, said: &Said<'_>, trusted: bool, reason: String) -> Verdict {
     match (said.code, said.number) {
-        // Token, channel or acknowledgement are set up wrongly.
-        (1..=4 | 10 | 11 | 14 | 16 | 21 | 22 | 28, _) => Verdict::all(n_events, &Outcome::Hold { reason }),
         // The index is the configuration's, not the event's. The number is of the object after the first bad one.
-        (7, number) => {
-            let n_taken = number.unwrap_or(0).saturating_sub(1);
-            prefix(n_events, n_taken, trusted, None, &Outcome::Hold { reason })
+        (7, Some(number)) if (1..=n_events).contains(&number) => {
+            prefix(n_events, number - 1, trusted, None, &Outcome::Hold { reason })
+        }
+        // Token, channel, index or acknowledgement are set up wrongly.
+        (1..=4 | 7 | 10 | 11 | 14 | 16 | 21 | 22 | 28, _) => {
+            Verdict::all(n_events, &Outcome::Hold { reason })
         }
         // A body over the server's limit is also answered with code 6 naming the first event: nothing was taken, and
         // halves will tell which of the two it was.
-        (5, _) | (6, None | Some(0)) | (12 | 13 | 15, None) => unnamed(n_events, reason),
+        (5, _) | (6, None | Some(0)) | (12 | 13 | 15, None) => {
+            Verdict::all(n_events, &Outcome::Split { reason })
+        }
         (6 | 12 | 13 | 15, Some(number)) if number < n_events => {
             let rest = Outcome::Retry { reason: reason.clone() };
             prefix(n_events, number, trusted, Some(Outcome::Quarantine { reason }), &rest)
         }
         _ => Verdict::all(n_events, &Outcome::Retry { reason }),
     }
-}
-
-/// Something in the request is refused and nothing of it was taken.
-fn unnamed(n_events: usize, reason: String) -> Verdict {
-    let outcome = if n_events > 1 { Outcome::Split { reason } } else { Outcome::Quarantine { reason } };
-    Verdict::all(n_events, &outcome)
 }
 
 /// The first `n_taken` events were taken if numbers are `trusted`; then comes `bad`, if one is named; then the `rest`.
@@ -83,5 +80,5 @@ fn prefix(n_events: usize, n_taken: usize, trusted: bool, bad: Option<Outcome>, 
 
 fn trusts_numbers(answer: &Answer) -> bool {
     let declared = answer.headers.get(CONTENT_TYPE);
-    declared.is_none_or(|kind| kind.as_bytes().starts_with(b"application/json"))
+    declared.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
 }

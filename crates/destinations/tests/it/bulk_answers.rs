@@ -83,8 +83,8 @@ fn requests_that_are_refused_as_a_whole() {
         json!({"error": {"type": kind, "reason": reason}, "status": 0}).to_string()
     };
     for (status, body, one, several) in [
-        (400, refusal("x_content_parse_exception", "unexpected token"), "Q", "SS"),
-        (400, refusal("illegal_argument_exception", "Malformed content"), "Q", "SS"),
+        (400, refusal("x_content_parse_exception", "unexpected token"), "S", "SS"),
+        (400, refusal("illegal_argument_exception", "Malformed content"), "S", "SS"),
         // As OpenSearch 2.19 answers.
         (
             400,
