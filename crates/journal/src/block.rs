@@ -62,6 +62,11 @@ impl Block {
         self.payload.get(start..end)
     }
 
+    /// How many records were erased.
+    pub fn n_erased(&self) -> usize {
+        (0..self.ends.len()).filter(|index| self.record_bytes(*index).is_some_and(<[u8]>::is_empty)).count()
+    }
+
     /// The records that are still there, with their offsets.
     pub fn records(&self) -> impl Iterator<Item = (Offset, Record<'_>)> {
         (0..self.ends.len()).filter_map(|index| {

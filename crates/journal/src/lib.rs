@@ -21,4 +21,5 @@ pub use seam::{
     Append, AppendError, Appended, Consumer, ConsumerCommand, ConsumerName, ConsumerState, Entry, Head,
     Journal, JournalError, Lease, LeaseError, LeaseId, LeaseLimits, MAX_BLOCK_BYTES, MAX_RECORD_BYTES,
     Offset, OnConflict, Producer, ReadRange, Receipt, RequestKey, Settlement, StartAt, Tally,
+    max_record_bytes,
 };

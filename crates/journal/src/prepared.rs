@@ -3,7 +3,7 @@
 use base::{EventId, Random};
 use event::{Record, Stream};
 
-use crate::seam::{Append, AppendError, MAX_RECORD_BYTES, OnConflict, Producer, Receipt, RequestKey};
+use crate::seam::{Append, AppendError, OnConflict, Producer, Receipt, RequestKey, max_record_bytes};
 
 /// An append whose entries are valid and digested.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Prepared {
         let mut entries = Vec::with_capacity(append.entries.len());
         for ((index, entry), salt) in append.entries.into_iter().enumerate().zip(salts.as_chunks().0) {
             let record = Record::parse(&entry.record).map_err(|_| AppendError::Invalid { index })?;
-            if record.stream() != append.stream || entry.record.len() > MAX_RECORD_BYTES {
+            if record.stream() != append.stream || entry.record.len() > max_record_bytes(append.stream) {
                 return Err(AppendError::Invalid { index });
             }
             let content_digest = record.content_digest();

@@ -25,8 +25,18 @@ pub(crate) const NO_CONSUMER: &str = "there is no consumer of this name";
 /// Why a seek is refused.
 pub(crate) const SEEK_BACK: &str = "a consumer cannot be moved back: replay with a consumer of its own";
 
-/// The largest record, in bytes. Intake's own limit (256 KiB by default) is below it.
+/// The largest record of an event, in bytes. Intake's own limit (256 KiB by default) is below it.
 pub const MAX_RECORD_BYTES: usize = 512 * 1024;
+/// Room for the reason that is put around a record in quarantine, in bytes.
+const WRAPPING_BYTES: usize = 16 * 1024;
+
+/// The largest record of a stream, in bytes: any event's record fits into quarantine with a reason around it.
+pub const fn max_record_bytes(stream: Stream) -> usize {
+    match stream {
+        Stream::Quarantine => MAX_RECORD_BYTES + WRAPPING_BYTES,
+        _ => MAX_RECORD_BYTES,
+    }
+}
 
 /// The durable, append-only store.
 ///
@@ -121,7 +131,7 @@ pub enum OnConflict {
 /// One record to store. Its bytes must be a valid [`event::Record`] of the append's stream.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// The record's bytes, at most [`MAX_RECORD_BYTES`].
+    /// The record's bytes, at most [`max_record_bytes`] of the stream.
     pub record: Vec<u8>,
     /// Who brought it.
     pub producer: Producer,
