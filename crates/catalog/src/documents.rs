@@ -95,14 +95,19 @@ impl Catalog {
         parse(id, found)
     }
 
-    /// All documents of a kind, in order of ids.
+    /// All documents of a kind, in order of ids. One that cannot be read fails all.
     pub fn list<T: Document>(&self) -> Result<Vec<Found<T>>, CatalogError> {
+        self.list_each().into_iter().map(|(_, found)| found).collect()
+    }
+
+    /// All documents of a kind with their ids, in order of ids; one that cannot be read does not hide the others.
+    pub fn list_each<T: Document>(&self) -> Vec<(String, Result<Found<T>, CatalogError>)> {
         let documents = self.documents.read();
         let from = (T::KIND.to_owned(), String::new());
         documents
             .range(from..)
             .take_while(|((kind, _), _)| kind == T::KIND)
-            .map(|((_, id), found)| parse(id, found))
+            .map(|((_, id), found)| (id.clone(), parse(id, found)))
             .collect()
     }
 

@@ -2,14 +2,21 @@
 
 use std::time::Duration;
 
-use destinations::{Answer, Outcome, TransportError, Verdict};
+use destinations::{Answer, Frame, Outcome, TransportError, Verdict};
+use futures::future::join_all;
 use tokio::time::Instant;
 
 use crate::batch::{Batch, Item};
 use crate::ledger::Final;
-use crate::quarantine::Refused;
+use crate::quarantine::{KeepError, Refused};
 use crate::status::State;
 use crate::worker::Worker;
+
+/// The longest wait that a destination is granted when it asks for one.
+const LONGEST_ASKED: Duration = Duration::from_hours(1);
+/// A batch that proved nothing so often, while others were delivered, is cut in halves: one event in it may be what
+/// the destination stumbles over.
+const SUSPECT_AFTER: u32 = 5;
 
 /// An answer, sorted by what is to be done.
 #[derive(Default)]
@@ -29,31 +36,47 @@ impl Worker {
         if verdict.slow_down {
             self.gate.slow_down(now);
         }
-        let sorted = sort(&batch, verdict);
-        let proved = !sorted.finals.is_empty() || !sorted.refused.is_empty();
-        self.note(&sorted, proved);
+        let takes_others = self.gate.deliveries() > batch.deliveries_before;
+        let sorted = sort(&batch, verdict, takes_others);
+        self.note(&sorted);
         for (block, end) in &sorted.finals {
             self.close(*block, *end).await;
         }
+        let (delivered, proved) = (sorted.has_delivered(), sorted.has_proved());
         self.quarantine(&batch, sorted.refused).await;
+        if proved {
+            self.gate.proved(delivered);
+        }
         if sorted.again.is_empty() {
-            self.gate.proved();
             return;
         }
-        let frame = self.setting.destination.frame();
+        let frame = self.setting.current.destination.frame();
         if sorted.split {
-            self.waiting.extend(batch.halves(frame, now));
+            self.split(&batch, frame, now);
             return;
+        }
+        if let Some(asked) = asked {
+            self.gate.wait(now + asked.min(LONGEST_ASKED));
         }
         let backoff = if sorted.hold { self.setting.pace.hold } else { self.setting.pace.backoff };
+        let due = now + backoff.delay(batch.attempts, asked, &self.setting.random);
         if proved {
-            self.gate.proved();
-            let due = now + backoff.delay(batch.attempts, asked, &self.setting.random);
-            self.waiting.push_back(batch.part(sorted.again, frame, due));
+            self.waiting.push_back(batch.part(&sorted.again, frame, due));
+            return;
+        }
+        self.gate.failed(now, backoff, &self.setting.random);
+        if !sorted.hold && takes_others && batch.attempts >= SUSPECT_AFTER && batch.items.len() > 1 {
+            self.split(&batch, frame, due);
         } else {
-            self.gate.failed(now, backoff, asked, &self.setting.random);
-            self.note_next_try(now);
-            self.waiting.push_front(Batch { due: now, ..batch });
+            self.waiting.push_back(Batch { due, ..batch });
+        }
+        self.note_next_try(now);
+    }
+
+    /// Both halves come next, so that few parts wait at a time.
+    fn split(&mut self, batch: &Batch, frame: Frame, due: Instant) {
+        for half in batch.halves(frame, due).into_iter().rev() {
+            self.waiting.push_front(half);
         }
     }
 
@@ -63,7 +86,7 @@ impl Worker {
         match result {
             Err(error) => (Verdict::all(n_events, &Outcome::Retry { reason: error.to_string() }), None),
             Ok(answer) => {
-                let verdict = self.setting.destination.classify(n_events, &answer);
+                let verdict = self.setting.current.destination.classify(n_events, &answer);
                 if verdict.outcomes.len() == n_events {
                     return (verdict, answer.retry_after);
                 }
@@ -73,14 +96,14 @@ impl Worker {
         }
     }
 
-    fn note(&self, sorted: &Sorted, proved: bool) {
+    fn note(&self, sorted: &Sorted) {
         let now = self.setting.clock.now();
         let mut status = self.setting.status.lock();
         let Some(reason) = &sorted.reason else {
             status.succeeded(now);
             return;
         };
-        let state = match (proved, sorted.hold) {
+        let state = match (sorted.has_proved(), sorted.hold) {
             (_, true) => State::Holding,
             (true, false) => State::Active,
             (false, false) => State::Degraded,
@@ -88,11 +111,17 @@ impl Worker {
         if status.last_error.as_deref() != Some(reason) || status.state != state {
             tracing::warn!(consumer = self.setting.consumer.as_str(), ?state, reason, "destination");
         }
+        if sorted.has_delivered() {
+            status.last_success_at = Some(now);
+        }
         status.failed(state, reason, now);
     }
 
+    /// The gate must open, and a batch must be due.
     fn note_next_try(&self, now: Instant) {
-        let wait = self.gate.changes_at(now).map_or(Duration::ZERO, |at| at - now);
+        let due = self.waiting.iter().map(|batch| batch.due).min();
+        let at = self.gate.changes_at(now).max(due).unwrap_or(now);
+        let wait = at.saturating_duration_since(now);
         self.setting.status.lock().next_try_at = Some(self.setting.clock.now().plus(wait));
     }
 
@@ -102,35 +131,46 @@ impl Worker {
         }
     }
 
-    /// Copies refused events to quarantine. What cannot be copied now is sent again later.
+    /// Copies refused events to quarantine, together. What cannot be copied now is sent again later.
     async fn quarantine(&mut self, batch: &Batch, refused: Vec<(Item, String)>) {
-        if refused.is_empty() {
-            return;
-        }
-        let copies = refused
-            .iter()
-            .filter_map(|(item, reason)| {
-                let record = self.ledger.record(item.block, item.index)?;
-                Some(Refused { record, offset: (item.block, item.index), reason, attempts: batch.attempts })
-            })
-            .collect();
-        match self.setting.quarantine.keep(copies).await {
-            Ok(()) => {
-                for (item, _) in refused {
-                    self.close(item.block, Final::Quarantined).await;
+        let (ledger, quarantine) = (&self.ledger, &self.setting.quarantine);
+        let copy = async |item: &Item, reason: &str| {
+            let record = ledger.record(item.block, item.index).ok_or(KeepError::Gone)?;
+            let offset = (item.block, item.index);
+            quarantine.keep(&Refused { record, offset, reason, attempts: batch.attempts }).await
+        };
+        let kept = join_all(refused.iter().map(|(item, reason)| copy(item, reason))).await;
+        let mut again = Vec::new();
+        for ((item, _), kept) in refused.into_iter().zip(kept) {
+            match kept {
+                Ok(()) => self.close(item.block, Final::Quarantined).await,
+                Err(error) => {
+                    let consumer = self.setting.consumer.as_str();
+                    tracing::error!(consumer, %error, "cannot quarantine; trying again");
+                    again.push(item);
                 }
             }
-            Err(error) => {
-                tracing::error!(consumer = self.setting.consumer.as_str(), %error, "cannot quarantine; trying again");
-                let due = Instant::now() + Duration::from_secs(1);
-                let items = refused.into_iter().map(|(item, _)| item);
-                self.waiting.push_back(batch.part(items, self.setting.destination.frame(), due));
-            }
+        }
+        if !again.is_empty() {
+            let due = Instant::now() + Duration::from_secs(1);
+            self.waiting.push_back(batch.part(&again, self.setting.current.destination.frame(), due));
         }
     }
 }
 
-fn sort(batch: &Batch, verdict: Verdict) -> Sorted {
+impl Sorted {
+    fn has_delivered(&self) -> bool {
+        !self.finals.is_empty()
+    }
+
+    fn has_proved(&self) -> bool {
+        self.has_delivered() || !self.refused.is_empty()
+    }
+}
+
+/// Sorts what an answer proves. The refusal of a whole request is proof against its only event if the destination
+/// `takes_others`; a destination that refuses everything is set up wrongly.
+fn sort(batch: &Batch, verdict: Verdict, takes_others: bool) -> Sorted {
     let mut sorted = Sorted::default();
     let single = batch.items.len() == 1;
     for (item, outcome) in batch.items.iter().zip(verdict.outcomes) {
@@ -140,11 +180,11 @@ fn sort(batch: &Batch, verdict: Verdict) -> Sorted {
                 sorted.reason.get_or_insert_with(|| reason.clone());
                 sorted.refused.push((item.clone(), reason));
             }
-            Outcome::Split { reason } if single => {
+            Outcome::Split { reason } if single && takes_others => {
                 sorted.reason = Some(reason.clone());
                 sorted.refused.push((item.clone(), reason));
             }
-            Outcome::Split { reason } => {
+            Outcome::Split { reason } if !single => {
                 sorted.split = true;
                 sorted.reason = Some(reason);
                 sorted.again.push(item.clone());
@@ -153,7 +193,7 @@ fn sort(batch: &Batch, verdict: Verdict) -> Sorted {
                 sorted.reason.get_or_insert(reason);
                 sorted.again.push(item.clone());
             }
-            Outcome::Hold { reason } => {
+            Outcome::Split { reason } | Outcome::Hold { reason } => {
                 sorted.hold = true;
                 sorted.reason = Some(reason);
                 sorted.again.push(item.clone());

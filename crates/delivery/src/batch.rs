@@ -6,6 +6,9 @@ use bytes::Bytes;
 use destinations::{BatchLimits, Frame};
 use tokio::time::Instant;
 
+#[cfg(doc)]
+use crate::gate::Gate;
+
 /// An event in a batch: which one it is, and where its piece lies in the batch's bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Item {
@@ -22,27 +25,30 @@ pub(crate) struct Batch {
     pub(crate) items: Vec<Item>,
     /// How often it has been sent.
     pub(crate) attempts: u32,
+    /// How many requests of this worker had delivered something when it was first sent (see [`Gate::deliveries`]).
+    pub(crate) deliveries_before: u64,
     /// Not before this instant.
     pub(crate) due: Instant,
 }
 
 impl Batch {
     /// A batch of some of this one's items, with the same pieces.
-    pub(crate) fn part(&self, items: impl IntoIterator<Item = Item>, frame: Frame, due: Instant) -> Self {
-        let mut filling = Filling::new(frame, due);
+    pub(crate) fn part(&self, items: &[Item], frame: Frame, due: Instant) -> Self {
+        let glue = frame.open.len() + frame.close.len() + frame.between.len() * items.len();
+        let room = items.iter().map(|item| item.piece.len()).sum::<usize>() + glue;
+        let mut filling = Filling::with_room(frame, due, room, items.len());
         for item in items {
             let piece = self.body.get(item.piece.clone()).unwrap_or_default();
             filling.push(item.block, item.index, |body| body.extend_from_slice(piece));
         }
-        let mut batch = filling.finish(due);
-        batch.attempts = self.attempts;
-        batch
+        let part = filling.finish(due);
+        Self { attempts: self.attempts, deliveries_before: self.deliveries_before, ..part }
     }
 
     /// Both halves of a batch of two or more.
     pub(crate) fn halves(&self, frame: Frame, due: Instant) -> [Self; 2] {
         let (first, second) = self.items.split_at(self.items.len() / 2);
-        [self.part(first.to_vec(), frame, due), self.part(second.to_vec(), frame, due)]
+        [self.part(first, frame, due), self.part(second, frame, due)]
     }
 }
 
@@ -60,9 +66,13 @@ pub(crate) struct Filling {
 
 impl Filling {
     pub(crate) fn new(frame: Frame, now: Instant) -> Self {
-        let mut body = Vec::with_capacity(ROOM);
+        Self::with_room(frame, now, ROOM, 256)
+    }
+
+    fn with_room(frame: Frame, now: Instant, n_bytes: usize, n_items: usize) -> Self {
+        let mut body = Vec::with_capacity(n_bytes);
         body.extend_from_slice(frame.open.as_bytes());
-        Self { frame, body, items: Vec::with_capacity(256), started: now }
+        Self { frame, body, items: Vec::with_capacity(n_items), started: now }
     }
 
     /// When the first event came.
@@ -99,7 +109,7 @@ impl Filling {
 
     pub(crate) fn finish(mut self, due: Instant) -> Batch {
         self.body.extend_from_slice(self.frame.close.as_bytes());
-        Batch { body: self.body.into(), items: self.items, attempts: 0, due }
+        Batch { body: self.body.into(), items: self.items, attempts: 0, deliveries_before: 0, due }
     }
 }
 
@@ -121,11 +131,20 @@ mod tests {
     fn a_part_is_made_of_the_same_pieces() {
         let batch = filled(&["1", "22", "333"]).finish(Instant::now());
         assert_eq!(&batch.body[..], b"[1,22,333]");
-        let part = batch.part([batch.items[0].clone(), batch.items[2].clone()], FRAME, batch.due);
+        let part = batch.part(&[batch.items[0].clone(), batch.items[2].clone()], FRAME, batch.due);
         assert_eq!(&part.body[..], b"[1,333]");
         let [first, second] = part.halves(FRAME, batch.due);
         assert_eq!((&first.body[..], &second.body[..]), (&b"[1]"[..], &b"[333]"[..]));
         assert_eq!(second.items[0].index, 2);
+    }
+
+    #[test]
+    fn parts_take_no_more_memory_than_their_pieces() {
+        let pieces = vec!["0123456789"; 400];
+        let batch = filled(&pieces).finish(Instant::now());
+        let [half, _] = batch.halves(FRAME, batch.due);
+        let body = Vec::from(half.body);
+        assert!(body.capacity() <= 200 * 12 + 2, "{} bytes for {}", body.capacity(), body.len());
     }
 
     #[test]

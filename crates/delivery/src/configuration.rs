@@ -4,6 +4,7 @@ use catalog::Sealed;
 use destinations::Vendor;
 use event::native::Selection;
 use event::{Stream, StreamSet};
+use journal::{ConsumerCommand, Journal, JournalError};
 use serde::{Deserialize, Serialize};
 
 /// What its owner set: where to, which streams, how much of each event. The credential is sealed.
@@ -32,10 +33,28 @@ pub struct Configuration {
     pub audit: AuditSwitch,
     /// Event hook logs.
     pub hook: HookSwitch,
+    /// What was selected before, oldest first, as long as events of that time are not settled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<Epoch>,
 }
 
 impl catalog::Document for Configuration {
     const KIND: &'static str = "eventStreaming";
+}
+
+/// What was selected up to a place in the journal. An event is selected by the settings in force when it was appended,
+/// however late it is delivered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Epoch {
+    /// The first block sequence that it does not apply to.
+    pub until: u64,
+    /// Account events.
+    pub account: AccountSwitch,
+    /// Audit logs.
+    pub audit: AuditSwitch,
+    /// Event hook logs.
+    pub hook: HookSwitch,
 }
 
 /// What of account events is sent.
@@ -77,6 +96,38 @@ pub struct HookSwitch {
 }
 
 impl Configuration {
+    /// The selections by where they apply, oldest first. There is at least one, and the last one has no end.
+    pub fn epochs(&self) -> Vec<Epoch> {
+        let now = self.epoch(u64::MAX);
+        self.earlier.iter().cloned().chain([now]).collect()
+    }
+
+    /// Notes what the document that this one replaces has selected: it stays in force for the events appended so far.
+    pub async fn succeed(&mut self, before: &Self, journal: &dyn Journal) -> Result<(), JournalError> {
+        let name = crate::consumer_name(&self.id);
+        let consumers = journal.consumers(ConsumerCommand::List).await?;
+        let floor = consumers.iter().find(|consumer| Some(&consumer.name) == name.as_ref());
+        let floor = floor.map_or(0, |consumer| consumer.state.floor);
+        self.note(before, floor, journal.head().next);
+        Ok(())
+    }
+
+    /// The same for a journal whose next block has the sequence `next`, of whose blocks those below `floor` are settled.
+    fn note(&mut self, before: &Self, floor: u64, next: u64) {
+        self.earlier.clone_from(&before.earlier);
+        let ended = before.epoch(next);
+        if self.epoch(next) != ended {
+            self.earlier.push(ended);
+        }
+        self.earlier.retain(|epoch| epoch.until > floor);
+    }
+
+    fn epoch(&self, until: u64) -> Epoch {
+        Epoch { until, account: self.account.clone(), audit: self.audit.clone(), hook: self.hook.clone() }
+    }
+}
+
+impl Epoch {
     /// The streams that are switched on.
     pub fn streams(&self) -> StreamSet {
         [
@@ -97,5 +148,50 @@ impl Configuration {
             include_bodies: self.audit.include_bodies,
             include_raw: self.account.include_raw,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base::{Random, Secret};
+    use catalog::Keyring;
+
+    use super::*;
+
+    fn configuration() -> Configuration {
+        let random = Random::from_seed(1);
+        Configuration {
+            id: "c".to_owned(),
+            name: "c".to_owned(),
+            description: None,
+            enabled: true,
+            vendor: Vendor::Splunk,
+            settings: serde_json::json!({}),
+            credential: Keyring::new(&[7; 32]).seal(&Secret::new("x"), "c", &random).unwrap(),
+            account: AccountSwitch::default(),
+            audit: AuditSwitch::default(),
+            hook: HookSwitch::default(),
+            earlier: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_selection_stays_in_force_for_events_appended_under_it_until_they_are_settled() {
+        let untils = |configuration: &Configuration| -> Vec<u64> {
+            configuration.epochs().iter().map(|epoch| epoch.until).collect()
+        };
+        let first = configuration();
+        let mut second = Configuration { hook: HookSwitch { enabled: true }, ..first.clone() };
+        second.note(&first, 3, 10);
+        assert_eq!(untils(&second), [10, u64::MAX]);
+        assert_eq!(second.epochs()[0].hook, first.hook);
+
+        let mut renamed = Configuration { name: "d".to_owned(), ..second.clone() };
+        renamed.note(&second, 9, 20);
+        assert_eq!(untils(&renamed), [10, u64::MAX], "nothing else is selected");
+
+        let mut third = Configuration { hook: HookSwitch { enabled: false }, ..renamed.clone() };
+        third.note(&renamed, 10, 20);
+        assert_eq!(untils(&third), [20, u64::MAX], "the first one's events are settled");
     }
 }

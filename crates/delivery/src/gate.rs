@@ -13,14 +13,18 @@ const SLOW_FOR: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     failures: u32,
+    deliveries: u64,
     closed_until: Option<Instant>,
+    asked_until: Option<Instant>,
     slow_until: Option<Instant>,
 }
 
 impl Gate {
     /// How many of `max` requests may be in flight now.
     pub(crate) fn allowance(&self, now: Instant, max: usize) -> usize {
+        let is_asked_to_wait = self.asked_until.is_some_and(|until| now < until);
         match self.closed_until {
+            _ if is_asked_to_wait => 0,
             Some(until) if now < until => 0,
             Some(_) => 1,
             None if self.slow_until.is_some_and(|until| now < until) => 1,
@@ -30,13 +34,29 @@ impl Gate {
 
     /// When the answer of [`Gate::allowance`] changes by itself.
     pub(crate) fn changes_at(&self, now: Instant) -> Option<Instant> {
-        self.closed_until.into_iter().chain(self.slow_until).filter(|at| *at > now).min()
+        [self.closed_until, self.asked_until, self.slow_until]
+            .into_iter()
+            .flatten()
+            .filter(|at| *at > now)
+            .min()
     }
 
-    /// A request proved something about at least one event.
-    pub(crate) fn proved(&mut self) {
+    /// A request proved something about at least one event; it may have delivered one. A wait that the destination asked
+    /// for goes on all the same.
+    pub(crate) fn proved(&mut self, has_delivered: bool) {
         self.failures = 0;
+        self.deliveries += u64::from(has_delivered);
         self.closed_until = None;
+    }
+
+    /// How many requests have delivered something.
+    pub(crate) const fn deliveries(&self) -> u64 {
+        self.deliveries
+    }
+
+    /// The destination asked for a wait: nothing is sent before it is over. A shorter one does not end a longer one.
+    pub(crate) fn wait(&mut self, until: Instant) {
+        self.asked_until = self.asked_until.max(Some(until));
     }
 
     /// The destination is near its limits.
@@ -45,17 +65,11 @@ impl Gate {
     }
 
     /// A request proved nothing. Requests that were in flight together count as one failure.
-    pub(crate) fn failed(
-        &mut self,
-        now: Instant,
-        backoff: Backoff,
-        asked: Option<Duration>,
-        random: &Random,
-    ) {
+    pub(crate) fn failed(&mut self, now: Instant, backoff: Backoff, random: &Random) {
         let already_closed = self.closed_until.is_some_and(|until| now < until);
         if !already_closed {
             self.failures = self.failures.saturating_add(1);
-            self.closed_until = Some(now + backoff.delay(self.failures, asked, random));
+            self.closed_until = Some(now + backoff.delay(self.failures, None, random));
         }
     }
 }
@@ -71,20 +85,32 @@ mod tests {
         let mut gate = Gate::default();
         let start = Instant::now();
         assert_eq!(gate.allowance(start, 4), 4);
-        let asked = Some(Duration::from_secs(9));
-        gate.failed(start, backoff, asked, &random);
-        gate.failed(start, backoff, asked, &random);
+        gate.failed(start, backoff, &random);
+        gate.failed(start, backoff, &random);
         assert_eq!(gate.failures, 1, "in flight together: one failure");
         assert_eq!(gate.allowance(start, 4), 0);
-        let later = start + Duration::from_secs(9);
-        assert_eq!(gate.changes_at(start), Some(later));
+        let later = gate.changes_at(start).unwrap();
+        assert!(later <= start + Duration::from_secs(1));
         assert_eq!(gate.allowance(later, 4), 1);
-        gate.failed(later, backoff, asked, &random);
+        gate.failed(later, backoff, &random);
         assert_eq!(gate.allowance(later, 4), 0);
-        gate.proved();
+        gate.proved(true);
         assert_eq!(gate.allowance(later, 4), 4);
         gate.slow_down(later);
         assert_eq!(gate.allowance(later, 4), 1);
         assert_eq!(gate.allowance(later + SLOW_FOR, 4), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_was_asked_for_is_kept_whatever_other_requests_prove() {
+        let mut gate = Gate::default();
+        let start = Instant::now();
+        let minute = start + Duration::from_mins(1);
+        gate.wait(minute);
+        gate.wait(start + Duration::from_secs(1));
+        gate.proved(true);
+        assert_eq!(gate.allowance(start + Duration::from_secs(59), 4), 0);
+        assert_eq!(gate.changes_at(start), Some(minute));
+        assert_eq!(gate.allowance(minute, 4), 4);
     }
 }

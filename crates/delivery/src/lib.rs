@@ -7,14 +7,17 @@
 mod answers;
 mod batch;
 mod configuration;
+mod crew;
 mod gate;
 mod ledger;
+mod places;
 mod quarantine;
 mod status;
 mod supervisor;
 mod worker;
 
-pub use configuration::{AccountSwitch, AuditSwitch, Configuration, HookSwitch};
+pub use configuration::{AccountSwitch, AuditSwitch, Configuration, Epoch, HookSwitch};
+pub use places::{admit, configuration_id, consumer_name, dismiss};
 pub use status::{State, Status};
-pub use supervisor::{Parts, Supervisor, admit, consumer_name, dismiss};
+pub use supervisor::{Parts, Supervisor};
 pub use worker::Pace;

@@ -2,13 +2,26 @@
 
 use std::sync::Arc;
 
-use base::Clock;
+use base::{Clock, EventId};
 use event::quarantine::{Reason, wrap};
-use event::{Record, Stream};
-use journal::{Append, AppendError, Entry, Journal, OnConflict, Producer};
+use event::{Record, RecordError, Stream};
+use journal::{Append, AppendError, Entry, Journal, OnConflict, Producer, Receipt};
 
 /// Longest reason that is kept, in characters.
 const MAX_REASON: usize = 1000;
+
+/// Why a copy was not kept.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeepError {
+    #[error(transparent)]
+    Journal(#[from] AppendError),
+    #[error("the copy of event {0} could not be made")]
+    Copy(EventId, #[source] RecordError),
+    #[error("the event is not leased any more")]
+    Gone,
+    #[error("the journal kept another copy under the id of event {0}")]
+    Refused(EventId),
+}
 
 /// The quarantine of one configuration.
 pub(crate) struct Quarantine {
@@ -26,16 +39,18 @@ pub(crate) struct Refused<'a> {
 }
 
 impl Quarantine {
-    /// Copies the events. Durable when it returns.
-    pub(crate) async fn keep(&self, refused: Vec<Refused<'_>>) -> Result<(), AppendError> {
-        let entries: Vec<Entry> = refused.into_iter().filter_map(|event| self.entry(&event)).collect();
-        if entries.is_empty() {
-            return Ok(());
+    /// Copies one event. Durable when it returns.
+    pub(crate) async fn keep(&self, refused: &Refused<'_>) -> Result<(), KeepError> {
+        let id = refused.record.event_id();
+        let entries = vec![self.entry(refused).map_err(|error| KeepError::Copy(id, error))?];
+        let append = Append { stream: Stream::Quarantine, entries, request_key: None };
+        match self.journal.append(append).await?.receipts.as_slice() {
+            [Receipt::Stored(_) | Receipt::Duplicate] => Ok(()),
+            _ => Err(KeepError::Refused(id)),
         }
-        self.journal.append(Append { stream: Stream::Quarantine, entries, request_key: None }).await.map(drop)
     }
 
-    fn entry(&self, event: &Refused<'_>) -> Option<Entry> {
+    fn entry(&self, event: &Refused<'_>) -> Result<Entry, RecordError> {
         let reason = Reason {
             configuration_id: self.configuration_id.clone(),
             event_id: event.record.event_id(),
@@ -45,8 +60,8 @@ impl Quarantine {
             reason: event.reason.chars().take(MAX_REASON).collect(),
             attempts: event.attempts,
         };
-        let record = wrap(&event.record, &reason, self.clock.now()).ok()?;
+        let record = wrap(&event.record, &reason, self.clock.now())?;
         // Quarantine ids are derived per configuration: one producer number serves all of them.
-        Some(Entry { record, producer: Producer(0), on_conflict: OnConflict::KeepFirst })
+        Ok(Entry { record, producer: Producer(0), on_conflict: OnConflict::KeepFirst })
     }
 }

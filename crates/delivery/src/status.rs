@@ -16,6 +16,8 @@ pub enum State {
     Degraded,
     /// Only an operator can mend it; everything is kept, and tried again slowly.
     Holding,
+    /// No worker runs although one should; everything is kept. The last error says why.
+    Stopped,
 }
 
 /// The live state of one configuration's worker. The books are the journal's.
@@ -64,5 +66,6 @@ impl Status {
         self.turn(state, now);
         self.last_error = Some(reason.to_owned());
         self.last_error_at = Some(now);
+        self.next_try_at = None;
     }
 }

@@ -14,7 +14,7 @@ use destinations::{Answer, Destination, Transport, TransportError};
 use event::StreamSet;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use journal::{ConsumerName, Journal, Lease, LeaseError, LeaseId, LeaseLimits, Settlement, Tally};
+use journal::{Block, ConsumerName, Journal, Lease, LeaseError, LeaseId, LeaseLimits, Settlement, Tally};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -45,8 +45,10 @@ pub struct Pace {
 /// Everything that a worker works with.
 pub(crate) struct Setting {
     pub(crate) consumer: ConsumerName,
-    pub(crate) streams: StreamSet,
-    pub(crate) destination: Arc<dyn Destination>,
+    /// For blocks that were appended under earlier settings, oldest first.
+    pub(crate) earlier: Vec<Chapter>,
+    /// For all others; also the one that requests are made and answers are read by.
+    pub(crate) current: Chapter,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) quarantine: Quarantine,
@@ -54,6 +56,13 @@ pub(crate) struct Setting {
     pub(crate) random: Arc<Random>,
     pub(crate) pace: Pace,
     pub(crate) status: Arc<Mutex<Status>>,
+}
+
+/// What is selected, and how it is encoded, of the blocks below a sequence.
+pub(crate) struct Chapter {
+    pub(crate) until: u64,
+    pub(crate) streams: StreamSet,
+    pub(crate) destination: Arc<dyn Destination>,
 }
 
 type Leased = Result<Vec<Lease>, LeaseError>;
@@ -76,7 +85,7 @@ pub(crate) struct Worker {
 /// What woke the worker.
 enum Wake {
     Leased(Leased),
-    Answered(Answered),
+    Answered(Box<Answered>),
     Timer,
     KeepAlive,
     Stop,
@@ -100,22 +109,27 @@ impl Worker {
         let mut keep_alive = tokio::time::interval(self.setting.pace.lease_ttl / 3);
         let mut leasing: Option<Leasing> = None;
         loop {
-            self.send_due();
-            if leasing.is_none() && self.wants_more() {
+            // One instant for both: what is not due at it is waited for from it.
+            let now = Instant::now();
+            self.send_due(now);
+            if leasing.is_none() && self.wants_more(now) {
                 leasing = Some(self.lease());
             }
-            let timer = self.next_timer();
+            let timer = self.next_timer(now);
             let wake = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => Wake::Stop,
-                Some(answered) = self.in_flight.next() => Wake::Answered(answered),
+                Some(answered) = self.in_flight.next() => Wake::Answered(Box::new(answered)),
                 Some(leased) = poll_some(&mut leasing) => Wake::Leased(leased),
                 () = sleep_until(timer) => Wake::Timer,
                 _ = keep_alive.tick() => Wake::KeepAlive,
             };
             match wake {
                 Wake::Stop => break,
-                Wake::Answered((batch, result)) => self.answered(batch, result).await,
+                Wake::Answered(answered) => {
+                    let (batch, result) = *answered;
+                    self.answered(batch, result).await;
+                }
                 Wake::Leased(leased) => {
                     leasing = None;
                     self.leased(leased).await;
@@ -128,8 +142,8 @@ impl Worker {
         self.drain().await;
     }
 
-    fn wants_more(&self) -> bool {
-        self.ledger.bytes() < self.setting.pace.max_leased_bytes && Instant::now() >= self.lease_after
+    fn wants_more(&self, now: Instant) -> bool {
+        self.ledger.bytes() < self.setting.pace.max_leased_bytes && now >= self.lease_after
     }
 
     fn lease(&self) -> Leasing {
@@ -164,23 +178,36 @@ impl Worker {
             return;
         }
         let block = Arc::clone(&lease.block);
-        let selected = self.setting.streams.contains(block.stream());
-        let mut n_present = 0;
-        for (offset, record) in block.records() {
-            n_present += 1;
-            if selected {
-                self.add(offset.block, offset.index, &record);
+        let n_erased = block.n_erased();
+        let chapter = self.setting.chapter(block.sequence());
+        let selected = chapter.streams.contains(block.stream());
+        let destination = selected.then(|| Arc::clone(&chapter.destination));
+        let mut n_selected = 0;
+        if let Some(destination) = destination {
+            let mut n_read = 0;
+            for (offset, record) in block.records() {
+                n_read += 1;
+                self.add(&*destination, offset.block, offset.index, &record);
+            }
+            n_selected = block.n_records() - n_erased;
+            if n_read < n_selected {
+                // Bytes that passed their checksum and are no record: nothing may be said of them, so the block stays.
+                self.report_unreadable(&block, n_selected - n_read);
             }
         }
-        let n_erased = block.n_records().saturating_sub(n_present);
-        let n_selected = if selected { n_present } else { 0 };
         if let Some((id, tally)) = self.ledger.open(lease, n_selected, n_erased) {
             self.setting.settle(id, tally).await;
         }
     }
 
-    fn add(&mut self, block: u64, index: u32, record: &event::Record<'_>) {
-        let destination = Arc::clone(&self.setting.destination);
+    fn report_unreadable(&self, block: &Block, n_records: usize) {
+        let reason =
+            format!("{n_records} records of block {} cannot be read: the block is kept", block.sequence());
+        tracing::error!(consumer = self.setting.consumer.as_str(), reason);
+        self.setting.status.lock().failed(State::Holding, &reason, self.setting.clock.now());
+    }
+
+    fn add(&mut self, destination: &dyn Destination, block: u64, index: u32, record: &event::Record<'_>) {
         let (limits, frame, now) = (destination.limits(), destination.frame(), Instant::now());
         let filling = self.filling.get_or_insert_with(|| Filling::new(frame, now));
         filling.push(block, index, |body| destination.encode(record, Some((block, index)), false, body));
@@ -196,9 +223,8 @@ impl Worker {
     }
 
     /// Sends what is due, as far as the gate and the destination's limit allow.
-    fn send_due(&mut self) {
-        let now = Instant::now();
-        let max = self.gate.allowance(now, self.setting.destination.limits().max_in_flight);
+    fn send_due(&mut self, now: Instant) {
+        let max = self.gate.allowance(now, self.setting.current.destination.limits().max_in_flight);
         while self.in_flight.len() < max {
             let Some(batch) = self.next_batch(now) else { break };
             self.send(batch);
@@ -218,8 +244,11 @@ impl Worker {
     }
 
     fn send(&mut self, mut batch: Batch) {
+        if batch.attempts == 0 {
+            batch.deliveries_before = self.gate.deliveries();
+        }
         batch.attempts += 1;
-        let request = self.setting.destination.request(batch.body.clone());
+        let request = self.setting.current.destination.request(batch.body.clone());
         let transport = Arc::clone(&self.setting.transport);
         {
             let mut status = self.setting.status.lock();
@@ -233,8 +262,7 @@ impl Worker {
     }
 
     /// When something becomes due that nobody will report.
-    fn next_timer(&self) -> Option<Instant> {
-        let now = Instant::now();
+    fn next_timer(&self, now: Instant) -> Option<Instant> {
         let due = self.waiting.iter().map(|batch| batch.due).filter(|due| *due > now).min();
         let ripe = self.filling.as_ref().map(|filling| filling.started() + self.setting.pace.linger);
         let lease = (self.lease_after > now).then_some(self.lease_after);
@@ -255,6 +283,11 @@ impl Worker {
 }
 
 impl Setting {
+    /// The chapter that a block belongs to.
+    fn chapter(&self, sequence: u64) -> &Chapter {
+        self.earlier.iter().find(|chapter| sequence < chapter.until).unwrap_or(&self.current)
+    }
+
     pub(crate) async fn settle(&self, id: LeaseId, tally: Tally) {
         // A lost settle only means that the block comes again.
         if let Err(error) = self.journal.settle(id, Settlement::Done(tally)).await {

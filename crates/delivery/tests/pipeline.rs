@@ -1,9 +1,9 @@
 //! The whole way out, simulated: a journal that loses settles, a network that loses requests and answers, destinations
-
-#![cfg(test)]
 //! that refuse single events. Whatever the seed, every event ends in exactly one column of the books.
 
-use std::collections::BTreeSet;
+#![cfg(test)]
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,13 +12,15 @@ use catalog::{Catalog, Keyring, MemoryStore};
 use delivery::{AccountSwitch, AuditSwitch, Configuration, HookSwitch, Parts, Supervisor};
 use destinations::{Settings, Vendor};
 use event::native::Instance;
-use event::{RecordBuilder, Section, Stream};
+use event::{Record, RecordBuilder, Section, Stream, StreamSet, quarantine};
 use journal::model::{ModelJournal, ModelOptions};
-use journal::{Append, ConsumerCommand, ConsumerState, Entry, Journal, OnConflict, Producer};
+use journal::{Append, ConsumerCommand, ConsumerState, Entry, Journal, OnConflict, Producer, ReadRange};
 use testkit::net::{Faults, SimNet};
 
+const NO_FAULTS: Faults =
+    Faults { lost_request: 0, lost_answer: 0, busy: 0, poison: 0, item_busy: 0, unfit: 0, hang: 0 };
 const SOME_OF_EVERYTHING: Faults =
-    Faults { lost_request: 10, lost_answer: 10, busy: 10, poison: 20, item_busy: 20 };
+    Faults { lost_request: 10, lost_answer: 10, busy: 10, poison: 20, item_busy: 20, ..NO_FAULTS };
 
 struct World {
     journal: Arc<ModelJournal>,
@@ -63,7 +65,10 @@ impl World {
     }
 
     async fn configure(&self, id: &str, vendor: Vendor, audit: bool) {
-        let url = serde_json::json!({"url": "http://192.0.2.1:8088"});
+        let url = match vendor {
+            Vendor::Https => serde_json::json!({"url": "http://192.0.2.1/array", "headerName": "x-key"}),
+            _ => serde_json::json!({"url": "http://192.0.2.1:8088"}),
+        };
         let configuration = Configuration {
             id: id.to_owned(),
             name: id.to_owned(),
@@ -78,6 +83,7 @@ impl World {
             account: AccountSwitch { enabled: true, ..AccountSwitch::default() },
             audit: AuditSwitch { enabled: audit, include_bodies: true },
             hook: HookSwitch { enabled: false },
+            earlier: Vec::new(),
         };
         delivery::admit(&*self.journal, id).await.unwrap();
         self.catalog.create(id, &configuration).unwrap();
@@ -112,6 +118,32 @@ impl World {
     async fn state(&self, id: &str) -> ConsumerState {
         let all = self.journal.consumers(ConsumerCommand::List).await.unwrap();
         all.into_iter().find(|consumer| consumer.name == delivery::consumer_name(id).unwrap()).unwrap().state
+    }
+
+    /// Replaces a configuration as the API does.
+    async fn change(&self, id: &str, change: impl FnOnce(&mut Configuration)) {
+        let found = self.catalog.get::<Configuration>(id).unwrap();
+        let mut changed = found.value.clone();
+        change(&mut changed);
+        changed.succeed(&found.value, &*self.journal).await.unwrap();
+        self.catalog.replace(id, &changed, found.revision).unwrap();
+    }
+
+    /// The eventIDs of the original records in quarantine, by configuration.
+    async fn quarantined(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let streams = StreamSet::from_iter([Stream::Quarantine]);
+        let range = ReadRange { streams, from: 0, until: u64::MAX, max_bytes: usize::MAX };
+        let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for block in self.journal.read(range).await.unwrap() {
+            for (_, copy) in block.records() {
+                let (reason, original) = quarantine::unwrap(&copy).unwrap();
+                let original = Record::parse(&original).unwrap();
+                assert_eq!(original.section(Section::Source), Some("simulated"), "the original is whole");
+                let ids = found.entry(reason.configuration_id).or_default();
+                ids.insert(original.event_id().to_string());
+            }
+        }
+        found
     }
 
     async fn settled(&self, id: &str) -> ConsumerState {
@@ -155,6 +187,14 @@ async fn every_event_ends_in_one_column(seed: u64) {
         assert_eq!(known, sent, "seed {seed}: what arrived is what was appended");
         assert!(!taken.refused.is_empty(), "seed {seed}: the faults were not drawn");
     });
+    let quarantined = world.quarantined().await;
+    for (id, state) in [("hec", hec), ("bulk", bulk)] {
+        let ids = quarantined.get(id).cloned().unwrap_or_default();
+        assert_eq!(state.tally.quarantined, ids.len() as u64, "seed {seed}: {id}");
+        world.net.taken(|taken| {
+            assert!(ids.iter().all(|id| taken.refused.contains_key(id)), "seed {seed}: {id}");
+        });
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -169,7 +209,7 @@ async fn a_destination_that_is_down_for_a_day_loses_nothing_and_recovers_by_itse
     let world = World::new(7, ModelOptions::default());
     let supervisor = world.supervisor().await;
     world.configure("bulk", Vendor::Elasticsearch, true).await;
-    world.net.set_faults(Faults { lost_request: 100, ..Faults::default() });
+    world.net.set_faults(Faults { lost_request: 100, ..NO_FAULTS });
     let [account, audit] = world.append(500).await;
     tokio::time::sleep(Duration::from_hours(24)).await;
     let state = world.state("bulk").await;
@@ -179,7 +219,7 @@ async fn a_destination_that_is_down_for_a_day_loses_nothing_and_recovers_by_itse
     assert!(status.last_error.is_some() && status.next_try_at.is_some(), "{status:?}");
     assert!(status.requests < 24 * 60 * 60 / 10, "it was asked {} times", status.requests);
 
-    world.net.set_faults(Faults::default());
+    world.net.set_faults(NO_FAULTS);
     let state = world.settled("bulk").await;
     assert_eq!(state.tally.confirmed, 500);
     assert_eq!(supervisor.status("bulk").unwrap().state, delivery::State::Active);
@@ -193,7 +233,7 @@ async fn a_destination_that_is_down_for_a_day_loses_nothing_and_recovers_by_itse
 #[tokio::test(start_paused = true)]
 async fn a_disabled_configuration_keeps_its_place_and_goes_on_from_there() {
     let world = World::new(9, ModelOptions::default());
-    world.net.set_faults(Faults::default());
+    world.net.set_faults(NO_FAULTS);
     let supervisor = world.supervisor().await;
     world.configure("bulk", Vendor::Elasticsearch, true).await;
     world.append(100).await;
@@ -213,12 +253,122 @@ async fn a_disabled_configuration_keeps_its_place_and_goes_on_from_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_place_of_a_configuration_that_was_never_stored_is_taken_away_at_the_next_start() {
-    let world = World::new(11, ModelOptions::default());
-    delivery::admit(&*world.journal, "orphan").await.unwrap();
-    world.configure("kept", Vendor::Splunk, true).await;
+async fn an_event_that_a_destination_stumbles_over_holds_up_no_other() {
+    for (id, vendor) in [("hec", Vendor::Splunk), ("bulk", Vendor::Elasticsearch)] {
+        let world = World::new(13, ModelOptions::default());
+        world.net.set_faults(NO_FAULTS);
+        let supervisor = world.supervisor().await;
+        world.configure(id, vendor, true).await;
+        let [account, _] = world.append(20).await;
+        world.settled(id).await;
+        let [first, _] = world.append(200).await;
+        let stone = first.first().unwrap();
+        world.net.stumble_over(stone);
+        for _ in 0..20 {
+            world.append(100).await;
+            tokio::time::sleep(Duration::from_secs(30)).await;
+        }
+        tokio::time::sleep(Duration::from_mins(10)).await;
+        world.net.taken(|taken| {
+            let missing = 2_220 - taken.ids.len();
+            assert!(missing <= 1, "{id}: {missing} events were held up by one");
+            assert!(account.iter().all(|id| taken.ids.contains_key(id)));
+        });
+        supervisor.shutdown().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_refuses_everything_is_held_and_nothing_goes_to_quarantine() {
+    for (id, vendor) in [("hec", Vendor::Splunk), ("https", Vendor::Https)] {
+        let world = World::new(14, ModelOptions::default());
+        world.net.set_faults(Faults { unfit: 100, ..NO_FAULTS });
+        let supervisor = world.supervisor().await;
+        world.configure(id, vendor, true).await;
+        world.append(500).await;
+        tokio::time::sleep(Duration::from_hours(2)).await;
+        assert_eq!(world.state(id).await.tally.total(), 0, "{id}");
+        assert_eq!(supervisor.status(id).unwrap().state, delivery::State::Holding, "{id}");
+        let requests = supervisor.status(id).unwrap().requests;
+        assert!(requests < 2_000, "{id} was asked {requests} times in two hours");
+
+        world.net.set_faults(NO_FAULTS);
+        let state = world.settled(id).await;
+        assert_eq!(state.tally.quarantined, 0, "{id}: {:?}", state.tally);
+        supervisor.shutdown().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_is_selected_by_the_settings_in_force_when_it_was_appended() {
+    let world = World::new(15, ModelOptions::default());
+    world.net.set_faults(Faults { lost_request: 100, ..NO_FAULTS });
     let supervisor = world.supervisor().await;
-    let names = world.journal.consumers(ConsumerCommand::List).await.unwrap();
-    assert_eq!(names.iter().map(|consumer| consumer.name.as_str()).collect::<Vec<_>>(), ["cfg/kept"]);
+    world.configure("bulk", Vendor::Elasticsearch, true).await;
+    let [account, audit] = world.append(100).await;
+    world.change("bulk", |configuration| configuration.audit.enabled = false).await;
+    let [later_account, later_audit] = world.append(100).await;
+
+    world.net.set_faults(NO_FAULTS);
+    let state = world.settled("bulk").await;
+    let delivered = account.len() + audit.len() + later_account.len();
+    assert_eq!((state.tally.confirmed, state.tally.skipped), (delivered as u64, later_audit.len() as u64));
+    world.net.taken(|taken| assert!(audit.iter().all(|id| taken.ids.contains_key(id))));
     supervisor.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_configuration_that_cannot_be_worked_on_says_why_and_holds_up_no_other() {
+    let world = World::new(16, ModelOptions::default());
+    world.net.set_faults(NO_FAULTS);
+    world.configure("a", Vendor::Splunk, true).await;
+    world.configure("b", Vendor::Elasticsearch, true).await;
+    world.configure("c", Vendor::Elasticsearch, true).await;
+    world.change("a", |configuration| configuration.settings = serde_json::json!({"url": 7})).await;
+    delivery::dismiss(&*world.journal, "c").await.unwrap();
+    let supervisor = world.supervisor().await;
+    world.append(100).await;
+    assert_eq!(world.settled("b").await.tally.confirmed, 100);
+    for (id, word) in [("a", "settings"), ("c", "place in the journal is missing")] {
+        let status = supervisor.status(id).unwrap();
+        assert_eq!(status.state, delivery::State::Stopped, "{id}");
+        let reason = status.last_error.unwrap();
+        assert!(reason.contains(word), "{id}: {reason}");
+    }
+    delivery::admit(&*world.journal, "c").await.unwrap();
+    world.append(100).await;
+    assert!(world.settled("c").await.tally.confirmed >= 100, "it goes on by itself");
+    supervisor.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_configuration_that_is_deleted_while_its_worker_drains_does_not_come_back() {
+    let world = World::new(17, ModelOptions::default());
+    world.net.set_faults(Faults { hang: 100, ..NO_FAULTS });
+    let supervisor = world.supervisor().await;
+    world.configure("hec", Vendor::Splunk, true).await;
+    world.append(100).await;
+    world.change("hec", |configuration| configuration.name = "renamed".to_owned()).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let revision = world.catalog.get::<Configuration>("hec").unwrap().revision;
+    world.catalog.delete::<Configuration>("hec", revision).unwrap();
+    delivery::dismiss(&*world.journal, "hec").await.unwrap();
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    assert_eq!(world.journal.consumers(ConsumerCommand::List).await.unwrap(), []);
+    assert_eq!(supervisor.status("hec"), None);
+    supervisor.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn workers_whose_destinations_hang_are_stopped_together() {
+    let world = World::new(18, ModelOptions::default());
+    world.net.set_faults(Faults { hang: 100, ..NO_FAULTS });
+    let supervisor = world.supervisor().await;
+    for id in ["a", "b", "c", "d"] {
+        world.configure(id, Vendor::Splunk, true).await;
+    }
+    world.append(100).await;
+    let begun = tokio::time::Instant::now();
+    supervisor.shutdown().await;
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
 }

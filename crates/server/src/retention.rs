@@ -1,6 +1,6 @@
 //! Drops what nobody wants any more: asks the retention rule every minute how far the journal may be trimmed.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use delivery::Configuration;
 use event::Stream;
 use journal::local::LocalJournal;
 use journal::retention::{Hold, Keep, Policy, trim_point};
-use journal::{ConsumerCommand, Journal};
+use journal::{Consumer, ConsumerCommand, Journal};
 use tokio::sync::watch;
 
 use crate::commands::Failure;
@@ -54,18 +54,25 @@ async fn trim(
     clock: &dyn Clock,
     policy: &Policy,
 ) -> Result<(), Failure> {
-    // A disabled configuration keeps its place but holds nothing back.
-    let disabled: HashSet<_> = catalog
+    let enabled: HashMap<String, bool> = catalog
         .list::<Configuration>()?
         .into_iter()
-        .filter(|found| !found.value.enabled)
-        .filter_map(|found| delivery::consumer_name(&found.value.id))
+        .map(|found| (found.value.id, found.value.enabled))
         .collect();
     let consumers = journal.consumers(ConsumerCommand::List).await?;
-    let holds: Vec<Hold> = consumers
-        .iter()
-        .map(|consumer| Hold { floor: consumer.state.floor, holds: !disabled.contains(&consumer.name) })
-        .collect();
+    let mut holds = Vec::new();
+    for Consumer { name, state, .. } in consumers {
+        let configuration = delivery::configuration_id(&name);
+        // A disabled configuration keeps its place but holds nothing back; nor does the place of one that is not there:
+        // it is being created, a crash left it behind, or an older copy of the catalog was restored. Such a place goes
+        // when retention has passed it.
+        let holds_back = configuration.is_none_or(|id| enabled.get(id).copied().unwrap_or(false));
+        holds.push(Hold { floor: state.floor, holds: holds_back });
+        if let Some(id) = configuration.filter(|id| !enabled.contains_key(*id) && state.tally.expired > 0) {
+            tracing::warn!(id, "removing the place of a configuration that does not exist");
+            delivery::dismiss(journal, id).await?;
+        }
+    }
     let segments = journal.segments();
     let point = trim_point(policy, &segments, &holds, clock.now());
     if segments.first().is_some_and(|segment| segment.first < point) {

@@ -10,6 +10,9 @@ use destinations::{Answer, Request, Transport, TransportError};
 use parking_lot::Mutex;
 use serde_json::Value;
 
+/// How long a request hangs.
+const HANG: Duration = Duration::from_mins(10);
+
 /// How often what goes wrong, in percent of requests.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Faults {
@@ -23,6 +26,10 @@ pub struct Faults {
     pub poison: u64,
     /// Bulk: one item is answered 429.
     pub item_busy: u64,
+    /// The whole request is refused as unfit (400) and nothing of it taken.
+    pub unfit: u64,
+    /// The request is not answered for ten minutes.
+    pub hang: u64,
 }
 
 /// What the destination took.
@@ -36,13 +43,16 @@ pub struct Taken {
     pub requests: u64,
 }
 
-/// A destination that speaks HEC on paths with `services/collector` and `_bulk` elsewhere.
+/// A destination that speaks HEC on paths with `services/collector`, takes JSON arrays on `/array`, and speaks `_bulk`
+/// elsewhere.
 pub struct SimNet {
     random: Random,
     faults: Mutex<Faults>,
     taken: Mutex<Taken>,
     /// Ids that are always refused once refused: poison does not heal.
     poisoned: Mutex<HashSet<String>>,
+    /// Ids whose requests are answered 500.
+    stumbles: Mutex<HashSet<String>>,
 }
 
 impl SimNet {
@@ -53,12 +63,18 @@ impl SimNet {
             faults: Mutex::new(faults),
             taken: Mutex::default(),
             poisoned: Mutex::default(),
+            stumbles: Mutex::default(),
         }
     }
 
     /// Changes what goes wrong from now on.
     pub fn set_faults(&self, faults: Faults) {
         *self.faults.lock() = faults;
+    }
+
+    /// Answers 500 to every request that holds the event with this id, and takes nothing of it.
+    pub fn stumble_over(&self, id: &str) {
+        self.stumbles.lock().insert(id.to_owned());
     }
 
     /// Looks at what the destination took.
@@ -68,6 +84,11 @@ impl SimNet {
 
     fn happens(&self, percent: u64) -> bool {
         percent > 0 && self.random.up_to(99) < percent
+    }
+
+    fn stumbles_over(&self, body: &[u8]) -> bool {
+        let body = String::from_utf8_lossy(body);
+        self.stumbles.lock().iter().any(|id| body.contains(id.as_str()))
     }
 
     fn poison(&self, ids: &[String], percent: u64) -> Option<usize> {
@@ -102,6 +123,15 @@ impl SimNet {
                 )
             }
         }
+    }
+
+    fn array(&self, body: &[u8]) -> (u16, Value) {
+        let events: Vec<Value> = serde_json::from_slice(body).unwrap_or_default();
+        let mut taken = self.taken.lock();
+        for event in &events {
+            *taken.ids.entry(text(event, "/eventID")).or_default() += 1;
+        }
+        (200, Value::Null)
     }
 
     fn bulk(&self, body: &[u8], faults: Faults) -> (u16, Value) {
@@ -150,27 +180,35 @@ impl Transport for SimNet {
             return Err(TransportError::broken("the connection was refused"));
         }
         self.taken.lock().requests += 1;
+        if self.happens(faults.hang) {
+            tokio::time::sleep(HANG).await;
+            return Err(TransportError::broken("no answer came in time"));
+        }
         if self.happens(faults.busy) {
             let retry_after = Some(Duration::from_secs(1));
-            return Ok(Answer {
-                status: 503,
-                retry_after,
-                headers: http::HeaderMap::new(),
-                body: Bytes::new(),
-            });
+            return Ok(Answer { retry_after, ..answer(503, &Value::Null) });
         }
-        let is_hec = request.url.path().contains("services/collector");
-        let (status, body) =
-            if is_hec { self.hec(&request.body, faults) } else { self.bulk(&request.body, faults) };
+        if self.happens(faults.unfit) {
+            return Ok(answer(400, &serde_json::json!({"text": "Invalid data format", "code": 6})));
+        }
+        if self.stumbles_over(&request.body) {
+            return Ok(answer(500, &serde_json::json!({"text": "Internal server error", "code": 8})));
+        }
+        let (status, body) = match request.url.path() {
+            "/array" => self.array(&request.body),
+            path if path.contains("services/collector") => self.hec(&request.body, faults),
+            _ => self.bulk(&request.body, faults),
+        };
         tokio::time::sleep(Duration::from_millis(self.random.up_to(20))).await;
         if self.happens(faults.lost_answer) {
             return Err(TransportError::broken("the connection was closed before the answer"));
         }
-        Ok(Answer {
-            status,
-            retry_after: None,
-            headers: http::HeaderMap::new(),
-            body: body.to_string().into(),
-        })
+        Ok(answer(status, &body))
     }
+}
+
+fn answer(status: u16, body: &Value) -> Answer {
+    let json = http::HeaderValue::from_static("application/json; charset=UTF-8");
+    let headers = http::HeaderMap::from_iter([(http::header::CONTENT_TYPE, json)]);
+    Answer { status, retry_after: None, headers, body: Bytes::from(body.to_string()) }
 }

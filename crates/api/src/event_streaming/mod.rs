@@ -67,7 +67,10 @@ pub(crate) async fn replace(mut call: Call) -> Answer {
     call.check_revision(found.revision)?;
     let known = Known::of(&found.value).map_err(ApiError::internal)?;
     let wanted = parse::wanted(&body, Some(&known))?;
-    let configuration = complete(&call.state, found.value.id.clone(), wanted, Some(&found.value))?;
+    let mut configuration = complete(&call.state, found.value.id.clone(), wanted, Some(&found.value))?;
+    configuration.succeed(&found.value, &*call.state.journal).await?;
+    // It has a place, unless an older copy of the journal was restored: then it begins anew.
+    delivery::admit(&*call.state.journal, &configuration.id).await?;
     let shown = ConfigurationOut::of(&configuration);
     let change = move |catalog: &Catalog| {
         check_name(catalog, &configuration)?;
@@ -164,6 +167,7 @@ fn complete(
         account: wanted.account,
         audit: wanted.audit,
         hook: wanted.hook,
+        earlier: Vec::new(),
     })
 }
 
