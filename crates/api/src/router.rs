@@ -45,6 +45,8 @@ pub fn router(state: ApiState) -> Router {
                 .merge(granted(DELETE, CHANGE, event_streaming::delete)),
         )
         .route(&below(STREAMING, "/status"), granted(GET, SEE, event_streaming::status))
+        .route(&below(STREAMING, "/test"), granted(POST, CHANGE, event_streaming::test_stored))
+        .route(&format!("{STREAMING}/test"), granted(POST, CHANGE, event_streaming::test_unsaved))
         .route(CLIENTS, granted(GET, SEE, clients::list).merge(granted(POST, CHANGE, clients::create)))
         .route(
             &below(CLIENTS, ""),

@@ -98,8 +98,12 @@ pub struct HookSwitch {
 impl Configuration {
     /// The selections by where they apply, oldest first. There is at least one, and the last one has no end.
     pub fn epochs(&self) -> Vec<Epoch> {
-        let now = self.epoch(u64::MAX);
-        self.earlier.iter().cloned().chain([now]).collect()
+        self.earlier.iter().cloned().chain([self.current()]).collect()
+    }
+
+    /// The selection in force now.
+    pub fn current(&self) -> Epoch {
+        self.epoch(u64::MAX)
     }
 
     /// Notes what the document that this one replaces has selected: it stays in force for the events appended so far.

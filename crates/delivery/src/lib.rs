@@ -14,10 +14,12 @@ mod places;
 mod quarantine;
 mod status;
 mod supervisor;
+mod trial;
 mod worker;
 
 pub use configuration::{AccountSwitch, AuditSwitch, Configuration, Epoch, HookSwitch};
 pub use places::{admit, configuration_id, consumer_name, dismiss};
 pub use status::{State, Status};
 pub use supervisor::{Parts, Supervisor};
+pub use trial::{Trial, TrialError};
 pub use worker::Pace;

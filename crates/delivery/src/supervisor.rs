@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Clock, Random};
+use base::{Clock, Random, Secret};
 use catalog::{Catalog, Keyring};
 use destinations::Transport;
 use event::native::Instance;
@@ -13,8 +13,10 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::configuration::Configuration;
 use crate::crew::Crew;
 use crate::status::Status;
+use crate::trial::{Trial, TrialError, try_out};
 
 /// How long the supervisor waits before it tries again what failed.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -43,6 +45,7 @@ pub(crate) type Statuses = Arc<Mutex<HashMap<String, Arc<Mutex<Status>>>>>;
 
 /// Runs the workers.
 pub struct Supervisor {
+    parts: Parts,
     statuses: Statuses,
     stop: watch::Sender<bool>,
     task: Mutex<Option<JoinHandle<()>>>,
@@ -55,10 +58,10 @@ impl Supervisor {
         let (stop, stopped) = watch::channel(false);
         let mut changes = parts.catalog.watch();
         changes.borrow_and_update();
-        let mut crew = Crew::new(parts, Arc::clone(&statuses));
+        let mut crew = Crew::new(parts.clone(), Arc::clone(&statuses));
         let is_complete = crew.adjust().await;
         let task = tokio::spawn(follow(crew, is_complete, changes, stopped));
-        Self { statuses, stop, task: Mutex::new(Some(task)) }
+        Self { parts, statuses, stop, task: Mutex::new(Some(task)) }
     }
 
     /// The live state of a configuration's worker, or why it has none; `None` when it needs none.
@@ -66,6 +69,15 @@ impl Supervisor {
         let status = self.statuses.lock().get(id).cloned()?;
         let status = status.lock().clone();
         Some(status)
+    }
+
+    /// Sends made-up events as `configuration` says, enabled or not, and shows the answer. Takes 20 seconds at most.
+    pub async fn try_out(
+        &self,
+        configuration: &Configuration,
+        credential: &Secret,
+    ) -> Result<Trial, TrialError> {
+        try_out(&self.parts, configuration, credential).await
     }
 
     /// Stops all workers at once: each waits for its requests in flight and hands the rest back.

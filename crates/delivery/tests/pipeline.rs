@@ -18,7 +18,7 @@ use journal::{Append, ConsumerCommand, ConsumerState, Entry, Journal, OnConflict
 use testkit::net::{Faults, SimNet};
 
 const NO_FAULTS: Faults =
-    Faults { lost_request: 0, lost_answer: 0, busy: 0, poison: 0, item_busy: 0, unfit: 0, hang: 0 };
+    Faults { lost_request: 0, lost_answer: 0, busy: 0, poison: 0, item_busy: 0, unfit: 0, hang: 0, echo: 0 };
 const SOME_OF_EVERYTHING: Faults =
     Faults { lost_request: 10, lost_answer: 10, busy: 10, poison: 20, item_busy: 20, ..NO_FAULTS };
 

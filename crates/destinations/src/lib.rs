@@ -17,7 +17,6 @@ mod streams;
 pub mod transport;
 
 pub use fields::Address;
-pub use reason::scrub;
 pub use registry::{Settings, SettingsError, Vendor};
 pub use seam::{Answer, BatchLimits, Destination, Frame, Grade, Outcome, Request, Verdict};
 pub use transport::{Transport, TransportError};

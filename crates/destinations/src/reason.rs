@@ -23,13 +23,15 @@ impl Hush {
         Self(secrets.into_iter().filter(|secret| secret.expose().len() >= 4).collect())
     }
 
+    /// `text` with every occurrence of the credential masked.
+    pub(crate) fn scrub(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret.expose(), MASK))
+    }
+
     /// The words of a destination, fit to be kept.
     pub(crate) fn reason(&self, words: &str) -> String {
         let words = words.split_once(ECHO).map_or(words, |(before, _)| before);
-        let mut shown = words.to_owned();
-        for secret in &self.0 {
-            shown = scrub(&shown, secret);
-        }
+        let shown = self.scrub(words);
         let mut reason = String::new();
         for word in shown.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty())
         {
@@ -51,11 +53,6 @@ impl Hush {
         let words = self.reason(&text);
         if words.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}: {words}") }
     }
-}
-
-/// `text` with every occurrence of `secret` masked. For whoever shows an answer as it came.
-pub fn scrub(text: &str, secret: &Secret) -> String {
-    if secret.expose().is_empty() { text.to_owned() } else { text.replace(secret.expose(), MASK) }
 }
 
 #[cfg(test)]

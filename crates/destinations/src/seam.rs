@@ -24,6 +24,9 @@ pub trait Destination: Send + Sync + 'static {
 
     /// What the answer to a request of `n_events` events proves about each of them. Always `n_events` outcomes.
     fn classify(&self, n_events: usize, answer: &Answer) -> Verdict;
+
+    /// `text` with the credential masked in every form in which it is sent. For whoever shows an answer as it came.
+    fn scrub(&self, text: &str) -> String;
 }
 
 /// How much goes into one request, and how many requests are in flight.

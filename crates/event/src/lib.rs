@@ -11,6 +11,7 @@ pub mod model;
 pub mod native;
 pub mod quarantine;
 pub mod record;
+pub mod sample;
 pub mod stream;
 
 pub use record::{Record, RecordBuilder, RecordError, Section};

@@ -30,6 +30,8 @@ pub struct Faults {
     pub unfit: u64,
     /// The request is not answered for ten minutes.
     pub hang: u64,
+    /// The request is refused (401) in words that repeat its credential.
+    pub echo: u64,
 }
 
 /// What the destination took.
@@ -41,6 +43,8 @@ pub struct Taken {
     pub refused: HashMap<String, u64>,
     /// Requests that arrived.
     pub requests: u64,
+    /// The body of the last one.
+    pub last_body: Bytes,
 }
 
 /// A destination that speaks HEC on paths with `services/collector`, takes JSON arrays on `/array`, and speaks `_bulk`
@@ -179,10 +183,25 @@ impl Transport for SimNet {
         if self.happens(faults.lost_request) {
             return Err(TransportError::broken("the connection was refused"));
         }
-        self.taken.lock().requests += 1;
+        {
+            let mut taken = self.taken.lock();
+            taken.requests += 1;
+            taken.last_body = request.body.clone();
+        }
         if self.happens(faults.hang) {
             tokio::time::sleep(HANG).await;
             return Err(TransportError::broken("no answer came in time"));
+        }
+        if self.happens(faults.echo) {
+            let said = format!(
+                "{:?}",
+                request
+                    .headers
+                    .get(http::header::AUTHORIZATION)
+                    .map(http::HeaderValue::as_bytes)
+                    .map(String::from_utf8_lossy)
+            );
+            return Ok(answer(401, &serde_json::json!({"text": said, "code": 3})));
         }
         if self.happens(faults.busy) {
             let retry_after = Some(Duration::from_secs(1));

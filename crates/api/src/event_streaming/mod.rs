@@ -3,6 +3,7 @@
 mod parse;
 mod show;
 mod status;
+mod trial;
 
 use base::Secret;
 use catalog::{Catalog, Found, KeyError};
@@ -13,6 +14,7 @@ use http::StatusCode;
 use self::parse::{Known, Wanted};
 use self::show::ConfigurationOut;
 pub(crate) use self::status::status;
+pub(crate) use self::trial::{stored as test_stored, unsaved as test_unsaved};
 use crate::call::{self, Answer, Call};
 use crate::error::{ApiError, FieldError};
 use crate::page::{Column, by_text, page_of, passes};
@@ -137,6 +139,11 @@ fn check_name(catalog: &Catalog, configuration: &Configuration) -> Result<(), Ap
     Ok(())
 }
 
+/// Where a configuration's credential is sealed for.
+fn place(id: &str) -> String {
+    format!("{ENTITY}/{id}")
+}
+
 /// The document of what is wanted. The credential is checked against the settings, then sealed; without a new one the
 /// stored one stays.
 fn complete(
@@ -145,7 +152,7 @@ fn complete(
     wanted: Wanted,
     before: Option<&Configuration>,
 ) -> Result<Configuration, ApiError> {
-    let place = format!("{ENTITY}/{id}");
+    let place = place(&id);
     let (secret, kept) = match (wanted.api_key, before) {
         (Some(secret), _) => (secret, None),
         (None, Some(before)) => {

@@ -38,6 +38,7 @@ pub(crate) struct App {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) catalog: Catalog,
     pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) net: Arc<SimNet>,
 }
 
 /// What came back.
@@ -78,11 +79,12 @@ impl App {
             MaskRule::default(),
             limits,
         );
+        let net = Arc::new(SimNet::new(4, Faults::default()));
         let delivery = Supervisor::start(Parts {
             journal: Arc::clone(&journal),
             catalog: catalog.clone(),
             keyring: Arc::clone(&keyring),
-            transport: Arc::new(SimNet::new(4, Faults::default())),
+            transport: net.clone(),
             instance: instance.clone(),
             clock: Arc::clone(&as_clock),
             random: Arc::new(Random::from_seed(5)),
@@ -100,7 +102,7 @@ impl App {
             instance,
         });
         let router = api::router(state.clone());
-        Self { router, state, admin: admin.expose().to_owned(), clock, catalog, journal }
+        Self { router, state, admin: admin.expose().to_owned(), clock, catalog, journal, net }
     }
 
     /// Sends a request as it is.

@@ -10,3 +10,4 @@ mod events;
 mod failures;
 mod problems;
 mod sources;
+mod trial;

@@ -101,6 +101,10 @@ impl Destination for Elasticsearch {
     fn classify(&self, n_events: usize, answer: &Answer) -> Verdict {
         classify::classify(n_events, answer, &self.hush)
     }
+
+    fn scrub(&self, text: &str) -> String {
+        self.hush.scrub(text)
+    }
 }
 
 #[cfg(test)]

@@ -78,4 +78,8 @@ impl Destination for Https {
     fn classify(&self, n_events: usize, answer: &Answer) -> Verdict {
         classify::classify(n_events, answer, &self.hush)
     }
+
+    fn scrub(&self, text: &str) -> String {
+        self.hush.scrub(text)
+    }
 }

@@ -83,4 +83,8 @@ impl Destination for Splunk {
     fn classify(&self, n_events: usize, answer: &Answer) -> Verdict {
         classify::classify(n_events, answer, &self.hush)
     }
+
+    fn scrub(&self, text: &str) -> String {
+        self.hush.scrub(text)
+    }
 }

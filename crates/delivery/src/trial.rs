@@ -1,0 +1,114 @@
+//! Trying a configuration out: made-up events, one of each stream that it selects, are sent at once, and the answer is
+//! shown as it came. Nothing of it is counted, stored or tried again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use base::{EventId, Secret};
+use destinations::transport::FailureKind;
+use destinations::{Answer, Destination, SettingsError, TransportError};
+use event::sample::{self, SampleError};
+use event::{Record, Stream};
+use http::header::SET_COOKIE;
+use tokio::time::timeout;
+
+use crate::configuration::Configuration;
+use crate::supervisor::Parts;
+
+/// How long an answer is waited for: somebody sits before it.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Most bytes of an answer's body that are shown.
+const MAX_SHOWN: usize = 16 << 10;
+
+/// What a destination answered, without the credential.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// Its HTTP status; 0 when there was no answer.
+    pub status: u16,
+    /// Its headers; cookies are masked.
+    pub headers: BTreeMap<String, String>,
+    /// Its body, at most 16 KiB of it; without an answer, why there was none and what can be looked at.
+    pub body: String,
+}
+
+/// Why a configuration could not be tried out.
+#[derive(Debug, thiserror::Error)]
+pub enum TrialError {
+    /// The settings or the credential are not valid.
+    #[error("the configuration is not valid")]
+    Settings(Vec<SettingsError>),
+    /// The made-up events could not be made.
+    #[error(transparent)]
+    Sample(#[from] SampleError),
+}
+
+/// Sends one event of each stream that `configuration` selects (an account event when it selects none), whether it is
+/// enabled or not.
+pub(crate) async fn try_out(
+    parts: &Parts,
+    configuration: &Configuration,
+    credential: &Secret,
+) -> Result<Trial, TrialError> {
+    let settings = destinations::Settings::parse(configuration.vendor, &configuration.settings)
+        .map_err(TrialError::Settings)?;
+    let epoch = configuration.current();
+    let selection = epoch.selection();
+    let claims = selection.claims.clone();
+    let destination = settings.build(credential, &parts.instance, selection).map_err(TrialError::Settings)?;
+    let mut streams: Vec<Stream> =
+        Stream::PRODUCT.into_iter().filter(|stream| epoch.streams().contains(*stream)).collect();
+    if streams.is_empty() {
+        streams.push(Stream::AccountEvent);
+    }
+    let body = body(parts, &*destination, &streams, &claims)?;
+    let sent = timeout(PATIENCE, parts.transport.send(destination.request(body.into()))).await;
+    Ok(match sent {
+        Ok(Ok(answer)) => shown(&*destination, &answer),
+        Ok(Err(error)) => unanswered(&error),
+        Err(_) => {
+            let late = format!("no answer within {} seconds", PATIENCE.as_secs());
+            unanswered(&TransportError::new(FailureKind::Timeout, late))
+        }
+    })
+}
+
+fn body(
+    parts: &Parts,
+    destination: &dyn Destination,
+    streams: &[Stream],
+    claims: &[String],
+) -> Result<Vec<u8>, SampleError> {
+    let frame = destination.frame();
+    let now = parts.clock.now();
+    let mut body = frame.open.as_bytes().to_vec();
+    for (at, stream) in streams.iter().enumerate() {
+        if at > 0 {
+            body.extend_from_slice(frame.between.as_bytes());
+        }
+        let bytes = sample::record(*stream, EventId::draw(now, &parts.random), now, claims)?;
+        let record = Record::parse(&bytes).map_err(SampleError::from)?;
+        destination.encode(&record, None, false, &mut body);
+    }
+    body.extend_from_slice(frame.close.as_bytes());
+    Ok(body)
+}
+
+fn shown(destination: &dyn Destination, answer: &Answer) -> Trial {
+    let mut headers: BTreeMap<String, String> = BTreeMap::new();
+    for (name, value) in &answer.headers {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        let value = if *name == SET_COOKIE { base::mask::MASK.to_owned() } else { destination.scrub(&value) };
+        let entry = headers.entry(name.as_str().to_owned()).or_default();
+        if !entry.is_empty() {
+            entry.push_str(", ");
+        }
+        entry.push_str(&value);
+    }
+    let body = String::from_utf8_lossy(answer.body.get(..MAX_SHOWN).unwrap_or(&answer.body));
+    Trial { status: answer.status, headers, body: destination.scrub(&body) }
+}
+
+fn unanswered(error: &TransportError) -> Trial {
+    let body = format!("{error}: {}", error.hint());
+    Trial { status: 0, headers: BTreeMap::new(), body }
+}
