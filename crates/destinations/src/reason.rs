@@ -10,8 +10,8 @@ use base::mask::MASK;
 pub(crate) const MAX_CHARS: usize = 300;
 /// Most of a body that is looked at, in bytes.
 const MAX_LOOKED_AT: usize = 4096;
-/// From here on Elasticsearch and OpenSearch repeat the value that they could not parse.
-const ECHO: &str = "Preview of field's value:";
+/// From here on Elasticsearch and OpenSearch repeat the value that they could not parse or index (the latter as bytes).
+const ECHOES: [&str; 2] = ["Preview of field's value:", "The prefix of the first immense term is:"];
 
 /// What must not be repeated: the credential in each form in which it is sent.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +30,8 @@ impl Hush {
 
     /// The words of a destination, fit to be kept.
     pub(crate) fn reason(&self, words: &str) -> String {
-        let words = words.split_once(ECHO).map_or(words, |(before, _)| before);
+        let told = ECHOES.iter().filter_map(|echo| words.find(echo)).min().unwrap_or(words.len());
+        let words = words.get(..told).unwrap_or(words);
         let shown = self.scrub(words);
         let mut reason = String::new();
         for word in shown.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty())
@@ -72,6 +73,9 @@ mod tests {
     fn the_value_of_a_field_is_not_repeated() {
         let words = "failed to parse field [city] of type [long]. Preview of field's value: 'Graz'";
         assert_eq!(Hush::default().reason(words), "failed to parse field [city] of type [long].");
+        let words =
+            "one immense term. The prefix of the first immense term is: '[71, 114, 97, 122]...', skipped";
+        assert_eq!(Hush::default().reason(words), "one immense term.");
     }
 
     #[test]

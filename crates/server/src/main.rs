@@ -31,6 +31,8 @@ enum Command {
     Send(commands::send::Arguments),
     /// Runs a stand-in for Splunk, Elasticsearch and HTTPS receivers that checks and counts what it gets
     Receiver(commands::receiver::Arguments),
+    /// Prints the index templates for Elasticsearch or OpenSearch, or installs them
+    Template(commands::template::Arguments),
     /// Shows it all at work: a server, two stand-in receivers and the traffic of an identity platform
     Demo(commands::demo::Arguments),
 }
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
             Command::Serve(arguments) => commands::serve::run(arguments).await,
             Command::Send(arguments) => commands::send::run(arguments).await,
             Command::Receiver(arguments) => commands::receiver::run(arguments).await,
+            Command::Template(arguments) => commands::template::run(arguments).await,
             Command::Demo(arguments) => commands::demo::run(arguments).await,
         }
     });

@@ -9,6 +9,7 @@
 mod classify;
 mod encode;
 mod settings;
+pub mod template;
 
 use base::Secret;
 use base64::Engine as _;
@@ -65,6 +66,12 @@ impl Elasticsearch {
             hush: Hush::new(hush),
         })
     }
+}
+
+/// The value of an `Authorization` header.
+pub fn authorization(scheme: AuthScheme, credential: &Secret) -> Result<HeaderValue, Vec<SettingsError>> {
+    let (scheme, sent) = presented(scheme, credential)?;
+    credential::header(&format!("{scheme} {}", sent.expose()))
 }
 
 /// The scheme and what stands behind it. An API key is given as `id:key` or already encoded.

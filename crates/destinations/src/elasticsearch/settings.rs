@@ -25,6 +25,13 @@ pub enum AuthScheme {
 const SCHEMES: [(&str, AuthScheme); 3] =
     [("apiKey", AuthScheme::ApiKey), ("basic", AuthScheme::Basic), ("bearer", AuthScheme::Bearer)];
 
+impl AuthScheme {
+    /// The scheme with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        SCHEMES.iter().find(|(each, _)| *each == name).map(|(_, scheme)| *scheme)
+    }
+}
+
 /// Where to, and into which index. Lengths in characters, from the contract.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {

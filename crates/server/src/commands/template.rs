@@ -1,0 +1,117 @@
+//! `idstream template`: index templates for the documents that Elasticsearch and OpenSearch receive.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use base::Secret;
+use destinations::elasticsearch::template::{Flavour, Step, steps};
+use destinations::elasticsearch::{AuthScheme, authorization};
+use destinations::transport::HttpTransport;
+use destinations::{Answer, Request, Transport};
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method};
+
+use super::Failure;
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "Without --apply the calls are printed, in the form that the consoles of Kibana and OpenSearch \
+    Dashboards take. The lifecycle is an example: change it to what you must keep. Installing again changes nothing \
+    but what differs; data streams follow with their next index."
+)]
+pub(crate) struct Arguments {
+    /// Whose: elasticsearch or opensearch
+    #[arg(value_parser = flavour)]
+    flavour: Flavour,
+    /// Installs them instead of printing them
+    #[arg(long, requires = "url")]
+    apply: bool,
+    /// The cluster's address
+    #[arg(long, value_name = "URL")]
+    url: Option<url::Url>,
+    /// File that holds the credential; it needs the privileges manage_index_templates and manage_ilm
+    #[arg(long, value_name = "FILE")]
+    credential_file: Option<PathBuf>,
+    /// How the credential is presented: apiKey, basic (user:password) or bearer
+    #[arg(long, value_name = "SCHEME", default_value = "apiKey", value_parser = scheme)]
+    auth_scheme: AuthScheme,
+}
+
+fn flavour(name: &str) -> Result<Flavour, String> {
+    match name {
+        "elasticsearch" => Ok(Flavour::Elasticsearch),
+        "opensearch" => Ok(Flavour::OpenSearch),
+        _ => Err("must be elasticsearch or opensearch".to_owned()),
+    }
+}
+
+fn scheme(name: &str) -> Result<AuthScheme, String> {
+    AuthScheme::from_name(name).ok_or_else(|| "must be apiKey, basic or bearer".to_owned())
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let steps = steps(arguments.flavour);
+    let mut out = std::io::stdout();
+    let Some(url) = arguments.url.as_ref().filter(|_| arguments.apply) else {
+        for Step { path, body, purpose } in steps {
+            writeln!(out, "# {purpose}\nPUT {path}\n{}\n", serde_json::to_string_pretty(&body)?)?;
+        }
+        return Ok(());
+    };
+    let cluster = Cluster::new(url, &arguments)?;
+    for step in steps {
+        writeln!(out, "{}: {}", step.path, cluster.install(&step).await?)?;
+    }
+    Ok(())
+}
+
+struct Cluster<'a> {
+    url: &'a url::Url,
+    headers: HeaderMap,
+    transport: HttpTransport,
+}
+
+impl<'a> Cluster<'a> {
+    fn new(url: &'a url::Url, arguments: &Arguments) -> Result<Self, Failure> {
+        let mut headers =
+            HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+        if let Some(file) = &arguments.credential_file {
+            let text = std::fs::read_to_string(file)
+                .map_err(|error| format!("cannot read the credential from {}: {error}", file.display()))?;
+            let credential = Secret::new(text.trim().to_owned());
+            let value = authorization(arguments.auth_scheme, &credential)
+                .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+            headers.insert(AUTHORIZATION, value);
+        }
+        Ok(Self { url, headers, transport: HttpTransport::new()? })
+    }
+
+    /// What became of one step, in a word or two.
+    async fn install(&self, step: &Step) -> Result<&'static str, Failure> {
+        let mut url = self.url.clone();
+        url.set_path(&format!("{}/{}", self.url.path().trim_end_matches('/'), step.path));
+        let body = serde_json::to_vec(&step.body)?.into();
+        let request = Request { url, method: Method::PUT, headers: self.headers.clone(), body };
+        let answer =
+            self.transport.send(request).await.map_err(|error| format!("{error}: {}", error.hint()))?;
+        outcome(step, &answer)
+    }
+}
+
+fn outcome(step: &Step, answer: &Answer) -> Result<&'static str, Failure> {
+    let is_lifecycle = !step.path.contains("template");
+    match answer.status {
+        200 | 201 => Ok("installed"),
+        // An existing ISM policy is changed only by who knows its version.
+        409 if is_lifecycle => Ok("exists, left as it is"),
+        400 | 404 | 405 if is_lifecycle => Ok("left out: this cluster has no lifecycle management"),
+        status => {
+            let words = String::from_utf8_lossy(answer.body.get(..500).unwrap_or(&answer.body)).into_owned();
+            let hint = match status {
+                401 | 403 => "; the credential needs manage_index_templates and manage_ilm",
+                _ => "",
+            };
+            Err(format!("{} answered {status}: {words}{hint}", step.path).into())
+        }
+    }
+}
