@@ -22,6 +22,9 @@ use crate::strict;
 /// Bytes of a body of an administrative call, as sent.
 const MAX_ADMIN_BODY: usize = 1 << 20;
 
+/// Bytes of a form.
+const MAX_FORM_BODY: usize = 16 << 10;
+
 /// What a call answers.
 pub(crate) type Answer = Result<Response, ApiError>;
 
@@ -44,7 +47,7 @@ where
     let run = move |state: ApiState, request: Request| {
         let call = call.clone();
         async move {
-            let who = admit(request.headers(), scope, &state.catalog, state.clock.now())?;
+            let who = admit(request.headers(), scope, &state.catalog, &state.keyring, state.clock.now())?;
             call(Call::new(state, who, request).await?).await
         }
     };
@@ -116,6 +119,12 @@ impl<Who> Call<Who> {
         let held = self.read(MAX_ADMIN_BODY, MAX_ADMIN_BODY).await?;
         strict::parse(&held.bytes)
             .map_err(|error| ApiError::new(ErrorKey::MalformedBody, format!("the body is not JSON: {error}")))
+    }
+
+    /// The body of a form.
+    pub(crate) async fn form(&mut self) -> Result<Query, ApiError> {
+        let held = self.read(MAX_FORM_BODY, MAX_FORM_BODY).await?;
+        Ok(Query::parse(&String::from_utf8_lossy(&held.bytes)))
     }
 
     async fn read(&mut self, max_body: usize, max_inflated: usize) -> Result<Held, ApiError> {

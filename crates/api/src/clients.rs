@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::access::{ApiClient, NewClient, Scope, make};
+use crate::access::{ApiClient, Made, NewClient, Scope, make};
 use crate::call::{self, Answer, Call};
 use crate::error::{ApiError, ErrorKey};
 use crate::fields::{Complaints, Fields};
@@ -33,11 +33,13 @@ struct ClientOut {
     expires_at: Option<Timestamp>,
 }
 
-/// The answer to the creation.
+/// The answer to the creation: the secret is shown this once, alone for `/oauth2/token` and within the bearer token.
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct NewClientOut<'a> {
     #[serde(flatten)]
     client: ClientOut,
+    client_secret: &'a str,
     token: &'a str,
 }
 
@@ -76,11 +78,14 @@ pub(crate) async fn create(mut call: Call) -> Answer {
         let detail = format!("an API client cannot give the scope {scope}, which it lacks itself");
         return Err(ApiError::new(ErrorKey::InsufficientScope, detail).about(ENTITY));
     }
-    let (client, token) = make(new, now, &call.state.random);
+    let Made { client, secret, token } = make(new, now, &call.state.random);
     let path = format!("{CLIENTS}/{}", client.id);
     let shown = ClientOut::of(&client);
     call.state.change(move |catalog| store(catalog, &client)).await?;
-    let answer = call::json(StatusCode::CREATED, &NewClientOut { client: shown, token: token.expose() })?;
+    let answer = call::json(
+        StatusCode::CREATED,
+        &NewClientOut { client: shown, client_secret: secret.expose(), token: token.expose() },
+    )?;
     Ok(call::with_location(answer, &path))
 }
 

@@ -16,6 +16,7 @@ mod fields;
 mod health;
 mod inflate;
 mod intake_calls;
+mod oauth;
 mod page;
 mod query;
 mod router;

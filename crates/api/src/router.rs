@@ -8,7 +8,7 @@ use crate::access::Scope;
 use crate::call::{granted, open};
 use crate::error::{ApiError, ErrorKey};
 use crate::state::ApiState;
-use crate::{clients, event_streaming, health, intake_calls, source_calls, webhook};
+use crate::{clients, event_streaming, health, intake_calls, oauth, source_calls, webhook};
 
 const GET: MethodFilter = MethodFilter::GET;
 const POST: MethodFilter = MethodFilter::POST;
@@ -32,6 +32,7 @@ pub fn router(state: ApiState) -> Router {
     Router::new()
         .route("/health", open(GET, health::health))
         .route("/ready", open(GET, health::ready))
+        .route("/oauth2/token", open(POST, oauth::token))
         .route("/intake/v1/events", granted(POST, Scope::WriteEvent, intake_calls::post))
         .route(&below(WEBHOOKS, "/auth0"), open(POST, webhook::auth0))
         .route(

@@ -3,13 +3,14 @@
 use base::{Clock, Random, Secret, Timestamp};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use catalog::{Catalog, CatalogError, Document};
+use catalog::{Catalog, CatalogError, Document, Keyring};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 
 use super::scope::Scope;
 use super::secret::{is_same, sha256_hex};
+use super::token::{client_of, is_access_token};
 use crate::error::{ApiError, ErrorKey};
 use crate::state::new_id;
 
@@ -55,8 +56,16 @@ pub(crate) struct NewClient {
     pub(crate) expires_at: Option<Timestamp>,
 }
 
-/// A client and its token, which cannot be made a second time.
-pub(crate) fn make(new: NewClient, now: Timestamp, random: &Random) -> (ApiClient, Secret) {
+/// A client with its secret, which cannot be shown a second time.
+pub(crate) struct Made {
+    pub(crate) client: ApiClient,
+    pub(crate) secret: Secret,
+    /// The bearer token that holds the secret.
+    pub(crate) token: Secret,
+}
+
+/// Makes a client.
+pub(crate) fn make(new: NewClient, now: Timestamp, random: &Random) -> Made {
     let id = new_id(now, random);
     let secret = Secret::new(URL_SAFE_NO_PAD.encode(random.bytes::<32>()));
     let token = Secret::new(format!("ids_{id}_{}", secret.expose()));
@@ -68,7 +77,7 @@ pub(crate) fn make(new: NewClient, now: Timestamp, random: &Random) -> (ApiClien
         created_at: now,
         expires_at: new.expires_at,
     };
-    (client, token)
+    Made { client, secret, token }
 }
 
 /// Makes a client with every scope, named `administrator`, unless one lives that may administer. Its token is given to
@@ -92,7 +101,7 @@ pub fn bootstrap_client<E: From<CatalogError>>(
     let mut names =
         std::iter::once("administrator".to_owned()).chain((2..).map(|n| format!("administrator {n}")));
     let name = names.find(|name| !is_taken(name)).unwrap_or_default();
-    let (client, token) =
+    let Made { client, token, .. } =
         make(NewClient { name, scopes: Scope::ALL.to_vec(), expires_at: None }, now, random);
     hand_over(&token)?;
     catalog.create(&client.id, &client)?;
@@ -104,6 +113,7 @@ pub(crate) fn admit(
     headers: &HeaderMap,
     scope: Scope,
     catalog: &Catalog,
+    keyring: &Keyring,
     now: Timestamp,
 ) -> Result<ApiClient, ApiError> {
     let Some(token) = bearer(headers) else {
@@ -116,16 +126,13 @@ pub(crate) fn admit(
         let challenge = HeaderValue::from_static("Bearer realm=\"idstream\", error=\"invalid_token\"");
         ApiError::unauthorized(reason, challenge)
     };
-    let (id, secret) = split(token).unwrap_or_default();
-    let client = match catalog.get::<ApiClient>(id) {
-        Ok(found) => Some(found.value),
-        Err(CatalogError::NotFound) => None,
-        Err(error) => return Err(error.into()),
+    let client = if is_access_token(token) {
+        client_of(token, catalog, keyring)?
+    } else {
+        let (id, secret) = split(token).unwrap_or_default();
+        authenticate(catalog, id, secret)?
     };
-    // An unknown client is answered like a wrong secret; the digests are compared in constant time.
-    let expected = client.as_ref().map_or("", |client| client.secret_sha256.as_str());
-    let is_right = is_same(&sha256_hex(secret.as_bytes()), expected);
-    let client = client.filter(|_| is_right).ok_or_else(|| wrong("the bearer token is wrong"))?;
+    let client = client.ok_or_else(|| wrong("the bearer token is wrong"))?;
     if !client.is_live(now) {
         return Err(wrong("the bearer token has expired"));
     }
@@ -133,6 +140,24 @@ pub(crate) fn admit(
         return Err(lacks(scope));
     }
     Ok(client)
+}
+
+/// The client with this id, when the secret is its own; it may have expired. An unknown client takes as long as a wrong
+/// secret; the digests are compared in constant time.
+pub(crate) fn authenticate(catalog: &Catalog, id: &str, secret: &str) -> Result<Option<ApiClient>, ApiError> {
+    let client = find(catalog, id)?;
+    let expected = client.as_ref().map_or("", |client| client.secret_sha256.as_str());
+    let is_right = is_same(&sha256_hex(secret.as_bytes()), expected);
+    Ok(client.filter(|_| is_right))
+}
+
+/// The client with this id.
+pub(super) fn find(catalog: &Catalog, id: &str) -> Result<Option<ApiClient>, ApiError> {
+    match catalog.get::<ApiClient>(id) {
+        Ok(found) => Ok(Some(found.value)),
+        Err(CatalogError::NotFound) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn lacks(scope: Scope) -> ApiError {
@@ -215,7 +240,8 @@ mod tests {
         let catalog = Catalog::open(Arc::new(MemoryStore::default())).unwrap();
         for value in ["Bearer", "Bearer ", "Bearer ids__", "Bearer x", "Basic eDp5", ""] {
             let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(value))]);
-            let refused = admit(&headers, Scope::WriteEvent, &catalog, Timestamp::default());
+            let refused =
+                admit(&headers, Scope::WriteEvent, &catalog, &Keyring::new(&[7; 32]), Timestamp::default());
             assert!(refused.is_err(), "{value}");
         }
     }

@@ -3,8 +3,10 @@
 mod client;
 mod scope;
 mod secret;
+mod token;
 
 pub use self::client::{ApiClient, bootstrap_client};
-pub(crate) use self::client::{NewClient, admit, make};
+pub(crate) use self::client::{Made, NewClient, admit, authenticate, make};
 pub use self::scope::Scope;
 pub(crate) use self::secret::{is_same, sha256_hex};
+pub(crate) use self::token::issue;

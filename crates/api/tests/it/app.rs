@@ -224,6 +224,8 @@ fn without_ids(text: &str) -> String {
             "[id]"
         } else if word.starts_with("ids_0") {
             "[token]"
+        } else if word.len() == 43 {
+            "[secret]"
         } else {
             &word
         };

@@ -8,6 +8,7 @@ mod clients;
 mod event_streaming;
 mod events;
 mod failures;
+mod oauth;
 mod problems;
 mod sources;
 mod trial;

@@ -1,0 +1,147 @@
+//! `POST /oauth2/token`: an access token for an API client's id and secret (RFC 6749 section 4.4).
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, PRAGMA, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+
+use crate::access::{ApiClient, Scope, authenticate, issue};
+use crate::body;
+use crate::call::{self, Answer, Call};
+use crate::error::ApiError;
+use crate::query::Query;
+
+/// What `WWW-Authenticate` says when the client is not known.
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"idstream\", charset=\"UTF-8\"");
+
+/// RFC 6749 section 5.1.
+#[derive(Serialize)]
+struct TokenOut<'a> {
+    access_token: &'a str,
+    token_type: &'static str,
+    expires_in: u64,
+    scope: String,
+}
+
+/// RFC 6749 section 5.2: not the problem envelope, because OAuth clients read this one.
+#[derive(Serialize)]
+struct Refusal {
+    error: &'static str,
+    error_description: String,
+}
+
+pub(crate) async fn token(mut call: Call<()>) -> Answer {
+    body::expect_type(call.header(CONTENT_TYPE).unwrap_or_default(), &["application/x-www-form-urlencoded"])?;
+    let form = call.form().await?;
+    match grant(&call, &form)? {
+        Ok((client, scopes)) => {
+            let issued = issue(
+                &client,
+                scopes.clone(),
+                call.state.clock.now(),
+                &call.state.keyring,
+                &call.state.random,
+            )?;
+            let out = TokenOut {
+                access_token: issued.token.expose(),
+                token_type: "bearer",
+                expires_in: issued.expires_in.as_secs(),
+                scope: scopes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+            };
+            let mut answer = call::json(StatusCode::OK, &out)?;
+            answer.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
+            Ok(answer)
+        }
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+/// The client and the scopes that the form asks for. The outer error is one of ours, the inner one the caller's.
+fn grant(call: &Call<()>, form: &Query) -> Result<Result<(ApiClient, Vec<Scope>), Refusal>, ApiError> {
+    let refuse =
+        |error, description: &str| Ok(Err(Refusal { error, error_description: description.to_owned() }));
+    if form.one("grant_type")? != Some("client_credentials") {
+        return refuse("unsupported_grant_type", "grant_type must be client_credentials");
+    }
+    let now = call.state.clock.now();
+    let Some((id, secret)) = credentials(call, form)? else {
+        return refuse("invalid_client", "the client's id and secret are needed: Authorization: Basic …");
+    };
+    let Some(client) = authenticate(&call.state.catalog, &id, &secret)?.filter(|client| client.is_live(now))
+    else {
+        return refuse("invalid_client", "the client's id or secret is wrong, or it has expired");
+    };
+    let own = call.state.instance.public_url.as_deref();
+    match (form.one("audience")?.map(|url| url.trim_end_matches('/')), own) {
+        (None, _) => return refuse("invalid_request", "audience is needed: the address of this server"),
+        (Some(audience), Some(own)) if audience != own => {
+            return refuse("invalid_target", &format!("audience must be {own}"));
+        }
+        _ => {}
+    }
+    let asked: Vec<&str> = form.one("scope")?.unwrap_or_default().split_ascii_whitespace().collect();
+    if asked.is_empty() {
+        return refuse("invalid_scope", "scope is needed: one or more, separated by spaces");
+    }
+    let mut scopes = Vec::new();
+    for name in asked {
+        match Scope::from_name(name).filter(|scope| client.may(*scope)) {
+            Some(scope) if scopes.contains(&scope) => {}
+            Some(scope) => scopes.push(scope),
+            None => return refuse("invalid_scope", &format!("the client does not have the scope {name:?}")),
+        }
+    }
+    Ok(Ok((client, scopes)))
+}
+
+/// From `Authorization: Basic` (both parts form-encoded, RFC 6749 section 2.3.1), else from the form.
+fn credentials(call: &Call<()>, form: &Query) -> Result<Option<(String, String)>, ApiError> {
+    if let Some(header) = call.header(AUTHORIZATION) {
+        return Ok(basic(header));
+    }
+    let (id, secret) = (form.one("client_id")?, form.one("client_secret")?);
+    Ok(id.zip(secret).map(|(id, secret)| (id.to_owned(), secret.to_owned())))
+}
+
+fn basic(header: &str) -> Option<(String, String)> {
+    let (scheme, encoded) = header.split_once(' ')?;
+    let text = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    let (id, secret) = text.split_once(':')?;
+    scheme.eq_ignore_ascii_case("basic").then(|| (form_decoded(id), form_decoded(secret)))
+}
+
+fn form_decoded(text: &str) -> String {
+    form_urlencoded::parse(text.as_bytes()).next().map_or_else(String::new, |(name, _)| name.into_owned())
+}
+
+fn refused(refusal: &Refusal) -> Answer {
+    if refusal.error != "invalid_client" {
+        return call::json(StatusCode::BAD_REQUEST, refusal);
+    }
+    let mut answer = call::json(StatusCode::UNAUTHORIZED, refusal)?;
+    answer.headers_mut().insert(WWW_AUTHENTICATE, CHALLENGE);
+    Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn basic_credentials_are_form_encoded_and_cut_at_the_first_colon() {
+        for (text, expected) in [
+            ("id:secret", Some(("id", "secret"))),
+            ("id:se:cret", Some(("id", "se:cret"))),
+            ("a%20b:c%3Ad", Some(("a b", "c:d"))),
+            ("id", None),
+        ] {
+            let header = format!("basic {}", STANDARD.encode(text));
+            let expected = expected.map(|(id, secret)| (id.to_owned(), secret.to_owned()));
+            assert_eq!(basic(&header), expected, "{text}");
+        }
+        for header in ["Bearer x", "Basic", "Basic ###", ""] {
+            assert_eq!(basic(header), None, "{header}");
+        }
+    }
+}
