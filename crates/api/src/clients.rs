@@ -1,12 +1,13 @@
 //! The calls on API clients. A token is shown once, when its client is created.
 
 use base::Timestamp;
-use catalog::{Catalog, Found};
+use catalog::{Catalog, Found, Note};
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::access::{ApiClient, Made, NewClient, Scope, make};
+use crate::audit::{Action, Change, shown};
 use crate::call::{self, Answer, Call};
 use crate::error::{ApiError, ErrorKey};
 use crate::fields::{Complaints, Fields};
@@ -81,7 +82,8 @@ pub(crate) async fn create(mut call: Call) -> Answer {
     let Made { client, secret, token } = make(new, now, &call.state.random);
     let path = format!("{CLIENTS}/{}", client.id);
     let shown = ClientOut::of(&client);
-    call.state.change(move |catalog| store(catalog, &client)).await?;
+    let note = call.note(&told(Action::Create, &client), Some(&body));
+    call.state.change(move |catalog| store(catalog, &client, note)).await?;
     let answer = call::json(
         StatusCode::CREATED,
         &NewClientOut { client: shown, client_secret: secret.expose(), token: token.expose() },
@@ -90,25 +92,32 @@ pub(crate) async fn create(mut call: Call) -> Answer {
 }
 
 pub(crate) async fn delete(call: Call) -> Answer {
-    let id = call.id().to_owned();
-    call.state
-        .change(move |catalog| {
-            let found = find(catalog, &id)?;
-            Ok(catalog.delete::<ApiClient>(&id, found.revision)?)
-        })
-        .await?;
+    let found = find(&call.state.catalog, call.id())?;
+    let note = call.note(&told(Action::Delete, &found.value), None);
+    let remove = move |catalog: &Catalog| {
+        Ok(catalog.delete::<ApiClient>(&found.value.id, found.revision, Some(note))?)
+    };
+    call.state.change(remove).await?;
     Ok(call::no_content())
+}
+
+/// For the audit log: what is done to a client, which never changes in between.
+pub(crate) fn told(action: Action, client: &ApiClient) -> Change<'_> {
+    let state = shown(&ClientOut::of(client));
+    let (before, after) = if action == Action::Delete { (state, None) } else { (None, state) };
+    let url = format!("{CLIENTS}/{}", client.id);
+    Change { action, entity_type: "ApiClient", name: &client.name, url, before, after }
 }
 
 fn find(catalog: &Catalog, id: &str) -> Result<Found<ApiClient>, ApiError> {
     catalog.get::<ApiClient>(id).map_err(|error| ApiError::from(error).about(ENTITY))
 }
 
-fn store(catalog: &Catalog, client: &ApiClient) -> Result<(), ApiError> {
+fn store(catalog: &Catalog, client: &ApiClient, note: Note) -> Result<(), ApiError> {
     if catalog.list::<ApiClient>()?.iter().any(|other| other.value.name == client.name) {
         return Err(ApiError::name_taken(ENTITY));
     }
-    catalog.create(&client.id, client)?;
+    catalog.create(&client.id, client, Some(note))?;
     Ok(())
 }
 

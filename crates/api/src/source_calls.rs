@@ -8,6 +8,7 @@ use serde_json::Value;
 use sources::Platform;
 
 use crate::access::sha256_hex;
+use crate::audit::{self, Action, Change};
 use crate::call::{self, Answer, Call};
 use crate::error::ApiError;
 use crate::fields::{Complaints, Fields};
@@ -88,9 +89,10 @@ pub(crate) async fn create(mut call: Call) -> Answer {
         authorization: wanted.authorization.unwrap_or_default(),
     };
     let shown = SourceOut::of(&source, &call.state);
+    let note = call.note(&told(Action::Create, None, Some(&shown)), Some(&body));
     let store = move |catalog: &Catalog| {
         check_name(catalog, &source)?;
-        Ok(catalog.create(&source.id, &source)?)
+        Ok(catalog.create(&source.id, &source, Some(note))?)
     };
     let revision = call.state.change(store).await?;
     let answer = call::json(StatusCode::CREATED, &shown)?;
@@ -102,6 +104,7 @@ pub(crate) async fn replace(mut call: Call) -> Answer {
     let Found { value: before, revision } = find(&call.state.catalog, call.id())?;
     call.check_revision(revision)?;
     let wanted = parse(&body, Some(&before))?;
+    let shown_before = SourceOut::of(&before, &call.state);
     let source = Source {
         id: before.id,
         name: wanted.name,
@@ -110,9 +113,10 @@ pub(crate) async fn replace(mut call: Call) -> Answer {
         authorization: wanted.authorization.unwrap_or(before.authorization),
     };
     let shown = SourceOut::of(&source, &call.state);
+    let note = call.note(&told(Action::Update, Some(&shown_before), Some(&shown)), Some(&body));
     let store = move |catalog: &Catalog| {
         check_name(catalog, &source)?;
-        let replaced = catalog.replace(&source.id, &source, revision);
+        let replaced = catalog.replace(&source.id, &source, revision, Some(note));
         replaced.map_err(|error| ApiError::from(error).about(ENTITY))
     };
     let revision = call.state.change(store).await?;
@@ -122,9 +126,25 @@ pub(crate) async fn replace(mut call: Call) -> Answer {
 pub(crate) async fn delete(call: Call) -> Answer {
     let found = find(&call.state.catalog, call.id())?;
     call.check_revision(found.revision)?;
-    let remove = move |catalog: &Catalog| Ok(catalog.delete::<Source>(&found.value.id, found.revision)?);
+    let note = call.note(&told(Action::Delete, Some(&SourceOut::of(&found.value, &call.state)), None), None);
+    let remove =
+        move |catalog: &Catalog| Ok(catalog.delete::<Source>(&found.value.id, found.revision, Some(note))?);
     call.state.change(remove).await?;
     Ok(call::no_content())
+}
+
+/// For the audit log.
+fn told<'a>(action: Action, before: Option<&'a SourceOut>, after: Option<&'a SourceOut>) -> Change<'a> {
+    let (id, name) = after.or(before).map_or(("", ""), |source| (&source.id, &source.name));
+    let url = format!("{SOURCES}/{id}");
+    Change {
+        action,
+        entity_type: "Source",
+        name,
+        url,
+        before: before.and_then(audit::shown),
+        after: after.and_then(audit::shown),
+    }
 }
 
 fn find(catalog: &Catalog, id: &str) -> Result<Found<Source>, ApiError> {

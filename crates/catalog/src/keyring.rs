@@ -124,7 +124,7 @@ impl Keyring {
             Ok(probe) => self.open(&probe.value.sealed, PROBE).map(drop),
             Err(CatalogError::NotFound) => {
                 let sealed = self.seal(&Secret::new(PROBE), PROBE, random)?;
-                catalog.create(PROBE, &Probe { sealed })?;
+                catalog.create(PROBE, &Probe { sealed }, None)?;
                 Ok(())
             }
             Err(error) => Err(error.into()),

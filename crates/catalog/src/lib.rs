@@ -9,6 +9,6 @@ mod documents;
 mod keyring;
 mod store;
 
-pub use documents::{Catalog, CatalogError, Document, Found};
+pub use documents::{Catalog, CatalogError, Document, Found, Note, Untold};
 pub use keyring::{KeyError, Keyring, Sealed};
 pub use store::{MemoryStore, SqliteStore, Store, StoreError, Stored};

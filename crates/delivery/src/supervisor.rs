@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::configuration::Configuration;
 use crate::crew::Crew;
 use crate::status::Status;
-use crate::trial::{Trial, TrialError, try_out};
+use crate::trial::{Trial, TrialError, announce, try_out};
 
 /// How long the supervisor waits before it tries again what failed.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -78,6 +78,12 @@ impl Supervisor {
         credential: &Secret,
     ) -> Result<Trial, TrialError> {
         try_out(&self.parts, configuration, credential).await
+    }
+
+    /// Sends one event to a destination outside the journal, before it is cut off, as well as it goes. Takes 3 seconds at
+    /// most. `event` is the JSON that a producer would post.
+    pub async fn announce(&self, configuration: &Configuration, credential: &Secret, event: &str) {
+        announce(&self.parts, configuration, credential, event).await;
     }
 
     /// Stops all workers at once: each waits for its requests in flight and hands the rest back.

@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use base::mask::MaskRule;
 use base::{EventId, Secret};
 use destinations::transport::FailureKind;
 use destinations::{Answer, Destination, SettingsError, TransportError};
+use event::model::incoming;
 use event::sample::{self, SampleError};
 use event::{Record, Stream};
 use http::header::SET_COOKIE;
@@ -17,6 +19,8 @@ use crate::supervisor::Parts;
 
 /// How long an answer is waited for: somebody sits before it.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long the last words to a destination may take.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 /// Most bytes of an answer's body that are shown.
 const MAX_SHOWN: usize = 16 << 10;
 
@@ -70,6 +74,36 @@ pub(crate) async fn try_out(
             unanswered(&TransportError::new(FailureKind::Timeout, late))
         }
     })
+}
+
+/// Sends one event outside the journal, as well as it goes, when `configuration` selects its stream. `event` is the JSON
+/// that a producer would post.
+pub(crate) async fn announce(parts: &Parts, configuration: &Configuration, credential: &Secret, event: &str) {
+    let announced = async {
+        let settings = destinations::Settings::parse(configuration.vendor, &configuration.settings)
+            .map_err(TrialError::Settings)?;
+        let epoch = configuration.current();
+        let destination =
+            settings.build(credential, &parts.instance, epoch.selection()).map_err(TrialError::Settings)?;
+        let draft = incoming::parse(event, &MaskRule::default()).map_err(SampleError::from)?;
+        let (now, id) = (parts.clock.now(), draft.event_id());
+        let id = id.unwrap_or_else(|| EventId::draw(now, &parts.random));
+        let bytes = draft.record(id, now, "idstream", None).map_err(SampleError::from)?;
+        let record = Record::parse(&bytes).map_err(SampleError::from)?;
+        if epoch.streams().contains(record.stream()) {
+            let frame = destination.frame();
+            let mut body = frame.open.as_bytes().to_vec();
+            destination.encode(&record, None, false, &mut body);
+            body.extend_from_slice(frame.close.as_bytes());
+            let sent = parts.transport.send(destination.request(body.into()));
+            // Whatever it answers: the event is in the journal too, for all others.
+            let _as_well_as_it_goes = timeout(LAST_WORDS, sent).await;
+        }
+        Ok::<(), TrialError>(())
+    };
+    if let Err(error) = announced.await {
+        tracing::warn!(configuration = configuration.id, %error, "a destination could not be told that it is cut off");
+    }
 }
 
 fn body(

@@ -86,7 +86,7 @@ impl World {
             earlier: Vec::new(),
         };
         delivery::admit(&*self.journal, id).await.unwrap();
-        self.catalog.create(id, &configuration).unwrap();
+        self.catalog.create(id, &configuration, None).unwrap();
     }
 
     /// Appends `n_events` in blocks of random sizes; their ids by stream.
@@ -126,7 +126,7 @@ impl World {
         let mut changed = found.value.clone();
         change(&mut changed);
         changed.succeed(&found.value, &*self.journal).await.unwrap();
-        self.catalog.replace(id, &changed, found.revision).unwrap();
+        self.catalog.replace(id, &changed, found.revision, None).unwrap();
     }
 
     /// The eventIDs of the original records in quarantine, by configuration.
@@ -241,12 +241,12 @@ async fn a_disabled_configuration_keeps_its_place_and_goes_on_from_there() {
 
     let found = world.catalog.get::<Configuration>("bulk").unwrap();
     let disabled = Configuration { enabled: false, ..found.value.clone() };
-    let revision = world.catalog.replace("bulk", &disabled, found.revision).unwrap();
+    let revision = world.catalog.replace("bulk", &disabled, found.revision, None).unwrap();
     tokio::time::sleep(Duration::from_secs(30)).await;
     world.append(100).await;
     assert_eq!(world.state("bulk").await.tally.total(), 100, "nothing is sent while it is disabled");
 
-    world.catalog.replace("bulk", &found.value, revision).unwrap();
+    world.catalog.replace("bulk", &found.value, revision, None).unwrap();
     let state = world.settled("bulk").await;
     assert_eq!((state.appended, state.tally.confirmed), (200, 200));
     supervisor.shutdown().await;
@@ -351,7 +351,7 @@ async fn a_configuration_that_is_deleted_while_its_worker_drains_does_not_come_b
     world.change("hec", |configuration| configuration.name = "renamed".to_owned()).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let revision = world.catalog.get::<Configuration>("hec").unwrap().revision;
-    world.catalog.delete::<Configuration>("hec", revision).unwrap();
+    world.catalog.delete::<Configuration>("hec", revision, None).unwrap();
     delivery::dismiss(&*world.journal, "hec").await.unwrap();
     tokio::time::sleep(Duration::from_mins(1)).await;
     assert_eq!(world.journal.consumers(ConsumerCommand::List).await.unwrap(), []);

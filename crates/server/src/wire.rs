@@ -34,6 +34,7 @@ pub(crate) struct Running {
     stop: watch::Sender<bool>,
     listener: JoinHandle<()>,
     retention: JoinHandle<()>,
+    audit: JoinHandle<()>,
 }
 
 impl Running {
@@ -88,8 +89,9 @@ impl Running {
             retention::policy(&settings.retention),
             stopped.clone(),
         ));
+        let audit = tokio::spawn(api::audit::run(api.clone(), stopped.clone()));
         let listener = tokio::spawn(http::serve(listener, router, settings.server.max_connections, stopped));
-        Ok(Self { address, admin_token, admin_token_file, journal, delivery, api, stop, listener, retention })
+        Ok(Self { address, admin_token, admin_token_file, journal, delivery, api, stop, listener, retention, audit })
     }
 
     /// Where it listens.
@@ -116,6 +118,9 @@ impl Running {
         }
         if let Err(error) = self.retention.await {
             tracing::error!(%error, "retention ended badly");
+        }
+        if let Err(error) = self.audit.await {
+            tracing::error!(%error, "the audit of idstream itself ended badly");
         }
         self.delivery.shutdown().await;
         if let Err(error) = self.journal.close().await {

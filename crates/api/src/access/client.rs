@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::scope::Scope;
 use super::secret::{is_same, sha256_hex};
 use super::token::{client_of, is_access_token};
+use crate::audit::Action;
+use crate::clients::told;
 use crate::error::{ApiError, ErrorKey};
 use crate::state::new_id;
 
@@ -104,7 +106,8 @@ pub fn bootstrap_client<E: From<CatalogError>>(
     let Made { client, token, .. } =
         make(NewClient { name, scopes: Scope::ALL.to_vec(), expires_at: None }, now, random);
     hand_over(&token)?;
-    catalog.create(&client.id, &client)?;
+    let note = told(Action::Create, &client).by_the_server(now, random);
+    catalog.create(&client.id, &client, Some(note))?;
     Ok(Some(token))
 }
 
@@ -203,7 +206,7 @@ mod tests {
 
         let mut client = catalog.list::<ApiClient>().unwrap().remove(0);
         client.value.expires_at = Some(clock.now().plus(Duration::from_secs(1)));
-        catalog.replace(&client.value.id, &client.value, client.revision).unwrap();
+        catalog.replace(&client.value.id, &client.value, client.revision, None).unwrap();
         clock.advance(Duration::from_secs(1));
         assert!(bootstrap().unwrap().is_some(), "the first one has expired");
         let mut names: Vec<_> =

@@ -6,7 +6,7 @@ mod status;
 mod trial;
 
 use base::Secret;
-use catalog::{Catalog, Found, KeyError};
+use catalog::{Catalog, Found, KeyError, Note};
 use delivery::Configuration;
 use event::native::Selection;
 use http::StatusCode;
@@ -15,6 +15,7 @@ use self::parse::{Known, Wanted};
 use self::show::ConfigurationOut;
 pub(crate) use self::status::status;
 pub(crate) use self::trial::{stored as test_stored, unsaved as test_unsaved};
+use crate::audit::{self, Action, Change};
 use crate::call::{self, Answer, Call};
 use crate::error::{ApiError, FieldError};
 use crate::page::{Column, by_text, page_of, passes};
@@ -57,8 +58,9 @@ pub(crate) async fn create(mut call: Call) -> Answer {
     let configuration = complete(&call.state, id, wanted, None)?;
     let path = format!("{STREAMING}/{}", configuration.id);
     let shown = ConfigurationOut::of(&configuration);
+    let note = call.note(&told(Action::Create, None, Some(&configuration)), Some(&body));
     let state = call.state.clone();
-    let revision = to_its_end(async move { enter(&state, configuration).await }).await?;
+    let revision = to_its_end(async move { enter(&state, configuration, note).await }).await?;
     let answer = call::json(StatusCode::CREATED, &shown)?;
     Ok(call::with_location(call::with_etag(answer, revision), &path))
 }
@@ -74,9 +76,13 @@ pub(crate) async fn replace(mut call: Call) -> Answer {
     // It has a place, unless an older copy of the journal was restored: then it begins anew.
     delivery::admit(&*call.state.journal, &configuration.id).await?;
     let shown = ConfigurationOut::of(&configuration);
+    let note = call.note(&told(Action::Update, Some(&found.value), Some(&configuration)), Some(&body));
+    if found.value.enabled && !configuration.enabled {
+        announce(&call.state, &found.value, &note).await;
+    }
     let change = move |catalog: &Catalog| {
         check_name(catalog, &configuration)?;
-        let replaced = catalog.replace(&configuration.id, &configuration, found.revision);
+        let replaced = catalog.replace(&configuration.id, &configuration, found.revision, Some(note));
         replaced.map_err(|error| ApiError::from(error).about(ENTITY))
     };
     let revision = call.state.change(change).await?;
@@ -86,15 +92,50 @@ pub(crate) async fn replace(mut call: Call) -> Answer {
 pub(crate) async fn delete(call: Call) -> Answer {
     let found = find(&call.state.catalog, call.id())?;
     call.check_revision(found.revision)?;
+    let note = call.note(&told(Action::Delete, Some(&found.value), None), None);
+    if found.value.enabled {
+        announce(&call.state, &found.value, &note).await;
+    }
     let (state, id) = (call.state.clone(), found.value.id);
     let leave = async move {
         let gone = id.clone();
-        state.change(move |catalog| Ok(catalog.delete::<Configuration>(&gone, found.revision)?)).await?;
+        let remove = move |catalog: &Catalog| {
+            Ok(catalog.delete::<Configuration>(&gone, found.revision, Some(note))?)
+        };
+        state.change(remove).await?;
         forget(&state, &id).await;
         Ok(())
     };
     to_its_end(leave).await?;
     Ok(call::no_content())
+}
+
+/// For the audit log.
+fn told<'a>(
+    action: Action,
+    before: Option<&'a Configuration>,
+    after: Option<&'a Configuration>,
+) -> Change<'a> {
+    let (id, name) = after.or(before).map_or(("", ""), |each| (&each.id, &each.name));
+    let shown =
+        |each: Option<&Configuration>| each.and_then(|each| audit::shown(&ConfigurationOut::of(each)));
+    Change {
+        action,
+        entity_type: "EventStreaming",
+        name,
+        url: format!("{STREAMING}/{id}"),
+        before: shown(before),
+        after: shown(after),
+    }
+}
+
+/// Tells a destination that it is about to be cut off, as well as it goes: an attacker's first deed would be to silence
+/// the one that watches. Waits a few seconds at most; all others are told by the audit log itself.
+async fn announce(state: &ApiState, configuration: &Configuration, note: &Note) {
+    match state.keyring.open(&configuration.credential, &place(&configuration.id)) {
+        Ok(secret) => state.delivery.announce(configuration, &secret, &note.to_string()).await,
+        Err(error) => tracing::warn!(%error, "a destination could not be told that it is cut off"),
+    }
 }
 
 fn find(catalog: &Catalog, id: &str) -> Result<Found<Configuration>, ApiError> {
@@ -110,12 +151,12 @@ async fn to_its_end<T: Send + 'static>(
 
 /// Gives a new configuration its place in the journal, then stores it: no event that is accepted after the answer is
 /// missed.
-async fn enter(state: &ApiState, configuration: Configuration) -> Result<u64, ApiError> {
+async fn enter(state: &ApiState, configuration: Configuration, note: Note) -> Result<u64, ApiError> {
     let id = configuration.id.clone();
     delivery::admit(&*state.journal, &id).await?;
     let store = move |catalog: &Catalog| {
         check_name(catalog, &configuration)?;
-        Ok(catalog.create(&configuration.id, &configuration)?)
+        Ok(catalog.create(&configuration.id, &configuration, Some(note))?)
     };
     let stored = state.change(store).await;
     if stored.is_err() {

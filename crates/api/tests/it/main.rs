@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod app;
+mod audit;
 mod canary;
 mod clients;
 mod event_streaming;

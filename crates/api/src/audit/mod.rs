@@ -1,0 +1,156 @@
+//! The audit of idstream itself: every change of a configuration, source or API client is an audit log like any other.
+//!
+//! The entry is stored in one piece with the change, as a note in the catalog, and posted to the intake from there: a
+//! crash in between posts it again, under the same eventID. It holds what the API shows, never a credential.
+
+mod changes;
+
+use std::time::Duration;
+
+use base::mask::MaskRule;
+use base::{EventId, Random, Timestamp};
+use catalog::{CatalogError, Note, Untold};
+use event::fragment;
+use http::header::USER_AGENT;
+use intake::{IntakeError, Posted, ProducerIdentity};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::call::Call;
+use crate::state::ApiState;
+
+/// Who posts the entries: their `sourceId`.
+const OURSELVES: &str = "idstream";
+/// Requests larger than this are left out of their entry, in bytes.
+const MAX_REQUEST: usize = 64 << 10;
+/// How long to wait before entries that could not be posted are tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Where the request comes from, when the server knows: put into a request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub std::net::IpAddr);
+
+/// What was done to an entity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Create,
+    Update,
+    Delete,
+}
+
+/// An entity's state before and after a change, as the API shows it.
+pub(crate) struct Change<'a> {
+    pub(crate) action: Action,
+    /// Such as `EventStreaming`.
+    pub(crate) entity_type: &'static str,
+    pub(crate) name: &'a str,
+    /// The path that it is found at.
+    pub(crate) url: String,
+    pub(crate) before: Option<Value>,
+    pub(crate) after: Option<Value>,
+}
+
+impl Change<'_> {
+    /// The entry as it is posted.
+    fn note(&self, id: EventId, date: Timestamp) -> Value {
+        json!({
+            "stream": "auditLog",
+            "eventID": id,
+            "date": date,
+            "action": format!("{:?}", self.action),
+            "entityType": self.entity_type,
+            "name": self.name,
+            "url": self.url,
+            "outcome": "success",
+            "response": self.after,
+            "changes": changes::between(self.before.as_ref(), self.after.as_ref()),
+        })
+    }
+
+    /// The entry of a change that the server makes by itself.
+    pub(crate) fn by_the_server(&self, now: Timestamp, random: &Random) -> Note {
+        let mut note = self.note(EventId::draw(now, random), now);
+        note["actor"] = json!({"userName": OURSELVES});
+        note
+    }
+}
+
+impl Call {
+    /// The entry of a change that this call makes.
+    pub(crate) fn note(&self, change: &Change<'_>, request: Option<&Value>) -> Note {
+        let now = self.state.clock.now();
+        let mut note = change.note(EventId::draw(now, &self.state.random), now);
+        note["method"] = json!(self.parts.method.as_str());
+        note["actorClient"] = json!({"id": self.who.id, "name": self.who.name});
+        note["actor"] = json!({
+            "ip": self.parts.extensions.get::<Peer>().map(|peer| peer.0),
+            "userAgent": self.header(USER_AGENT).map(|agent| agent.chars().take(512).collect::<String>()),
+        });
+        note["request"] = request.and_then(masked).unwrap_or_default();
+        note
+    }
+}
+
+/// A request without its secrets: the note lies in the catalog for a moment.
+fn masked(request: &Value) -> Option<Value> {
+    let text = fragment::canonical(&request.to_string(), &MaskRule::default()).ok()?;
+    if text.len() > MAX_REQUEST { None } else { serde_json::from_str(&text).ok() }
+}
+
+/// What the API shows of an entity, for an entry.
+pub(crate) fn shown(entity: &impl Serialize) -> Option<Value> {
+    serde_json::to_value(entity).ok()
+}
+
+/// Posts entries as changes are made, until `stop` turns true; then posts what is left.
+pub async fn run(state: ApiState, mut stop: watch::Receiver<bool>) {
+    let mut changed = state.catalog.watch();
+    loop {
+        changed.borrow_and_update();
+        let wait = if tell(&state).await { Duration::MAX } else { AGAIN };
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => break,
+            ended = changed.changed() => if ended.is_err() { break },
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+    tell(&state).await;
+}
+
+/// Posts every entry that waits. False when some still do.
+pub async fn tell(state: &ApiState) -> bool {
+    let mut is_done = true;
+    for untold in state.catalog.untold() {
+        match post(state, &untold).await {
+            Ok(()) => {}
+            Err(TellError::Catalog(CatalogError::Conflict)) => is_done = false,
+            Err(error) => {
+                tracing::error!(%error, "an audit log of idstream itself could not be stored; trying again");
+                is_done = false;
+            }
+        }
+    }
+    is_done
+}
+
+#[derive(Debug, thiserror::Error)]
+enum TellError {
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+}
+
+async fn post(state: &ApiState, untold: &Untold) -> Result<(), TellError> {
+    let lines: Vec<String> = untold.notes.iter().map(ToString::to_string).collect();
+    let producer = ProducerIdentity { id: OURSELVES.to_owned(), source: OURSELVES.to_owned() };
+    let body = lines.join("\n");
+    let posted = Posted { body: body.as_bytes(), idempotency_key: None };
+    for rejected in state.intake.accept(&producer, posted).await?.rejected {
+        tracing::error!(?rejected, "an audit log of idstream itself was refused by the intake");
+    }
+    let (state, untold) = (state.clone(), untold.clone());
+    let told = tokio::task::spawn_blocking(move || state.catalog.told(&untold)).await;
+    Ok(told.unwrap_or(Err(CatalogError::Conflict))?)
+}
