@@ -1,6 +1,7 @@
 //! The listener: accepts connections, bounds their number and the time they take to say what they want, and lets
 //! requests under way finish when the server stops.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,15 +9,17 @@ use axum::Router;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
 
-/// How long a client may take to send its request's head.
+/// How long a client may take to send its request's head, and how long a connection may be idle between two requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long requests under way may take once the server stops.
-const DRAIN: Duration = Duration::from_secs(10);
+pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 
-/// Serves until `stop` turns true.
+/// Serves until `stop` turns true and the requests under way have ended, or [`DRAIN`] is over. When it returns, no
+/// connection is open any more.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -25,14 +28,16 @@ pub(crate) async fn serve(
 ) {
     let places = Arc::new(Semaphore::new(max_connections));
     let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
+        // Waiting for a free place is inside: busy clients that hold all of them must not hide the stop.
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = accept(&listener, &places) => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
+            Some(_ended) = connections.join_next() => continue,
         };
-        let socket = match accepted {
-            Ok((socket, _)) => socket,
+        let (socket, place) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, most likely: wait for connections to end.
                 tracing::warn!(%error, "cannot accept a connection");
@@ -47,7 +52,7 @@ pub(crate) async fn serve(
         http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(64 * 1024);
         let service = TowerToHyperService::new(router.clone());
         let connection = graceful.watch(http.serve_connection(TokioIo::new(socket), service));
-        tokio::spawn(async move {
+        connections.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended badly");
             }
@@ -56,6 +61,130 @@ pub(crate) async fn serve(
     }
     drop(listener);
     if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
-        tracing::warn!("some requests did not end in time and were cut off");
+        while connections.try_join_next().is_some() {}
+        let cut_off = connections.len();
+        tracing::warn!(cut_off, "some requests did not end in time and are cut off without an answer");
+    }
+    connections.shutdown().await;
+}
+
+/// The next connection, once there is a place for it. Those that find none wait in the operating system's queue.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+    let (socket, _) = listener.accept().await?;
+    Ok((socket, place))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio::task::JoinHandle;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// What no test waits longer for.
+    const PATIENCE: Duration = Duration::from_mins(1);
+
+    struct House {
+        address: SocketAddr,
+        stop: watch::Sender<bool>,
+        listening: JoinHandle<()>,
+    }
+
+    impl House {
+        async fn open(max_connections: usize) -> Self {
+            let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let router = Router::new()
+                .route("/", get(|| async { "well" }))
+                .route("/never", get(std::future::pending::<&'static str>));
+            let (stop, stopped) = watch::channel(false);
+            Self { address, stop, listening: tokio::spawn(serve(listener, router, max_connections, stopped)) }
+        }
+
+        async fn enter(&self) -> TcpStream {
+            TcpStream::connect(self.address).await.unwrap()
+        }
+
+        /// Stops; how long that took.
+        async fn close(self) -> Duration {
+            let start = Instant::now();
+            self.stop.send_replace(true);
+            tokio::time::timeout(PATIENCE, self.listening).await.expect("it stops").unwrap();
+            start.elapsed()
+        }
+    }
+
+    /// Asks for `path` on a connection that stays open; `false` when it was closed instead of answered.
+    async fn ask(guest: &mut TcpStream, path: &str) -> bool {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+        if guest.write_all(head.as_bytes()).await.is_err() {
+            return false;
+        }
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"well") {
+            match guest.read_buf(&mut answer).await {
+                Ok(n) if n > 0 => {}
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    #[tokio::test]
+    async fn it_stops_while_a_busy_client_holds_the_only_place() {
+        let house = House::open(1).await;
+        let mut busy = house.enter().await;
+        assert!(ask(&mut busy, "/").await);
+        let asking = tokio::spawn(async move { while ask(&mut busy, "/").await {} });
+        let took = house.close().await;
+        assert!(took < DRAIN, "{took:?}");
+        asking.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_finds_no_place_waits_for_one() {
+        let house = House::open(1).await;
+        let mut first = house.enter().await;
+        assert!(ask(&mut first, "/").await);
+        let mut second = house.enter().await;
+        let second = tokio::spawn(async move { ask(&mut second, "/").await });
+        for _ in 0..100 {
+            assert!(ask(&mut first, "/").await);
+        }
+        assert!(!second.is_finished());
+        drop(first);
+        assert!(second.await.unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_does_not_end_is_cut_off_when_the_time_to_drain_is_over() {
+        let house = House::open(1).await;
+        let mut guest = house.enter().await;
+        assert!(ask(&mut guest, "/").await);
+        let asking = tokio::spawn(async move { ask(&mut guest, "/never").await });
+        tokio::task::yield_now().await;
+        let took = house.close().await;
+        assert!((DRAIN..DRAIN + Duration::from_secs(1)).contains(&took), "{took:?}");
+        assert!(!tokio::time::timeout(PATIENCE, asking).await.expect("it is cut off").unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_gives_its_place_back() {
+        let house = House::open(1).await;
+        let mut idle = house.enter().await;
+        assert!(ask(&mut idle, "/").await);
+        let since = Instant::now();
+        let mut next = house.enter().await;
+        assert!(ask(&mut next, "/").await);
+        assert!(since.elapsed() <= HEAD_TIMEOUT + Duration::from_secs(1), "{:?}", since.elapsed());
     }
 }
