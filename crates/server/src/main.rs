@@ -3,8 +3,10 @@
 mod client;
 mod commands;
 mod http;
+mod output;
 mod retention;
 mod settings;
+mod signals;
 mod wire;
 
 use std::process::ExitCode;
@@ -54,16 +56,16 @@ fn main() -> ExitCode {
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<output::ReaderGone>() => ExitCode::SUCCESS,
         Err(error) => fail(&*error),
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the one place where a command says why it failed")]
 fn fail(error: &dyn std::error::Error) -> ExitCode {
-    eprintln!("idstream: {error}");
+    output::tell(format_args!("idstream: {error}"));
     let mut cause = error.source();
     while let Some(inner) = cause {
-        eprintln!("  because: {inner}");
+        output::tell(format_args!("  because: {inner}"));
         cause = inner.source();
     }
     ExitCode::FAILURE

@@ -109,8 +109,13 @@ impl Running {
         self.admin_token_file.as_deref()
     }
 
-    /// Stops: intake first, then delivery, then the journal.
-    pub(crate) async fn stop(self) {
+    /// Stops: intake first, then delivery, then the journal. `at` is told where it is.
+    pub(crate) async fn stop(self, at: &watch::Sender<Stage>) {
+        let enter = |stage: Stage| {
+            at.send_replace(stage);
+            tracing::info!("stopping: waiting for {}", stage.waited_for());
+        };
+        enter(Stage::Requests);
         self.api.begin_shutdown();
         self.stop.send_replace(true);
         if let Err(error) = self.listener.await {
@@ -122,9 +127,49 @@ impl Running {
         if let Err(error) = self.audit.await {
             tracing::error!(%error, "the audit of idstream itself ended badly");
         }
+        enter(Stage::Delivery);
         self.delivery.shutdown().await;
+        enter(Stage::Journal);
         if let Err(error) = self.journal.close().await {
             tracing::error!(%error, "the journal did not close cleanly; it recovers at the next start");
+        }
+    }
+}
+
+/// What a server that stops is waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Requests that were under way.
+    Requests,
+    /// Destinations that have not answered yet.
+    Delivery,
+    /// The last writes.
+    Journal,
+}
+
+impl Stage {
+    const fn waited_for(self) -> &'static str {
+        match self {
+            Self::Requests => "requests under way, at most 10 seconds; a second signal ends it at once",
+            Self::Delivery => "answers of destinations; what is not delivered stays in the journal",
+            Self::Journal => "the journal to save where each destination stands",
+        }
+    }
+
+    /// What it means for those concerned that the wait was ended.
+    pub(crate) const fn cut_off(self) -> &'static str {
+        match self {
+            Self::Requests => {
+                "requests under way got no answer, so their senders send them again; what was accepted is in the journal"
+            }
+            Self::Delivery => {
+                "destinations were not heard to the end, so what they have taken last is sent again after the next \
+                 start, with the same eventID"
+            }
+            Self::Journal => {
+                "the journal was not closed, so it recovers at the next start, and what was delivered in the last second \
+                 is sent again, with the same eventID"
+            }
         }
     }
 }

@@ -12,9 +12,9 @@ use tokio::time::Instant;
 use traffic::Traffic;
 
 use super::Failure;
-use super::serve::stop_signal;
 use crate::client::Client;
 use crate::settings;
+use crate::signals::Signals;
 use crate::wire::Running;
 
 /// Events of one request when there is no rate to keep.
@@ -63,14 +63,15 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         None,
         &[("server.data", Some(data)), ("server.listen", Some("127.0.0.1:0".to_owned()))],
     )?;
+    let mut signals = Signals::catch()?;
     let running = Running::start(&settings).await?;
     let admin = running.admin_token().ok_or("the demo's server has no administrator")?;
     let demo = Demo::set_up(&running, &admin).await;
     let done = match demo {
-        Ok(demo) => demo.run(&arguments, &running).await,
+        Ok(demo) => demo.run(&arguments, &running, &mut signals).await,
         Err(error) => Err(error),
     };
-    running.stop().await;
+    super::serve::stop(running, signals).await;
     done
 }
 
@@ -119,20 +120,24 @@ impl Demo {
     }
 
     #[expect(clippy::print_stdout, reason = "what the demo shows is its output")]
-    async fn run(self, arguments: &Arguments, running: &Running) -> Result<(), Failure> {
+    async fn run(
+        self,
+        arguments: &Arguments,
+        running: &Running,
+        signals: &mut Signals,
+    ) -> Result<(), Failure> {
         let n_events = arguments.events.or(arguments.exit.then_some(20_000));
         let rate = arguments.rate.or((!arguments.exit).then_some(50));
         if !arguments.json {
             self.introduce(running);
         }
-        let mut stop = std::pin::pin!(stop_signal());
         let accepted = tokio::select! {
             accepted = self.feed(n_events, rate, !arguments.json) => accepted?,
-            stopped = &mut stop => return Ok(stopped?),
+            () = signals.next() => return Ok(()),
         };
         let settled = tokio::select! {
             settled = self.settle(accepted) => settled,
-            stopped = &mut stop => return Ok(stopped?),
+            () = signals.next() => return Ok(()),
         };
         if arguments.json {
             println!("{}", self.result(accepted).await?);
@@ -143,7 +148,7 @@ impl Demo {
         settled?;
         if !arguments.exit && !arguments.json {
             println!("\nThe server keeps running; Ctrl-C ends it.");
-            stop.await?;
+            signals.next().await;
         }
         Ok(())
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use receiver::{Options, Receiver};
 
 use super::Failure;
-use super::serve::stop_signal;
+use crate::output::answer;
+use crate::signals::Signals;
 
 #[derive(clap::Args)]
 #[command(
@@ -31,7 +32,6 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-#[expect(clippy::print_stdout, reason = "the address and the counts are this command's output")]
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let options = Options {
         listen: arguments.listen,
@@ -39,21 +39,21 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         check: arguments.check,
         ..Default::default()
     };
+    let mut signals = Signals::catch()?;
     let receiver = Receiver::start(options).await?;
-    println!("listening on http://{}", receiver.address());
-    let mut stop = std::pin::pin!(stop_signal());
+    answer(format_args!("listening on http://{}", receiver.address()))?;
     let every = Duration::from_secs(if arguments.every == 0 { u64::from(u32::MAX) } else { arguments.every });
     let mut shown = String::new();
     loop {
-        let stopped = tokio::time::timeout(every, &mut stop).await;
+        let stopped = tokio::time::timeout(every, signals.next()).await.is_ok();
         let stats = receiver.stats();
         let line = if arguments.json { serde_json::to_string(&stats)? } else { stats.to_string() };
         if line != shown {
-            println!("{line}");
+            answer(&line)?;
             shown = line;
         }
-        if let Ok(stopped) = stopped {
-            return Ok(stopped?);
+        if stopped {
+            return Ok(());
         }
     }
 }

@@ -3,11 +3,14 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
 use super::Failure;
+use crate::output::{answer, tell};
 use crate::settings::{self, LogFormat};
-use crate::wire::Running;
+use crate::signals::Signals;
+use crate::wire::{Running, Stage};
 
 #[derive(clap::Args)]
 #[command(after_help = "All settings with their defaults: idstream serve --print-settings")]
@@ -48,21 +51,36 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         ],
     )?;
     log_to_stderr(&settings.log.level, settings.log.format)?;
+    // Before anybody can know that it runs: who stops it then is heard.
+    let mut signals = Signals::catch()?;
     let running = Running::start(&settings).await?;
     say(&format!("listening on http://{}", running.address()));
     if let Some(file) = running.admin_token_file() {
         say(&format!("the administrator's token is in {}", file.display()));
     }
-    stop_signal().await?;
-    tracing::info!("stopping: requests under way are finished, what is not delivered stays in the journal");
-    running.stop().await;
+    signals.next().await;
+    stop(running, signals).await;
     Ok(())
+}
+
+/// Stops in order; at a second signal at once.
+pub(crate) async fn stop(running: Running, mut signals: Signals) {
+    let (at, stage) = watch::channel(Stage::Requests);
+    tokio::select! {
+        () = running.stop(&at) => {}
+        () = signals.next() => end_at_once(*stage.borrow()),
+    }
+}
+
+/// Ends the process here: taking the server's parts down would wait for them.
+fn end_at_once(stage: Stage) -> ! {
+    tell(format_args!("idstream: ended at once by a second signal: {}", stage.cut_off()));
+    std::process::exit(1)
 }
 
 /// Writes a line to standard output. A reader that has gone away is no reason for a server to stop.
 fn say(line: &str) {
-    use std::io::Write as _;
-    if let Err(error) = writeln!(std::io::stdout(), "{line}") {
+    if let Err(error) = answer(line) {
         tracing::debug!(%error, "standard output is closed");
     }
 }
@@ -74,14 +92,5 @@ fn log_to_stderr(level: &str, format: LogFormat) -> Result<(), Failure> {
     match format {
         LogFormat::Text => subscriber.try_init(),
         LogFormat::Json => subscriber.json().try_init(),
-    }
-}
-
-/// Returns at the first SIGTERM or SIGINT.
-pub(crate) async fn stop_signal() -> std::io::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => interrupted,
     }
 }

@@ -1,0 +1,6 @@
+//! The binary as those who run it meet it: what it says, how it ends, what it leaves behind.
+
+#![cfg(test)]
+
+mod program;
+mod stop;

@@ -1,0 +1,111 @@
+//! The binary as a process: started on free ports, told apart by what it says, ended with the value.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+/// What no test waits longer for.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A command of the binary, with nothing of the environment that would change it.
+pub(crate) fn idstream(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_idstream"));
+    command.args(arguments).stdin(Stdio::null()).env_remove("IDSTREAM_CONFIG").env_remove("IDSTREAM_TOKEN");
+    command
+}
+
+/// `serve` on a free port, on the data directory `data`.
+pub(crate) fn serve(data: &Path) -> Command {
+    let mut command = idstream(&["serve", "--listen", "127.0.0.1:0", "--data"]);
+    command.arg(data);
+    command
+}
+
+/// A running program.
+pub(crate) struct Program {
+    child: Child,
+    stdout: Receiver<String>,
+    stderr: Receiver<String>,
+}
+
+/// How a program ended, and what it said that was not read before.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Program {
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stdout = lines(child.stdout.take().unwrap());
+        let stderr = lines(child.stderr.take().unwrap());
+        Self { child, stdout, stderr }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The first line of standard output that begins with `start`, without it. What was said before is gone.
+    pub(crate) fn answers(&self, start: &str) -> String {
+        loop {
+            let line = self.stdout.recv_timeout(PATIENCE).unwrap_or_else(|error| {
+                let rest: Vec<String> = self.stderr.try_iter().collect();
+                panic!("{error} before {start:?}; it said: {rest:?}")
+            });
+            if let Some(rest) = line.strip_prefix(start) {
+                return rest.to_owned();
+            }
+        }
+    }
+
+    /// The first line of standard error that holds `text`. What was said before is gone.
+    pub(crate) fn tells(&self, text: &str) -> String {
+        loop {
+            let line = self
+                .stderr
+                .recv_timeout(PATIENCE)
+                .unwrap_or_else(|error| panic!("{error} before it told {text:?}"));
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    /// Sends a signal, such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits for its end.
+    pub(crate) fn ended(mut self) -> Ended {
+        // Its streams end with it: no need to poll.
+        let stdout: Vec<String> = std::iter::from_fn(|| self.stdout.recv_timeout(PATIENCE).ok()).collect();
+        let stderr: Vec<String> = std::iter::from_fn(|| self.stderr.recv_timeout(PATIENCE).ok()).collect();
+        Ended { status: self.child.wait().unwrap(), stdout: stdout.join("\n"), stderr: stderr.join("\n") }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _gone = self.child.wait();
+    }
+}
+
+fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (into, lines) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            if into.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
