@@ -28,13 +28,13 @@ struct Target<'a> {
 
 /// One item of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Item {
+pub(crate) enum Item<'a> {
     /// Stored.
     Created,
     /// There already.
     Conflict,
     /// Refused, with this status and type.
-    Failed(u16, &'static str),
+    Failed(u16, &'a str),
 }
 
 /// Reads the events of a body; the ids are those of the actions. The second value names, for each event, the type of
@@ -101,7 +101,7 @@ fn strict(document: &[u8], id: Option<EventId>, reading: &mut Reading<'_>) -> Op
 }
 
 /// The answer of a request: an entry for each item, with ids unless a `filter_path` leaves them out.
-pub(crate) fn answer(items: &[Item], reading: &Reading<'_>, filter: Option<&str>) -> String {
+pub(crate) fn answer(items: &[Item<'_>], reading: &Reading<'_>, filter: Option<&str>) -> String {
     let has_errors = items.iter().any(|item| *item != Item::Created);
     let with_ids = filter.is_none_or(|filter| filter.contains("_id"));
     let mut body = String::with_capacity(40 + items.len() * if with_ids { 80 } else { 28 });

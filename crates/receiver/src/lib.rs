@@ -18,6 +18,6 @@ mod reading;
 mod server;
 mod tally;
 
-pub use misbehave::{Items, Misbehaviour, What, When};
+pub use misbehave::{FORMS, Items, Misbehaviour, Misspelt, What, When};
 pub use server::{OnEvent, Options, Receiver};
 pub use tally::Stats;

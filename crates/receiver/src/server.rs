@@ -310,7 +310,7 @@ impl Shared {
             }
         };
         self.tally.problems(std::mem::take(&mut reading.problems));
-        let failed: Vec<Option<Item>> = reading
+        let failed: Vec<Option<Item<'_>>> = reading
             .pieces
             .iter()
             .zip(failures)
@@ -324,7 +324,7 @@ impl Shared {
             .map(|(piece, _)| *piece)
             .collect();
         let mut news = self.take(&pieces).into_iter();
-        let items: Vec<Item> = failed
+        let items: Vec<Item<'_>> = failed
             .into_iter()
             .map(|failed| match failed {
                 Some(item) => item,
@@ -336,7 +336,12 @@ impl Shared {
     }
 
     /// Why this item of a bulk request is not taken.
-    fn failed(&self, piece: Piece<'_>, failure: Option<&'static str>, what: Option<&What>) -> Option<Item> {
+    fn failed<'a>(
+        &self,
+        piece: Piece<'_>,
+        failure: Option<&'static str>,
+        what: Option<&'a What>,
+    ) -> Option<Item<'a>> {
         if let Some(kind) = failure {
             self.tally.malformed("a bulk document is not a JSON object");
             return Some(Item::Failed(400, kind));
@@ -347,7 +352,7 @@ impl Shared {
             *n_items += 1;
             *n_items
         };
-        items.hit(number, piece.id?).then_some(Item::Failed(items.status, items.kind))
+        items.hit(number, piece.id?).then_some(Item::Failed(items.status, &items.kind))
     }
 
     fn plain(&self, parts: &Parts, body: &[u8]) -> Told {

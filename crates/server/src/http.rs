@@ -1,7 +1,8 @@
 //! The listener: accepts connections, bounds their number and the time they take to say what they want, and lets
 //! requests under way finish when the server stops.
 
-use std::io;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,6 +69,25 @@ pub(crate) async fn serve(
     connections.shutdown().await;
 }
 
+/// Why an address cannot be listened on, and what to do; `setting` is how another one is chosen.
+pub(crate) fn cannot_listen(address: SocketAddr, error: &io::Error, setting: &str) -> String {
+    let why = match error.kind() {
+        ErrorKind::AddrInUse => {
+            format!(
+                "another program listens there; end it, or give another address with {setting} (port 0 takes a free one)"
+            )
+        }
+        ErrorKind::AddrNotAvailable => {
+            format!("this machine has no such address; give one that it has with {setting}")
+        }
+        ErrorKind::PermissionDenied => {
+            format!("this user may not take that port; give one from 1024 on with {setting}")
+        }
+        _ => error.to_string(),
+    };
+    format!("cannot listen on {address}: {why}")
+}
+
 /// The next connection, once there is a place for it. Those that find none wait in the operating system's queue.
 async fn accept(
     listener: &TcpListener,
@@ -80,8 +100,6 @@ async fn accept(
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;

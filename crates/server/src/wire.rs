@@ -53,9 +53,9 @@ impl Running {
         let hand_over = |token: &Secret| write_token(&token_file, token);
         let admin_token = api::bootstrap_client(&catalog, &*clock, &random, hand_over)?;
         let admin_token_file = admin_token.is_some().then_some(token_file);
-        let listener = TcpListener::bind(settings.server.listen)
-            .await
-            .map_err(|error| format!("cannot listen on {}: {error}", settings.server.listen))?;
+        let listener = TcpListener::bind(settings.server.listen).await.map_err(|error| {
+            http::cannot_listen(settings.server.listen, &error, "--listen or server.listen")
+        })?;
         let address = listener.local_addr()?;
         let instance = instance(settings, address);
         let intake = Arc::new(intake(settings, journal.clone(), &clock, &random));

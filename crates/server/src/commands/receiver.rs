@@ -3,16 +3,24 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use receiver::{Options, Receiver};
+use receiver::{FORMS, Misbehaviour, Options, Receiver};
 
 use super::Failure;
+use crate::http::cannot_listen;
 use crate::output::answer;
 use crate::signals::Signals;
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "It answers HEC on /services/collector/event, the bulk API on /_bulk and /INDEX/_bulk, and takes \
-    JSON arrays and lines on any other path."
+    after_help = format!("\
+It answers HEC on /services/collector/event, the bulk API on /_bulk and /INDEX/_bulk, and takes JSON
+arrays and lines on any other path.
+
+It can be told to misbehave: --misbehave every:3=status:503 --misbehave first:10=hang
+Requests are counted from 1. Of several misbehaviours, the first whose time has come applies.
+
+{FORMS}
+")
 )]
 pub(crate) struct Arguments {
     /// Address and port to listen on; port 0 takes a free one
@@ -24,10 +32,13 @@ pub(crate) struct Arguments {
     /// Checks every document strictly and shows the first faults
     #[arg(long)]
     check: bool,
+    /// Does something wrong; may be given several times. Every form stands below
+    #[arg(long, value_name = "WHEN=WHAT")]
+    misbehave: Vec<Misbehaviour>,
     /// Seconds between two lines of counts; 0 prints only at the end
     #[arg(long, default_value_t = 1, value_name = "S")]
     every: u64,
-    /// Prints counts as JSON
+    /// Prints each line as JSON: first {"listening":"http://…"}, then counts
     #[arg(long)]
     json: bool,
 }
@@ -37,11 +48,19 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         listen: arguments.listen,
         token: arguments.token,
         check: arguments.check,
+        misbehaviour: arguments.misbehave,
         ..Default::default()
     };
     let mut signals = Signals::catch()?;
-    let receiver = Receiver::start(options).await?;
-    answer(format_args!("listening on http://{}", receiver.address()))?;
+    let receiver = Receiver::start(options)
+        .await
+        .map_err(|error| cannot_listen(arguments.listen, &error, "--listen"))?;
+    let address = format!("http://{}", receiver.address());
+    if arguments.json {
+        answer(serde_json::json!({"listening": address}))?;
+    } else {
+        answer(format_args!("listening on {address}"))?;
+    }
     let every = Duration::from_secs(if arguments.every == 0 { u64::from(u32::MAX) } else { arguments.every });
     let mut shown = String::new();
     loop {

@@ -3,4 +3,5 @@
 #![cfg(test)]
 
 mod program;
+mod receiver;
 mod stop;

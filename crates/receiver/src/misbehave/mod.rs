@@ -1,10 +1,15 @@
 //! How a receiver is told to misbehave: which requests, and what happens to them.
 
+mod spelling;
+
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::EventId;
+
+pub use spelling::{FORMS, Misspelt};
 
 /// One way to misbehave. Of several, the first whose time has come applies.
 #[derive(Clone, Debug)]
@@ -80,7 +85,7 @@ pub struct Items {
     /// The status of the item.
     pub status: u16,
     /// The error's type, such as `es_rejected_execution_exception`.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     which: Arc<dyn Fn(u64, EventId) -> bool + Send + Sync>,
 }
 
@@ -88,10 +93,10 @@ impl Items {
     /// The items for which `which` is true of the item's number (from 1 since the start, over all requests) and id.
     pub fn new(
         status: u16,
-        kind: &'static str,
+        kind: impl Into<Cow<'static, str>>,
         which: impl Fn(u64, EventId) -> bool + Send + Sync + 'static,
     ) -> Self {
-        Self { status, kind, which: Arc::new(which) }
+        Self { status, kind: kind.into(), which: Arc::new(which) }
     }
 
     /// Each `n`-th item (`n` of 0: none) is answered 429, as by a full queue.
