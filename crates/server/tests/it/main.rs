@@ -4,4 +4,5 @@
 
 mod program;
 mod receiver;
+mod send;
 mod stop;
