@@ -51,10 +51,10 @@ impl Run {
         total as f64 / self.lines.len() as f64
     }
 
-    /// Writes `count` fresh events as lines, created now.
-    pub(super) fn write(&self, count: usize, out: &mut Vec<u8>) {
+    /// Writes `count` fresh events as lines, created at this time since the run began.
+    pub(super) fn write(&self, count: usize, created: Duration, out: &mut Vec<u8>) {
         let first = self.next.fetch_add(count as u64, Ordering::Relaxed);
-        let created = self.elapsed().as_micros();
+        let created = created.as_micros();
         for number in first..first + count as u64 {
             let Some(line) = self.lines.get(number as usize % self.lines.len()) else { return };
             let id_at = out.len() + BEFORE_ID.len();
@@ -88,8 +88,8 @@ mod tests {
     fn every_event_is_whole_and_has_a_number_and_a_time_of_its_own() {
         let run = Run::new(&Random::from_seed(1));
         let mut out = Vec::new();
-        run.write(N_RENDERED, &mut out);
-        run.write(1, &mut out);
+        run.write(N_RENDERED, run.elapsed(), &mut out);
+        run.write(1, run.elapsed(), &mut out);
         let (mut numbers, mut ids) = (Vec::new(), BTreeSet::new());
         for line in out.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let event: serde_json::Value = serde_json::from_slice(line).unwrap();
@@ -109,7 +109,7 @@ mod tests {
     fn an_id_of_another_run_is_not_read() {
         let (one, other) = (Run::new(&Random::from_seed(1)), Run::new(&Random::from_seed(2)));
         let mut out = Vec::new();
-        one.write(1, &mut out);
+        one.write(1, one.elapsed(), &mut out);
         let event: serde_json::Value = serde_json::from_slice(&out).unwrap();
         let id = event["eventID"].as_str().unwrap();
         assert!(one.read(id).is_some());

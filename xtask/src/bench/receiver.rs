@@ -205,7 +205,7 @@ mod tests {
                 .unwrap()
         };
         let mut posted = Vec::new();
-        run.write(1, &mut posted);
+        run.write(1, run.elapsed(), &mut posted);
         let document = format!("{{\"time\":\"1\",\"event\":{}}}", String::from_utf8(posted).unwrap());
         assert_eq!(call(&format!("{document}{document}")).status(), Some(200));
         assert_eq!(call("{\"event\":{}}").status(), Some(400));
