@@ -14,6 +14,29 @@ pub(super) struct Report {
     pub(super) latency: Latency,
     pub(super) backlog: Backlog,
     pub(super) yardstick: Yardstick,
+    pub(super) targets: Vec<Target>,
+}
+
+/// A figure that must be reached, on two processors shared with the generator and the receiver.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Target {
+    pub(super) name: &'static str,
+    pub(super) figure: f64,
+    /// The bound, and on which side of it the figure must be.
+    pub(super) bound: f64,
+    pub(super) side: Side,
+    pub(super) unit: &'static str,
+    pub(super) is_met: bool,
+}
+
+/// On which side of a bound a figure must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Side {
+    AtLeast,
+    AtMost,
+    Under,
 }
 
 /// Four connections, 100 events a request, as fast as answered; then drained.
@@ -53,6 +76,8 @@ pub(super) struct Latency {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Backlog {
     pub(super) accepted: u64,
+    /// What that is, as posted.
+    pub(super) size_mb: f64,
     pub(super) distinct: u64,
     pub(super) accepted_per_s: f64,
     /// From the first to the last arrival.
@@ -78,6 +103,7 @@ impl Report {
             ("latency: p50", format!("{:.1}", latency.p50_ms), "ms"),
             ("latency: p99", format!("{:.1}", latency.p99_ms), "ms"),
             ("latency: server's CPU", format!("{:.1}", latency.cpu_s_per_million), "s per million events"),
+            ("backlog: size", thousands(backlog.size_mb), "MB"),
             ("backlog: accepted", thousands(backlog.accepted_per_s), "events/s"),
             ("backlog: caught up", thousands(backlog.catch_up_per_s), "events/s"),
             ("backlog: peak memory, receiver down", format!("{:.0}", backlog.peak_mb_down), "MB"),
@@ -95,7 +121,44 @@ impl Report {
             thousands(backlog.accepted as f64),
         )];
         lines.extend(rows.map(|(name, figure, unit)| format!("{name:<42} {figure:>12} {unit}")));
+        lines.push(String::new());
+        lines.extend(self.targets.iter().map(Target::line));
         lines.join("\n")
+    }
+}
+
+impl Target {
+    fn new(name: &'static str, figure: f64, (side, bound): (Side, f64), unit: &'static str) -> Self {
+        let is_met = match side {
+            Side::AtLeast => figure >= bound,
+            Side::AtMost => figure <= bound,
+            Side::Under => figure < bound,
+        };
+        Self { name, figure, bound, side, unit, is_met }
+    }
+
+    /// The figures that must be reached.
+    pub(super) fn all(full: &FullSpeed, latency: &Latency, backlog: &Backlog) -> Vec<Self> {
+        let peak_mb = full.peak_mb.max(backlog.peak_mb_down).max(backlog.peak_mb);
+        vec![
+            Self::new("end to end", full.end_to_end_per_s, (Side::AtLeast, 60_000.0), "events/s"),
+            Self::new("server's CPU", full.cpu_s_per_million, (Side::AtMost, 15.0), "s per million events"),
+            Self::new("p99 at 2,000 events/s", latency.p99_ms, (Side::Under, 50.0), "ms"),
+            Self::new("memory, whatever the backlog", peak_mb, (Side::Under, 150.0), "MB"),
+        ]
+    }
+
+    fn line(&self) -> String {
+        let side = match self.side {
+            Side::AtLeast => "at least",
+            Side::AtMost => "at most",
+            Side::Under => "under",
+        };
+        let bound = format!("{side} {}", thousands(self.bound));
+        let figure =
+            if self.figure < 1_000.0 { format!("{:.1}", self.figure) } else { thousands(self.figure) };
+        let met = if self.is_met { "met" } else { "MISSED" };
+        format!("target: {:<34} {figure:>12} {}, {bound}: {met}", self.name, self.unit)
     }
 }
 
@@ -130,6 +193,17 @@ mod tests {
         assert_eq!(percentile(&mut values, 99), Some(198));
         assert_eq!(percentile(&mut [7], 99), Some(7));
         assert_eq!(percentile(&mut [], 50), None);
+    }
+
+    #[test]
+    fn each_target_is_told_with_its_bound_and_whether_it_is_met() {
+        let line = |figure, side| Target::new("p99", figure, (side, 50.0), "ms").line();
+        assert!(line(50.0, Side::AtLeast).ends_with("50.0 ms, at least 50: met"));
+        assert!(line(49.96, Side::AtLeast).ends_with("50.0 ms, at least 50: MISSED"));
+        assert!(line(50.0, Side::AtMost).ends_with("at most 50: met"));
+        assert!(line(50.1, Side::AtMost).ends_with("MISSED"));
+        assert!(line(50.0, Side::Under).ends_with("under 50: MISSED"));
+        assert!(line(61_234.0, Side::AtLeast).contains(" 61,234 ms"));
     }
 
     #[test]

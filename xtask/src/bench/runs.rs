@@ -12,7 +12,7 @@ use super::load::{Pace, Sent, Target, post};
 use super::process::Server;
 use super::receiver::{Arrivals, Mode, Receiver};
 use super::report::{Backlog, FullSpeed, Latency, Report, percentile};
-use super::{Plan, api, yardstick};
+use super::{Plan, api, report, yardstick};
 use crate::{Failure, say};
 
 /// Events a second of the latency run.
@@ -66,7 +66,8 @@ pub(super) fn all(target: &Path, plan: Plan) -> Result<Report, Failure> {
     say("backlog");
     let backlog = backlog(target, plan.backlog)?;
     let event_bytes = Run::new(&Random::from_system()).mean_bytes();
-    Ok(Report { event_bytes, full_speed, latency, backlog, yardstick })
+    let targets = report::Target::all(&full_speed, &latency, &backlog);
+    Ok(Report { event_bytes, full_speed, latency, backlog, yardstick, targets })
 }
 
 fn full_speed(target: &Path, time: Duration) -> Result<FullSpeed, Failure> {
@@ -109,6 +110,7 @@ fn backlog(target: &Path, count: u64) -> Result<Backlog, Failure> {
     let catching_up = arrivals.last.saturating_sub(arrivals.first.unwrap_or_default());
     Ok(Backlog {
         accepted: sent.accepted,
+        size_mb: sent.accepted as f64 * setting.run.mean_bytes() / 1e6,
         distinct: arrivals.distinct,
         accepted_per_s: per_second(sent.accepted, sent.took),
         catch_up_per_s: per_second(arrivals.distinct, catching_up),
