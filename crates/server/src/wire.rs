@@ -57,7 +57,7 @@ impl Running {
             http::cannot_listen(settings.server.listen, &error, "--listen or server.listen")
         })?;
         let address = listener.local_addr()?;
-        let instance = instance(settings, address);
+        let instance = instance(&settings.instance);
         let intake = Arc::new(intake(settings, journal.clone(), &clock, &random));
         let delivery = Supervisor::start(Parts {
             journal: journal.clone(),
@@ -260,16 +260,35 @@ fn write_token(path: &Path, token: &Secret) -> Result<(), Failure> {
     })
 }
 
-fn instance(settings: &Settings, address: SocketAddr) -> Instance {
-    let public_url = settings
-        .instance
-        .public_url
-        .as_ref()
-        .map_or_else(|| format!("http://{address}"), |url| url.as_str().trim_end_matches('/').to_owned());
+/// Without a public address documents carry no link: where the server happens to listen is no address for whoever reads
+/// them, and with port 0 it is another one after each start.
+fn instance(settings: &settings::Instance) -> Instance {
+    let public_url = settings.public_url.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned());
     Instance {
-        name: settings.instance.name.clone(),
-        domain: settings.instance.domain.clone(),
-        environment: settings.instance.environment.clone(),
-        public_url: Some(public_url),
+        name: settings.name.clone(),
+        domain: settings.domain.clone(),
+        environment: settings.environment.clone(),
+        public_url,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base::EventId;
+
+    use super::*;
+
+    #[test]
+    fn documents_carry_a_link_only_when_there_is_a_public_url() {
+        let link = |public_url: Option<&str>| {
+            let flag = ("instance.public_url", public_url.map(ToOwned::to_owned));
+            let settings = settings::read(None, &[flag]).unwrap();
+            instance(&settings.instance).event_link(EventId::from_bytes([1; 16]))
+        };
+        assert_eq!(link(None), None);
+        let id = EventId::from_bytes([1; 16]);
+        for public_url in ["https://ids.example.com", "https://ids.example.com/"] {
+            assert_eq!(link(Some(public_url)), Some(format!("https://ids.example.com/console/e/{id}")));
+        }
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:7600]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// Where links in documents lead, such as <https://idstream.example.com>
+    /// Where the server is reached, with its https://; without it documents carry no eventLink
     #[arg(long, value_name = "URL")]
     public_url: Option<url::Url>,
     /// File with the master key (32 bytes in base64 or hex)
