@@ -16,7 +16,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// The habits of the repository, one command each.
 #[derive(Parser)]
-#[command(name = "cargo xtask", arg_required_else_help = true, max_term_width = 100)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -39,7 +39,15 @@ pub(crate) enum ClientError {
 }
 
 impl Client {
-    pub(crate) fn new(transport: Arc<dyn Transport>, base: Url, token: &Secret) -> Result<Self, ClientError> {
+    pub(crate) fn new(
+        transport: Arc<dyn Transport>,
+        mut base: Url,
+        token: &Secret,
+    ) -> Result<Self, ClientError> {
+        // Paths are joined below the address, not beside its last part.
+        if !base.path().ends_with('/') {
+            base.set_path(&format!("{}/", base.path()));
+        }
         let mut token = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
             .map_err(|_| ClientError::Unfit("the token holds characters that no token has".to_owned()))?;
         token.set_sensitive(true);

@@ -2,6 +2,7 @@
 
 mod client;
 mod commands;
+mod data;
 mod http;
 mod output;
 mod retention;
@@ -19,7 +20,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Identity event streaming: account events and audit logs in, kept durably, streamed to Splunk, Elasticsearch and
 /// others.
 #[derive(Parser)]
-#[command(version, about, max_term_width = 100)]
+#[command(
+    version,
+    after_help = "\
+Begin with idstream demo: it needs nothing else, and leaves nothing behind. README.md has a tour of five
+minutes, docs/ the rest.
+"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

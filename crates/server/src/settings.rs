@@ -4,14 +4,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use base::{ByteSize, Secret};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 /// The defaults, which are also the reference manual.
 pub(crate) const DEFAULTS: &str = include_str!("default.toml");
 /// Environment variables: `IDSTREAM__SECTION__KEY`.
 const PREFIX: &str = "IDSTREAM";
 /// The variable that holds the master key itself.
-const KEY_VARIABLE: &str = "IDSTREAM_MASTER_KEY";
+pub(crate) const KEY_VARIABLE: &str = "IDSTREAM_MASTER_KEY";
 
 /// Everything that `serve` can be told.
 #[derive(Clone, Debug, Deserialize)]
@@ -32,12 +33,14 @@ pub(crate) struct Instance {
     pub(crate) name: String,
     pub(crate) domain: String,
     pub(crate) environment: String,
+    #[serde(default, deserialize_with = "deserialize_url")]
     pub(crate) public_url: Option<url::Url>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Server {
+    #[serde(deserialize_with = "deserialize_address")]
     pub(crate) listen: SocketAddr,
     pub(crate) data: PathBuf,
     pub(crate) max_connections: usize,
@@ -99,12 +102,52 @@ pub(crate) enum LogFormat {
 /// Why the settings cannot be used: which one, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SettingsError {
-    /// A file or variable is not readable, or a value is of the wrong kind or unknown.
-    #[error("settings: {0}")]
-    Unreadable(#[from] config::ConfigError),
+    /// The file cannot be read.
+    #[error("settings: cannot read {file}: {cause}; --config or IDSTREAM_CONFIG names it")]
+    File {
+        /// Which file.
+        file: String,
+        /// Why, without being a source: it is told already.
+        cause: std::io::Error,
+    },
+    /// A value is of the wrong kind or unknown. The text of the cause says where it stands.
+    #[error("settings: {0}\nEvery setting with its default: idstream serve --print-settings")]
+    Unreadable(Box<config::ConfigError>),
     /// The values do not fit together.
     #[error("settings: {0}")]
     Unfit(String),
+}
+
+impl From<config::ConfigError> for SettingsError {
+    fn from(error: config::ConfigError) -> Self {
+        Self::Unreadable(Box::new(error))
+    }
+}
+
+/// An address to listen on, as flags and settings give it.
+pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "expected an IP address and a port, such as 127.0.0.1:7600".to_owned())
+}
+
+/// Where a server is reached, as flags and settings give it.
+pub(crate) fn parse_url(text: &str) -> Result<url::Url, String> {
+    let url: url::Url = text
+        .parse()
+        .map_err(|error| format!("expected an address such as https://idstream.example.com ({error})"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() {
+        return Err(
+            "expected an address that begins with http:// or https:// and has neither ? nor #".to_owned()
+        );
+    }
+    Ok(url)
+}
+
+fn deserialize_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    parse_address(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
+fn deserialize_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<url::Url>, D::Error> {
+    parse_url(&String::deserialize(deserializer)?).map(Some).map_err(D::Error::custom)
 }
 
 /// Reads the settings. `overrides` are flags: the setting's path and its value.
@@ -117,6 +160,9 @@ pub(crate) fn read(
         config::Environment::with_prefix(PREFIX).prefix_separator("__").separator("__").try_parsing(true);
     let mut builder = config::Config::builder().add_source(defaults);
     if let Some(file) = file {
+        // Read here first: config says of a file that it may not read only that something is denied.
+        std::fs::read_to_string(&file)
+            .map_err(|cause| SettingsError::File { file: file.display().to_string(), cause })?;
         builder = builder.add_source(config::File::from(file).format(config::FileFormat::Toml));
     }
     builder = builder.add_source(environment);
@@ -160,6 +206,19 @@ impl Settings {
         }
         if self.journal.dedupe_hours == 0 || self.journal.dedupe_hours > 24 * 31 {
             return unfit("journal.dedupe_hours must be between 1 and 744");
+        }
+        let is_level = |part: &str| {
+            ["off", "error", "warn", "info", "debug", "trace"]
+                .iter()
+                .any(|level| level.eq_ignore_ascii_case(part))
+        };
+        // A word without = would be taken for a part of the program, and nothing else would be told.
+        let unfit_part = |part: &&str| !part.contains('=') && !is_level(part);
+        if let Some(part) = self.log.level.split(',').map(str::trim).find(unfit_part) {
+            return Err(SettingsError::Unfit(format!(
+                "log.level: {part:?} is none of off, error, warn, info, debug, trace, nor PART=LEVEL such as \
+                 delivery=debug"
+            )));
         }
         Ok(())
     }

@@ -3,22 +3,20 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use base::mask::MaskRule;
 use base::{Clock, Random, Secret, SystemClock};
-use catalog::{Catalog, Keyring, SqliteStore};
 use delivery::{Parts, Supervisor};
 use destinations::transport::HttpTransport;
 use event::native::Instance;
 use intake::Intake;
-use journal::disk::RealDisk;
-use journal::local::{LocalJournal, LocalOptions};
+use journal::local::LocalJournal;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::commands::Failure;
+use crate::data;
 use crate::http;
 use crate::retention;
 use crate::settings::{self, Settings};
@@ -27,7 +25,7 @@ use crate::settings::{self, Settings};
 pub(crate) struct Running {
     address: SocketAddr,
     admin_token: Option<Secret>,
-    admin_token_file: Option<PathBuf>,
+    admin_token_file: PathBuf,
     journal: Arc<LocalJournal>,
     delivery: Arc<Supervisor>,
     api: api::ApiState,
@@ -42,17 +40,11 @@ impl Running {
     pub(crate) async fn start(settings: &Settings) -> Result<Self, Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let random = Arc::new(Random::from_system());
-        let data = &settings.server.data;
-        make_directory(data)?;
-        // The journal first: its lock keeps a second server away from everything else in the directory.
-        let journal = open_journal(settings, &clock, &random)?;
-        let catalog = Catalog::open(Arc::new(SqliteStore::open(&data.join("catalog.sqlite"))?))?;
-        let keyring = Arc::new(open_keyring(settings, &random)?);
-        keyring.check(&catalog, &random)?;
-        let token_file = data.join("admin-token");
-        let hand_over = |token: &Secret| write_token(&token_file, token);
+        let data::Opened { journal, catalog, keyring } = data::open(settings, &clock, &random)?;
+        let keyring = Arc::new(keyring);
+        let admin_token_file = settings.server.data.join("admin-token");
+        let hand_over = |token: &Secret| data::write_token(&admin_token_file, token);
         let admin_token = api::bootstrap_client(&catalog, &*clock, &random, hand_over)?;
-        let admin_token_file = admin_token.is_some().then_some(token_file);
         let listener = TcpListener::bind(settings.server.listen).await.map_err(|error| {
             http::cannot_listen(settings.server.listen, &error, "--listen or server.listen")
         })?;
@@ -104,9 +96,9 @@ impl Running {
         self.admin_token.clone()
     }
 
-    /// Where that token was written.
+    /// Where the first administrator's token lies, unless somebody has taken it away.
     pub(crate) fn admin_token_file(&self) -> Option<&Path> {
-        self.admin_token_file.as_deref()
+        self.admin_token_file.exists().then_some(&self.admin_token_file)
     }
 
     /// Stops: intake first, then delivery, then the journal. `at` is told where it is.
@@ -174,54 +166,6 @@ impl Stage {
     }
 }
 
-fn make_directory(data: &Path) -> Result<(), Failure> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(data)
-        .map_err(|error| format!("cannot make the data directory {}: {error}", data.display()).into())
-}
-
-fn open_journal(
-    settings: &Settings,
-    clock: &Arc<dyn Clock>,
-    random: &Arc<Random>,
-) -> Result<Arc<LocalJournal>, Failure> {
-    let directory = settings.server.data.join("journal");
-    let disk = RealDisk::open(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
-    let options = LocalOptions {
-        segment_bytes: settings.journal.segment.0,
-        queue_bytes: settings.journal.queue.as_usize(),
-        cache_bytes: settings.journal.cache.as_usize(),
-        dedupe_window: Duration::from_hours(u64::from(settings.journal.dedupe_hours)),
-        ..LocalOptions::default()
-    };
-    let journal = LocalJournal::open(Arc::new(disk), Arc::clone(clock), Arc::clone(random), options)?;
-    Ok(Arc::new(journal))
-}
-
-/// The master key: from the environment, else from the file that is set, else from a file beside the data directory,
-/// made when it is not there.
-fn open_keyring(settings: &Settings, random: &Random) -> Result<Keyring, Failure> {
-    if let Some(text) = &settings.key.value {
-        return Ok(Keyring::from_text(text)?);
-    }
-    if let Some(file) = &settings.key.file {
-        return Ok(Keyring::from_file(file)?);
-    }
-    let mut beside = settings.server.data.clone().into_os_string();
-    beside.push(".key");
-    let (keyring, made) = Keyring::from_file_or_new(Path::new(&beside), random)?;
-    if made {
-        tracing::warn!(
-            file = %beside.to_string_lossy(),
-            "a master key was generated: keep a copy of this file in a safe place; without it credentials are lost"
-        );
-    }
-    Ok(keyring)
-}
-
 fn intake(
     settings: &Settings,
     journal: Arc<LocalJournal>,
@@ -242,22 +186,6 @@ fn body_limits(settings: &settings::Intake) -> api::BodyLimits {
         max_inflated: settings.max_inflated.as_usize(),
         in_flight: settings.in_flight.as_usize(),
     }
-}
-
-/// Durable when it returns, the file's name included.
-fn write_token(path: &Path, token: &Secret) -> Result<(), Failure> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let write = || {
-        let mut file =
-            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-        writeln!(file, "{}", token.expose())?;
-        file.sync_all()?;
-        std::fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
-    };
-    write().map_err(|error| {
-        format!("cannot write the administrator's token to {}: {error}", path.display()).into()
-    })
 }
 
 /// Without a public address documents carry no link: where the server happens to listen is no address for whoever reads

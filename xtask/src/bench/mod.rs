@@ -21,10 +21,11 @@ use crate::{Failure, say, workspace};
 
 /// What is measured, and for how long.
 #[derive(clap::Args)]
-#[command(
-    after_help = "CPU seconds are those of the server process alone, user and system. Needs Linux (/proc). The data \
-    directory is made below cargo's target directory, because a sync in a memory file system proves nothing."
-)]
+#[command(after_help = "\
+What must be reached is printed below the figures, with whether it is. CPU seconds are those of the server
+process alone, user and system. Needs Linux (/proc). The data directory is made below cargo's target
+directory, because a sync in a memory file system proves nothing.
+")]
 pub(crate) struct Arguments {
     /// A few seconds in all: proves that the benchmark runs, not how fast idstream is
     #[arg(long)]

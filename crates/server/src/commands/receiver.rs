@@ -8,6 +8,7 @@ use receiver::{FORMS, Misbehaviour, Options, Receiver};
 use super::Failure;
 use crate::http::cannot_listen;
 use crate::output::answer;
+use crate::settings::parse_address;
 use crate::signals::Signals;
 
 #[derive(clap::Args)]
@@ -24,7 +25,7 @@ Requests are counted from 1. Of several misbehaviours, the first whose time has 
 )]
 pub(crate) struct Arguments {
     /// Address and port to listen on; port 0 takes a free one
-    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS", value_parser = parse_address)]
     listen: SocketAddr,
     /// The only credential that is accepted [default: any]
     #[arg(long, value_name = "TOKEN")]

@@ -1,5 +1,6 @@
 //! `idstream serve`: runs the server until it is told to stop.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -13,19 +14,31 @@ use crate::signals::Signals;
 use crate::wire::{Running, Stage};
 
 #[derive(clap::Args)]
-#[command(after_help = "All settings with their defaults: idstream serve --print-settings")]
+#[command(after_help = "\
+It takes events on POST /intake/v1/events, keeps them, and streams them to the destinations that are
+created through its API (docs/API.md).
+
+The first start makes the data directory, in it the administrator's token (admin-token), and beside it a
+master key. Settings come from the file, then from variables such as IDSTREAM__SERVER__LISTEN, then from
+flags (docs/SETTINGS.md); the master key may come from the variable IDSTREAM_MASTER_KEY.
+
+SIGTERM or Ctrl-C stops it in order, a second one at once. Diagnostics go to standard error.
+
+    idstream serve
+    idstream serve --print-settings > idstream.toml && idstream serve --config idstream.toml
+")]
 pub(crate) struct Arguments {
     /// Settings file (TOML)
     #[arg(long, env = "IDSTREAM_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where the journal and the catalog lie [default: idstream-data]
+    /// Directory of everything that is kept, made when it is not there [default: idstream-data]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:7600]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = settings::parse_address)]
     listen: Option<SocketAddr>,
     /// Where the server is reached, with its https://; without it documents carry no eventLink
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = settings::parse_url)]
     public_url: Option<url::Url>,
     /// File with the master key (32 bytes in base64 or hex)
     #[arg(long, value_name = "FILE")]
@@ -87,8 +100,11 @@ fn say(line: &str) {
 
 /// Diagnostics go to standard error, so that standard output stays for answers.
 fn log_to_stderr(level: &str, format: LogFormat) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(level).map_err(|error| format!("settings: log.level: {error}"))?;
+    let filter =
+        EnvFilter::try_new(level).map_err(|error| format!("settings: log.level: {level:?}: {error}"))?;
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colours are for people, not for files.
+    let subscriber = subscriber.with_ansi(std::io::stderr().is_terminal());
     match format {
         LogFormat::Text => subscriber.try_init(),
         LogFormat::Json => subscriber.json().try_init(),

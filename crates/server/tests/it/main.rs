@@ -5,5 +5,6 @@
 mod demo;
 mod program;
 mod receiver;
+mod refusals;
 mod send;
 mod stop;

@@ -13,7 +13,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 /// A command of the binary, with nothing of the environment that would change it.
 pub(crate) fn idstream(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_idstream"));
-    command.args(arguments).stdin(Stdio::null()).env_remove("IDSTREAM_CONFIG").env_remove("IDSTREAM_TOKEN");
+    command.args(arguments).stdin(Stdio::null());
+    for variable in ["IDSTREAM_CONFIG", "IDSTREAM_MASTER_KEY", "IDSTREAM_TOKEN", "IDSTREAM_URL"] {
+        command.env_remove(variable);
+    }
     command
 }
 

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use super::Failure;
 use crate::client::{Client, ClientError};
 use crate::output::{ReaderGone, answer, tell};
+use crate::settings::parse_url;
 use lines::{Batch, Lines, Refused};
 use naming::{Names, content_hash};
 use rejects::Rejects;
@@ -49,7 +50,7 @@ pub(crate) struct Arguments {
     /// File with one event per line (`-` for standard input)
     file: PathBuf,
     /// The server's address
-    #[arg(long, env = "IDSTREAM_URL", default_value = "http://127.0.0.1:7600", value_name = "URL")]
+    #[arg(long, env = "IDSTREAM_URL", default_value = "http://127.0.0.1:7600", value_name = "URL", value_parser = parse_url)]
     url: url::Url,
     /// Token of an API client with the scope write:event
     #[arg(long, env = "IDSTREAM_TOKEN", hide_env_values = true, value_name = "TOKEN")]
