@@ -1,9 +1,12 @@
 //! One command for each habit of the repository: `cargo xtask check`, `cargo xtask tidy`, `cargo xtask demo`,
-//! `cargo xtask bench`.
+//! `cargo xtask strace`, `cargo xtask bench`.
 
 mod bench;
 mod check;
 mod demo;
+mod http;
+mod process;
+mod strace;
 mod tidy;
 mod workspace;
 
@@ -30,6 +33,8 @@ enum Command {
     Tidy,
     /// The README's demo, run to its end: what was accepted must have arrived
     Demo(demo::Arguments),
+    /// A running server under strace: each receipt leaves after the sync of what it receipts
+    Strace,
     /// Measures idstream: events per second, CPU, memory, latency
     Bench(bench::Arguments),
 }
@@ -39,6 +44,7 @@ fn main() -> ExitCode {
         Command::Check => check::run(),
         Command::Tidy => tidy::run(),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Strace => strace::run(),
         Command::Bench(arguments) => bench::run(&arguments),
     };
     match done {

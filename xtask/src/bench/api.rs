@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use super::http::{Connection, request};
 use super::load::Target;
 use crate::Failure;
+use crate::http::{Connection, request};
 
 /// Creates an API client that may post events; its token.
 pub(super) fn create_client(server: Target<'_>) -> Result<String, Failure> {

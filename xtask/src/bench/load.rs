@@ -5,8 +5,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::events::Run;
-use super::http::{Connection, request};
 use crate::Failure;
+use crate::http::{Connection, request};
 
 /// How many connections post at once.
 const CONNECTIONS: usize = 4;

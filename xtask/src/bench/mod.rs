@@ -7,9 +7,7 @@
 
 mod api;
 mod events;
-mod http;
 mod load;
-mod process;
 mod receiver;
 mod report;
 mod runs;

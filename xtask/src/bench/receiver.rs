@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 use super::events::Run;
-use super::http::Connection;
 use crate::Failure;
+use crate::http::Connection;
 
 /// How long nothing may arrive before a run is given up: longer than any back-off of the server.
 const STANDSTILL: Duration = Duration::from_mins(2);
@@ -181,8 +181,8 @@ impl Arrivals {
 mod tests {
     use base::Random;
 
-    use super::super::http::request;
     use super::*;
+    use crate::http::request;
 
     #[test]
     fn an_event_that_comes_twice_is_counted_once() {

@@ -9,10 +9,10 @@ use tempfile::TempDir;
 
 use super::events::Run;
 use super::load::{Pace, Sent, Target, post};
-use super::process::Server;
 use super::receiver::{Arrivals, Mode, Receiver};
 use super::report::{Backlog, FullSpeed, Latency, Report, percentile};
 use super::{Plan, api, report, yardstick};
+use crate::process::Server;
 use crate::{Failure, say};
 
 /// Events a second of the latency run.
@@ -31,7 +31,7 @@ impl Setting {
     fn start(target: &Path) -> Result<Self, Failure> {
         let data = tempfile::Builder::new().prefix("bench-").tempdir_in(target)?;
         // One below, because the master key is generated beside the server's data directory.
-        let server = Server::start(&target.join("release/idstream"), &data.path().join("data"))?;
+        let server = Server::start(&[], &target.join("release/idstream"), &data.path().join("data"))?;
         let run = Arc::new(Run::new(&Random::from_system()));
         let receiver = Receiver::start(Mode::Hec(Arc::clone(&run)))?;
         let admin = Target { address: server.address(), token: server.token() };

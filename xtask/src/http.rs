@@ -1,4 +1,4 @@
-//! HTTP/1.1 as lean as a generator and a receiver need it: blocking, kept-alive connections, bodies of known length.
+//! HTTP/1.1 as lean as a generator and a receiver of events need it: blocking, kept-alive connections, bodies of known length.
 //! Anything else is an error, never a wrong figure.
 
 use std::io::{self, BufRead, BufReader, Write};
@@ -9,65 +9,65 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A connection of either side.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     reader: BufReader<TcpStream>,
     line: String,
 }
 
 /// A request's or answer's first line, and its body.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Message {
+pub(crate) struct Message {
     /// Such as `POST /x HTTP/1.1` or `HTTP/1.1 200 OK`.
-    pub(super) first_line: String,
+    pub(crate) first_line: String,
     /// The whole body.
-    pub(super) body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Message {
     /// The status of an answer.
-    pub(super) fn status(&self) -> Option<u16> {
+    pub(crate) fn status(&self) -> Option<u16> {
         self.first_line.split(' ').nth(1)?.parse().ok()
     }
 }
 
 impl Connection {
     /// Connects.
-    pub(super) fn open(address: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn open(address: SocketAddr) -> io::Result<Self> {
         Self::over(TcpStream::connect(address)?)
     }
 
     /// Speaks over an open socket.
-    pub(super) fn over(stream: TcpStream) -> io::Result<Self> {
+    pub(crate) fn over(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Self { reader: BufReader::with_capacity(64 * 1024, stream), line: String::new() })
     }
 
     /// Writes bytes as they are.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.reader.get_mut().write_all(bytes)
     }
 
     /// Writes an answer.
-    pub(super) fn answer(&mut self, status: &str, body: &str) -> io::Result<()> {
+    pub(crate) fn answer(&mut self, status: &str, body: &str) -> io::Result<()> {
         let length = body.len();
         self.write(format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}").as_bytes())
     }
 
     /// Reads the next message; `None` when the other side has closed the connection.
-    pub(super) fn read(&mut self) -> io::Result<Option<Message>> {
+    pub(crate) fn read(&mut self) -> io::Result<Option<Message>> {
         read_message(&mut self.reader, &mut self.line)
     }
 
     /// Writes a request and reads its answer.
-    pub(super) fn call(&mut self, request: &[u8]) -> io::Result<Message> {
+    pub(crate) fn call(&mut self, request: &[u8]) -> io::Result<Message> {
         self.write(request)?;
         self.read()?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 }
 
 /// The bytes of a request with a JSON body.
-pub(super) fn request(method: &str, path: &str, token: &str, content_type: &str, body: &[u8]) -> Vec<u8> {
+pub(crate) fn request(method: &str, path: &str, token: &str, content_type: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let mut bytes = format!(
         "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Type: {content_type}\r\n\

@@ -1,5 +1,6 @@
 //! The server as a process of its own: started on a free port, watched through `/proc`, ended with the value.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -12,7 +13,7 @@ use crate::Failure;
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// A running server.
-pub(super) struct Server {
+pub(crate) struct Server {
     child: Child,
     /// Open as long as the server runs: it may have more to say than the first line.
     _stdout: BufReader<ChildStdout>,
@@ -21,13 +22,15 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts `program` on the data directory and waits until it says where it listens.
-    pub(super) fn start(program: &Path, data: &Path) -> Result<Self, Failure> {
-        let mut command = Command::new(program);
+    /// Starts `program` on the data directory and waits until it says where it listens. `before` may put another program
+    /// in front of it, as long as the process is still the server's.
+    pub(crate) fn start(before: &[&OsStr], program: &Path, data: &Path) -> Result<Self, Failure> {
+        let mut words = before.iter().copied().chain([program.as_os_str()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
         command.env("IDSTREAM__LOG__LEVEL", "error").stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child =
-            command.spawn().map_err(|error| format!("cannot start {}: {error}", program.display()))?;
+        let mut child = command.spawn().map_err(|error| format!("cannot start {command:?}: {error}"))?;
         let stdout = child.stdout.take().ok_or("the server has no standard output")?;
         let mut stdout = BufReader::new(stdout);
         let mut line = String::new();
@@ -46,17 +49,28 @@ impl Server {
     }
 
     /// Where it listens.
-    pub(super) const fn address(&self) -> SocketAddr {
+    pub(crate) const fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// The administrator's token.
-    pub(super) fn token(&self) -> &str {
+    pub(crate) fn token(&self) -> &str {
         &self.token
     }
 
+    /// Asks it to stop (SIGTERM) and waits until it has.
+    pub(crate) fn stop(mut self) -> Result<(), Failure> {
+        let asked = Command::new("kill").arg(self.child.id().to_string()).status()?;
+        let ended = self.child.wait()?;
+        if asked.success() && ended.success() {
+            Ok(())
+        } else {
+            Err("the server did not stop in order".into())
+        }
+    }
+
     /// CPU seconds that it has used so far, user and system.
-    pub(super) fn cpu_seconds(&self) -> Result<f64, Failure> {
+    pub(crate) fn cpu_seconds(&self) -> Result<f64, Failure> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         cpu_ticks(&stat)
             .map(|ticks| ticks as f64 / TICKS_PER_SECOND)
@@ -64,7 +78,7 @@ impl Server {
     }
 
     /// The most memory that it has held so far, in MB (10⁶ bytes): resident, its high-water mark.
-    pub(super) fn peak_mb(&self) -> Result<f64, Failure> {
+    pub(crate) fn peak_mb(&self) -> Result<f64, Failure> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         peak_kib(&status)
             .map(|kib| kib as f64 * 1024.0 / 1e6)
