@@ -1,6 +1,7 @@
 //! `send`: what is stored, how often, and what becomes of lines that are refused.
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 
@@ -156,6 +157,19 @@ fn requests_that_are_too_large_for_the_server_are_cut() {
     let sent = setting.send(&file, &[]);
     assert_eq!(sent.stdout, "5 accepted, 0 of them stored before, 0 refused", "{sent:?}");
     assert_eq!(setting.n_stored(), 5);
+}
+
+#[test]
+fn a_reader_that_goes_away_does_not_change_how_it_ends() {
+    let setting = Setting::new();
+    let file = setting.write("events", &[event("ann")]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = idstream(&["send", "--url", &format!("http://{}", setting.address)]);
+    command.arg(&file).env("IDSTREAM_TOKEN", &setting.token).stdout(writer).stderr(Stdio::piped());
+    let output = command.output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr)), (Some(0), "".into()));
+    assert_eq!(setting.n_stored(), 1);
 }
 
 #[test]
