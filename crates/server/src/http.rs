@@ -6,7 +6,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::audit::Peer;
 use axum::Router;
+use hyper::body::Incoming;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
@@ -37,7 +40,7 @@ pub(crate) async fn serve(
             _ = stop.wait_for(|stop| *stop) => break,
             Some(_ended) = connections.join_next() => continue,
         };
-        let (socket, place) = match accepted {
+        let (socket, peer, place) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, most likely: wait for connections to end.
@@ -51,7 +54,11 @@ pub(crate) async fn serve(
         }
         let mut http = hyper::server::conn::http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(64 * 1024);
-        let service = TowerToHyperService::new(router.clone());
+        let tower = TowerToHyperService::new(router.clone());
+        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            tower.call(request)
+        });
         let connection = graceful.watch(http.serve_connection(TokioIo::new(socket), service));
         connections.spawn(async move {
             if let Err(error) = connection.await {
@@ -92,10 +99,10 @@ pub(crate) fn cannot_listen(address: SocketAddr, error: &io::Error, setting: &st
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, Peer, OwnedSemaphorePermit)> {
     let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
-    let (socket, _) = listener.accept().await?;
-    Ok((socket, place))
+    let (socket, address) = listener.accept().await?;
+    Ok((socket, Peer(address.ip().to_canonical()), place))
 }
 
 #[cfg(test)]

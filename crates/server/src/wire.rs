@@ -83,7 +83,18 @@ impl Running {
         ));
         let audit = tokio::spawn(api::audit::run(api.clone(), stopped.clone()));
         let listener = tokio::spawn(http::serve(listener, router, settings.server.max_connections, stopped));
-        Ok(Self { address, admin_token, admin_token_file, journal, delivery, api, stop, listener, retention, audit })
+        Ok(Self {
+            address,
+            admin_token,
+            admin_token_file,
+            journal,
+            delivery,
+            api,
+            stop,
+            listener,
+            retention,
+            audit,
+        })
     }
 
     /// Where it listens.
@@ -99,6 +110,11 @@ impl Running {
     /// Where the first administrator's token lies, unless somebody has taken it away.
     pub(crate) fn admin_token_file(&self) -> Option<&Path> {
         self.admin_token_file.exists().then_some(&self.admin_token_file)
+    }
+
+    /// Whether every change of its own settings has been told in the audit log.
+    pub(crate) fn has_told_its_changes(&self) -> bool {
+        self.api.catalog.untold().is_empty()
     }
 
     /// Stops: intake first, then delivery, then the journal. `at` is told where it is.

@@ -60,7 +60,11 @@ async fn each_change_is_told_once_with_who_and_before_and_after() {
             {"path": "/name", "before": "first", "after": "second"},
         ])
     );
-    assert!(told[1]["request"].as_str().unwrap().contains("\"apiKey\":\"[masked]\""), "{}", told[1]["request"]);
+    assert!(
+        told[1]["request"].as_str().unwrap().contains("\"apiKey\":\"[masked]\""),
+        "{}",
+        told[1]["request"]
+    );
 }
 
 #[tokio::test]
@@ -78,8 +82,10 @@ async fn clients_and_sources_are_told_too_and_the_first_administrator() {
     let logs = audit_logs(&app).await;
     let told = |entity: &str| -> Vec<(String, String)> {
         let of = logs.iter().filter(|(_, log)| log["entityType"] == entity);
-        of.map(|(_, log)| (log["action"].as_str().unwrap().to_owned(), log["name"].as_str().unwrap().to_owned()))
-            .collect()
+        of.map(|(_, log)| {
+            (log["action"].as_str().unwrap().to_owned(), log["name"].as_str().unwrap().to_owned())
+        })
+        .collect()
     };
     let pair = |action: &str, name: &str| (action.to_owned(), name.to_owned());
     assert_eq!(told("Source"), [pair("Create", "Auth0"), pair("Delete", "Auth0")]);

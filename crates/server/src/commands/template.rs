@@ -1,6 +1,5 @@
 //! `idstream template`: index templates for the documents that Elasticsearch and OpenSearch receive.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use base::Secret;
@@ -12,6 +11,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 
 use super::Failure;
+use crate::output::answer;
 
 #[derive(clap::Args)]
 #[command(
@@ -51,16 +51,15 @@ fn scheme(name: &str) -> Result<AuthScheme, String> {
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let steps = steps(arguments.flavour);
-    let mut out = std::io::stdout();
     let Some(url) = arguments.url.as_ref().filter(|_| arguments.apply) else {
         for Step { path, body, purpose } in steps {
-            writeln!(out, "# {purpose}\nPUT {path}\n{}\n", serde_json::to_string_pretty(&body)?)?;
+            answer(format_args!("# {purpose}\nPUT {path}\n{}\n", serde_json::to_string_pretty(&body)?))?;
         }
         return Ok(());
     };
     let cluster = Cluster::new(url, &arguments)?;
     for step in steps {
-        writeln!(out, "{}: {}", step.path, cluster.install(&step).await?)?;
+        answer(format_args!("{}: {}", step.path, cluster.install(&step).await?))?;
     }
     Ok(())
 }
@@ -92,21 +91,21 @@ impl<'a> Cluster<'a> {
         url.set_path(&format!("{}/{}", self.url.path().trim_end_matches('/'), step.path));
         let body = serde_json::to_vec(&step.body)?.into();
         let request = Request { url, method: Method::PUT, headers: self.headers.clone(), body };
-        let answer =
+        let said =
             self.transport.send(request).await.map_err(|error| format!("{error}: {}", error.hint()))?;
-        outcome(step, &answer)
+        outcome(step, &said)
     }
 }
 
-fn outcome(step: &Step, answer: &Answer) -> Result<&'static str, Failure> {
+fn outcome(step: &Step, said: &Answer) -> Result<&'static str, Failure> {
     let is_lifecycle = !step.path.contains("template");
-    match answer.status {
+    match said.status {
         200 | 201 => Ok("installed"),
         // An existing ISM policy is changed only by who knows its version.
         409 if is_lifecycle => Ok("exists, left as it is"),
         400 | 404 | 405 if is_lifecycle => Ok("left out: this cluster has no lifecycle management"),
         status => {
-            let words = String::from_utf8_lossy(answer.body.get(..500).unwrap_or(&answer.body)).into_owned();
+            let words = String::from_utf8_lossy(said.body.get(..500).unwrap_or(&said.body)).into_owned();
             let hint = match status {
                 401 | 403 => "; the credential needs manage_index_templates and manage_ilm",
                 _ => "",
