@@ -261,6 +261,32 @@ fn secrets_are_masked_in_every_free_part() {
 }
 
 #[test]
+fn texts_of_the_contracts_fields_are_masked_whatever_else_an_event_holds() {
+    let agent = |agent: &str, more: Value| {
+        let actor = json!({"userAgent": agent, "userName": "token", "token": {"iss": "https://i.example", "sub": "s"}});
+        let event = with(
+            &whole_account_event(),
+            &json!({"actor": actor, "actions": [], "nativeClaims": {}, "raw": null}),
+        );
+        said(&with(&event, &more))["actor"].clone()
+    };
+    // With and without what once decided whether a header is looked at: a `=`, something empty.
+    for more in [json!({}), json!({"variantId": "a=b"}), json!({"loginSessionId": ""})] {
+        for (sent, kept) in [
+            ("App/1.0 (pin=5; x)", "App/1.0 (pin=[masked]; x)"),
+            ("x Authorization: Bearer abc", "x Authorization: [masked]"),
+            ("https://ann:pw@h/", "https://ann:[masked]@h/"),
+            (r#"say {"password":"x"}"#, r#"say {"password":"[masked]"}"#),
+            ("Mozilla/5.0 (X11; rv:128.0)", "Mozilla/5.0 (X11; rv:128.0)"),
+        ] {
+            let actor = agent(sent, more.clone());
+            assert_eq!(actor["userAgent"], kept, "{more}");
+            assert_eq!((&actor["userName"], &actor["token"]["sub"]), (&json!("token"), &json!("s")));
+        }
+    }
+}
+
+#[test]
 fn a_body_becomes_one_text_and_an_empty_one_none() {
     let request = |json: &str| {
         let mut free = FreeForm::default();

@@ -4,9 +4,13 @@
 
 use std::path::Path;
 
-use base::mask::{ABOUT_WORDS, MaskRule, SECRET_PAIRS, SECRET_PIECES, SECRET_WORDS};
+use base::mask::{
+    ABOUT_WORDS, CHANGE_WORDS, LINK_WORDS, MaskRule, SECRET_ENDINGS, SECRET_PAIRS, SECRET_PIECES,
+    SECRET_WORDS, TICKET_WORDS,
+};
 use base::{EventId, Timestamp};
 use event::Record;
+use event::fragment::{HOLDING, LISTS_OF_NAMES, NAMING};
 use event::model::{Draft, incoming};
 use event::native::{Instance, NativeProfile, Selection};
 use serde_json::Value;
@@ -85,9 +89,21 @@ fn the_masking_page_lists_every_word_of_the_rule() {
     assert_eq!(listed(0), SECRET_WORDS);
     let pairs: Vec<(&str, &str)> = lists[1].lines().filter_map(|line| line.split_once(' ')).collect();
     assert_eq!(pairs, SECRET_PAIRS);
-    assert_eq!(listed(2), SECRET_PIECES);
-    assert_eq!(listed(3), ABOUT_WORDS);
-    assert_eq!(lists.len(), 4);
+    let others: [&[&str]; 9] = [
+        &SECRET_PIECES,
+        &SECRET_ENDINGS,
+        &ABOUT_WORDS,
+        &CHANGE_WORDS,
+        &LINK_WORDS,
+        &TICKET_WORDS,
+        &NAMING,
+        &HOLDING,
+        &LISTS_OF_NAMES,
+    ];
+    for (at, words) in others.iter().enumerate() {
+        assert_eq!(listed(at + 2), *words);
+    }
+    assert_eq!(lists.len(), 11);
 }
 
 #[test]

@@ -1,13 +1,16 @@
 //! A draft: an event with all that its producer said, before it has an id and a place.
 
-use base::mask::{MASK, MaskRule};
+use std::io::{self, Write};
+
+use base::mask::{MASK, MaskRule, is_plain};
 use base::{EventId, Timestamp};
 use serde::Serialize;
+use serde_json::ser::{CharEscape, CompactFormatter, Formatter};
 use serde_json::value::RawValue;
 
 use super::audit::Change;
 use super::hook::HookLine;
-use crate::fragment::{append_string, canonical, mask_text, members};
+use crate::fragment::{append_string, canonical, mask_text, members, tidy_members};
 use crate::record::RecordError;
 use crate::{RecordBuilder, Section, Stream};
 
@@ -144,16 +147,73 @@ fn body(json: &str, rule: &MaskRule) -> Result<Option<String>, String> {
 }
 
 /// The members of a header, without braces.
-pub(super) fn header(value: &impl Serialize) -> Result<String, DraftError> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct HeaderText {
+    members: String,
+    /// Nothing in it is empty, and no text in it can hold a secret.
+    is_plain: bool,
+}
+
+pub(super) fn header(value: &impl Serialize) -> Result<HeaderText, DraftError> {
     let fail = |reason: String| DraftError::field("event", format!("cannot be written: {reason}"));
     let mut bytes = Vec::with_capacity(1024);
-    serde_json::to_writer(&mut bytes, value).map_err(|error| fail(error.to_string()))?;
-    let mut json = String::from_utf8(bytes).map_err(|error| fail(error.to_string()))?;
-    json.pop();
-    if !json.is_empty() {
-        json.remove(0);
+    let mut watch = Watch { is_plain: true, is_empty: false };
+    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, &mut watch);
+    value.serialize(&mut serializer).map_err(|error| fail(error.to_string()))?;
+    let mut members = String::from_utf8(bytes).map_err(|error| fail(error.to_string()))?;
+    members.pop();
+    if !members.is_empty() {
+        members.remove(0);
     }
-    Ok(json)
+    Ok(HeaderText { members, is_plain: watch.is_plain })
+}
+
+/// Writes compact JSON and watches what is written, so that nearly every header need not be read again.
+struct Watch {
+    is_plain: bool,
+    /// Nothing was written since a text or an object began.
+    is_empty: bool,
+}
+
+impl Watch {
+    const fn end(&mut self) {
+        self.is_plain &= !self.is_empty;
+        self.is_empty = false;
+    }
+}
+
+impl Formatter for &mut Watch {
+    fn begin_string<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.is_empty = true;
+        writer.write_all(b"\"")
+    }
+
+    fn end_string<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.end();
+        writer.write_all(b"\"")
+    }
+
+    fn begin_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.is_empty = true;
+        writer.write_all(b"{")
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.end();
+        writer.write_all(b"}")
+    }
+
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, text: &str) -> io::Result<()> {
+        self.is_empty = false;
+        self.is_plain &= is_plain(text);
+        writer.write_all(text.as_bytes())
+    }
+
+    fn write_char_escape<W: ?Sized + Write>(&mut self, writer: &mut W, escape: CharEscape) -> io::Result<()> {
+        // The text is in pieces: as a whole it has to be looked at again.
+        (self.is_empty, self.is_plain) = (false, false);
+        CompactFormatter.write_char_escape(writer, escape)
+    }
 }
 
 /// An event with all that its producer said, before it has an id and a place.
@@ -162,13 +222,18 @@ pub struct Draft {
     stream: Stream,
     event_id: Option<EventId>,
     time: Timestamp,
-    header: String,
+    header: HeaderText,
     parts: Vec<(Section, String)>,
     is_test: bool,
 }
 
 impl Draft {
-    pub(super) fn new(stream: Stream, event_id: Option<EventId>, time: Timestamp, header: String) -> Self {
+    pub(super) fn new(
+        stream: Stream,
+        event_id: Option<EventId>,
+        time: Timestamp,
+        header: HeaderText,
+    ) -> Self {
         Self { stream, event_id, time, header, parts: Vec::with_capacity(4), is_test: false }
     }
 
@@ -187,12 +252,11 @@ impl Draft {
         self
     }
 
-    /// Leaves empty header fields out and masks texts in it; sources and the intake API both end with it.
+    /// Leaves empty header fields out and masks what is secret within the texts of the others; sources and the intake API
+    /// both end with it. The fields' names decide nothing: they are the contract's.
     pub fn tidied(mut self, rule: &MaskRule) -> Result<Self, DraftError> {
-        let is_tidy =
-            !self.header.contains("\"\"") && !self.header.contains("{}") && !self.header.contains('=');
-        if !is_tidy && !self.header.is_empty() {
-            self.header = crate::fragment::tidy_members(&self.header, rule)
+        if !self.header.is_plain {
+            self.header.members = tidy_members(&self.header.members, rule)
                 .map_err(|error| DraftError::field("event", error.reason))?;
         }
         Ok(self)
@@ -229,7 +293,7 @@ impl Draft {
         if let Some(original) = source_event_id {
             builder.section(Section::SourceEventId, &format!("\"{original}\""));
         }
-        builder.section(Section::Header, &self.header);
+        builder.section(Section::Header, &self.header.members);
         for (kind, text) in &self.parts {
             builder.section(*kind, text);
         }

@@ -1,6 +1,6 @@
 //! The JSON that producers post: one object per event, of any of the three streams.
 
-use base::mask::{MASK, MaskRule};
+use base::mask::{MASK, MaskRule, Secrecy, is_fact};
 use base::{EventId, Timestamp};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -189,7 +189,7 @@ impl Incoming<'_> {
             action: self.action,
             entity_type: self.entity_type,
             name: self.name,
-            url: self.url.map(|url| rule.url(&url).into_owned()),
+            url: self.url.map(|url| rule.text(&url).into_owned()),
             method: self.method,
             version: self.version,
             outcome: self.outcome,
@@ -236,8 +236,13 @@ fn required(field: &str) -> DraftError {
 
 /// A location's properties have names of the producer's choosing.
 fn without_secret_properties(mut actor: Actor, rule: &MaskRule) -> Actor {
+    let is_secret = |name: &str, value: &str| match rule.judge(name) {
+        Secrecy::Whole => true,
+        Secrecy::Texts => !is_fact(value),
+        Secrecy::Open => false,
+    };
     if let Some(location) = &mut actor.location {
-        for (_, value) in location.properties.iter_mut().filter(|(name, _)| rule.is_secret(name)) {
+        for (_, value) in location.properties.iter_mut().filter(|(name, value)| is_secret(name, value)) {
             MASK.clone_into(value);
         }
     }
