@@ -7,6 +7,7 @@ use base::{EventId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::draft::{Draft, DraftError, FreeForm, header};
+use super::reading;
 use crate::{Section, Stream};
 
 /// The context of an account event. An enumeration of the contract.
@@ -67,7 +68,7 @@ pub struct Feature {
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// Such as `city`, `country`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "reading::properties", skip_serializing_if = "BTreeMap::is_empty")]
     pub properties: BTreeMap<String, String>,
     /// Where it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -82,7 +83,7 @@ pub struct Geometry {
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// Degrees: longitude, latitude.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "reading::list", skip_serializing_if = "Vec::is_empty")]
     pub coordinates: Vec<f64>,
 }
 
@@ -112,7 +113,7 @@ pub struct Actor {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store: Option<String>,
     /// IPv4 or IPv6 address.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "reading::address", skip_serializing_if = "Option::is_none")]
     pub ip: Option<IpAddr>,
     /// The browser, as it names itself.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -3,15 +3,15 @@
 use std::net::IpAddr;
 
 use base::{EventId, Timestamp};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::Serialize;
 
 use super::account::{Actor, Named};
 use super::draft::{Draft, DraftError, FreeForm, header};
 use crate::{Section, Stream};
 
 /// Who changed it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct AuditActor {
     /// The administrator's account id.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,25 +42,6 @@ impl TryFrom<Actor> for AuditActor {
         }
         Ok(Self { account_id, user_name, ip, user_agent })
     }
-}
-
-/// One changed value.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Change {
-    /// Where in the entity: a JSON Pointer (RFC 6901).
-    pub path: String,
-    /// The value before; absent when there was none.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    pub before: Option<serde_json::Value>,
-    /// The value after; absent when there is none.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    pub after: Option<serde_json::Value>,
-}
-
-/// A value that is there, be it `null`.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<serde_json::Value>, D::Error> {
-    serde_json::Value::deserialize(deserializer).map(Some)
 }
 
 /// An audit log.

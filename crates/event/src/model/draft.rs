@@ -2,14 +2,16 @@
 
 use std::io::{self, Write};
 
-use base::mask::{MASK, MaskRule, is_plain};
+use base::mask::{MaskRule, is_plain};
 use base::{EventId, Timestamp};
-use serde::Serialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 use serde_json::ser::{CharEscape, CompactFormatter, Formatter};
 use serde_json::value::RawValue;
 
-use super::audit::Change;
+use super::field_path;
 use super::hook::HookLine;
+use super::incoming::without_position;
 use crate::fragment::{append_string, canonical, mask_text, members, tidy_members};
 use crate::record::RecordError;
 use crate::{RecordBuilder, Section, Stream};
@@ -96,28 +98,26 @@ impl FreeForm {
         Ok(())
     }
 
-    /// Takes an audit log's changes. A change of a secret keeps its path and loses its values.
-    pub fn set_changes(&mut self, changes: &[Change], rule: &MaskRule) -> Result<(), DraftError> {
-        let fail = |reason: String| DraftError::field("changes", reason);
-        let mut out = String::from("[");
-        for change in changes {
-            let secret = change.path.split('/').any(|part| rule.is_secret(part));
-            let shown = |value: &Option<serde_json::Value>| {
-                value.as_ref().map(|v| if secret { MASK.into() } else { v.clone() })
-            };
-            let masked = Change {
-                path: change.path.clone(),
-                before: shown(&change.before),
-                after: shown(&change.after),
-            };
-            let json = serde_json::to_string(&masked).map_err(|error| fail(error.to_string()))?;
-            if out.len() > 1 {
-                out.push(',');
-            }
-            crate::fragment::append(&json, rule, &mut out).map_err(|error| fail(error.reason))?;
+    /// Takes an audit log's changes from a JSON array. A change of a secret keeps its path and loses its values.
+    pub fn set_changes(&mut self, json: &str, rule: &MaskRule) -> Result<(), DraftError> {
+        /// One changed value. `before` is absent when there was none, `after` when there is none.
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Change {
+            #[serde(rename = "path")]
+            _path: String,
+            #[serde(default, rename = "before")]
+            _before: IgnoredAny,
+            #[serde(default, rename = "after")]
+            _after: IgnoredAny,
         }
-        out.push(']');
-        self.changes = (!changes.is_empty()).then_some(out);
+        let fail = |reason: String| DraftError::field("changes", reason);
+        let masked = canonical(json, rule).map_err(|error| fail(error.reason))?;
+        serde_json::from_str::<Vec<Change>>(json).map_err(|error| {
+            let path = field_path::of_error(json, &error);
+            DraftError::field(format!("changes{path}"), without_position(&error))
+        })?;
+        self.changes = (masked != "[]").then_some(masked);
         Ok(())
     }
 

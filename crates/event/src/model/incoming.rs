@@ -6,9 +6,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::account::{AccountEvent, AccountEventType, Actor, Named, Outcome, Subject};
-use super::audit::{AuditActor, AuditLog, Change};
+use super::audit::{AuditActor, AuditLog};
 use super::draft::{Draft, DraftError, FreeForm};
+use super::field_path;
 use super::hook::{EventHookLog, Hook, HookLine, LogSummary};
+use super::reading::unless_empty;
 use crate::Stream;
 
 /// Every field of every stream. Which of them fit together is checked by the stream. The larger ones are boxed: the whole
@@ -17,9 +19,10 @@ use crate::Stream;
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Incoming<'a> {
     stream: Option<String>,
-    #[serde(rename = "eventID", alias = "eventId", alias = "id")]
+    #[serde(rename = "eventID", alias = "eventId", alias = "id", default, deserialize_with = "unless_empty")]
     event_id: Option<EventId>,
     source_event_type: Option<String>,
+    #[serde(default, deserialize_with = "unless_empty")]
     outcome: Option<Outcome>,
     // Fragments are cut out here and made canonical below.
     #[serde(borrow)]
@@ -28,10 +31,12 @@ struct Incoming<'a> {
     raw: Option<&'a RawValue>,
     actor: Option<Box<Actor>>,
     // account events
-    #[serde(rename = "type")]
+    #[serde(rename = "type", default, deserialize_with = "unless_empty")]
     kind: Option<AccountEventType>,
     labels: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "unless_empty")]
     start_timestamp: Option<Timestamp>,
+    #[serde(default, deserialize_with = "unless_empty")]
     end_timestamp: Option<Timestamp>,
     login_session_id: Option<String>,
     variant_id: Option<String>,
@@ -41,6 +46,7 @@ struct Incoming<'a> {
     #[serde(borrow)]
     actions: Option<&'a RawValue>,
     // audit logs
+    #[serde(default, deserialize_with = "unless_empty")]
     date: Option<Timestamp>,
     action: Option<String>,
     entity_type: Option<String>,
@@ -52,8 +58,10 @@ struct Incoming<'a> {
     request: Option<&'a RawValue>,
     #[serde(borrow)]
     response: Option<&'a RawValue>,
-    changes: Option<Vec<Change>>,
+    #[serde(borrow)]
+    changes: Option<&'a RawValue>,
     // event hook logs
+    #[serde(default, deserialize_with = "unless_empty")]
     timestamp: Option<Timestamp>,
     hook: Option<Box<Hook>>,
     application: Option<Box<Named>>,
@@ -67,8 +75,10 @@ struct Incoming<'a> {
 
 /// Parses one event as producers post it. Everything that can be wrong with it is told by the error.
 pub fn parse(json: &str, rule: &MaskRule) -> Result<Draft, DraftError> {
-    let incoming: Incoming<'_> =
-        serde_json::from_str(json).map_err(|error| DraftError::field("event", without_position(&error)))?;
+    let incoming: Incoming<'_> = serde_json::from_str(json).map_err(|error| {
+        let path = Some(field_path::of_error(json, &error)).filter(|path| !path.is_empty());
+        DraftError::field(path.unwrap_or_else(|| "event".to_owned()), without_position(&error))
+    })?;
     let stream = incoming.stream.as_deref().unwrap_or("accountEvent");
     let stream: Stream = stream
         .parse()
@@ -83,7 +93,7 @@ pub fn parse(json: &str, rule: &MaskRule) -> Result<Draft, DraftError> {
 }
 
 /// serde's text without "at line 1 column 7" when the line is the only one: events are told by their index.
-fn without_position(error: &serde_json::Error) -> String {
+pub(super) fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rsplit_once(" at line 1 column ") {
         Some((what, column)) if error.line() == 1 => format!("{what} (at character {column})"),
@@ -179,8 +189,8 @@ impl Incoming<'_> {
         if let Some(response) = self.response {
             free.set_response(response.get(), rule)?;
         }
-        if let Some(changes) = &self.changes {
-            free.set_changes(changes, rule)?;
+        if let Some(changes) = self.changes {
+            free.set_changes(changes.get(), rule)?;
         }
         Ok(AuditLog {
             event_id: self.event_id,

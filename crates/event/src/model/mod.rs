@@ -6,10 +6,13 @@
 mod account;
 mod audit;
 mod draft;
+mod field_path;
 mod hook;
 pub mod incoming;
+mod reading;
 
 pub use account::{AccountEvent, AccountEventType, Actor, Feature, Geometry, Named, Outcome, Subject, Token};
-pub use audit::{AuditActor, AuditLog, Change};
+pub use audit::{AuditActor, AuditLog};
 pub use draft::{Draft, DraftError, FreeForm};
 pub use hook::{EventHookLog, Hook, HookLine, LogSummary};
+pub use reading::parse_address;

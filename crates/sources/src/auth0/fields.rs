@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use base::mask::MASK;
-use event::model::Named;
+use event::model::{Named, parse_address};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -25,7 +25,7 @@ pub(super) fn first_text(value: &Value, pointers: &[&str]) -> Option<String> {
 
 /// The first address at one of the pointers that is one: Auth0's examples also hold `99.xxx.xxx.xxx`.
 pub(super) fn first_ip(value: &Value, pointers: &[&str]) -> Option<IpAddr> {
-    pointers.iter().find_map(|pointer| value.pointer(pointer)?.as_str()?.trim().parse().ok())
+    pointers.iter().find_map(|pointer| parse_address(value.pointer(pointer)?.as_str()?))
 }
 
 /// The application of an item.
@@ -81,6 +81,7 @@ mod tests {
         let value = json!({"ip": "99.xxx.xxx.xxx", "client_ip": "2001:db8::1"});
         assert_eq!(first_ip(&value, &["/ip", "/client_ip"]), "2001:db8::1".parse().ok());
         assert_eq!(first_ip(&value, &["/ip"]), None);
+        assert_eq!(first_ip(&json!({"ip": "192.0.2.1:51234"}), &["/ip"]), "192.0.2.1".parse().ok());
     }
 
     #[test]
