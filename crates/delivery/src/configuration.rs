@@ -79,11 +79,13 @@ pub struct AuditSwitch {
     pub enabled: bool,
     /// With request and response bodies. On unless said otherwise: the contract streams the entire entry.
     pub include_bodies: bool,
+    /// With the event as its source sent it, which holds the bodies too.
+    pub include_raw: bool,
 }
 
 impl Default for AuditSwitch {
     fn default() -> Self {
-        Self { enabled: false, include_bodies: true }
+        Self { enabled: false, include_bodies: true, include_raw: false }
     }
 }
 
@@ -93,6 +95,8 @@ impl Default for AuditSwitch {
 pub struct HookSwitch {
     /// Whether they are sent at all.
     pub enabled: bool,
+    /// With the event as its source sent it.
+    pub include_raw: bool,
 }
 
 impl Configuration {
@@ -151,6 +155,8 @@ impl Epoch {
             include_actions: self.account.include_actions,
             include_bodies: self.audit.include_bodies,
             include_raw: self.account.include_raw,
+            include_audit_raw: self.audit.include_raw,
+            include_hook_raw: self.hook.include_raw,
         }
     }
 }
@@ -185,7 +191,8 @@ mod tests {
             configuration.epochs().iter().map(|epoch| epoch.until).collect()
         };
         let first = configuration();
-        let mut second = Configuration { hook: HookSwitch { enabled: true }, ..first.clone() };
+        let mut second =
+            Configuration { hook: HookSwitch { enabled: true, ..HookSwitch::default() }, ..first.clone() };
         second.note(&first, 3, 10);
         assert_eq!(untils(&second), [10, u64::MAX]);
         assert_eq!(second.epochs()[0].hook, first.hook);
@@ -194,7 +201,7 @@ mod tests {
         renamed.note(&second, 9, 20);
         assert_eq!(untils(&renamed), [10, u64::MAX], "nothing else is selected");
 
-        let mut third = Configuration { hook: HookSwitch { enabled: false }, ..renamed.clone() };
+        let mut third = Configuration { hook: HookSwitch::default(), ..renamed.clone() };
         third.note(&renamed, 10, 20);
         assert_eq!(untils(&third), [20, u64::MAX], "the first one's events are settled");
     }

@@ -81,8 +81,8 @@ impl World {
                 .seal(&Secret::new("credential"), &format!("eventStreaming/{id}"), &self.random)
                 .unwrap(),
             account: AccountSwitch { enabled: true, ..AccountSwitch::default() },
-            audit: AuditSwitch { enabled: audit, include_bodies: true },
-            hook: HookSwitch { enabled: false },
+            audit: AuditSwitch { enabled: audit, ..AuditSwitch::default() },
+            hook: HookSwitch::default(),
             earlier: Vec::new(),
         };
         delivery::admit(&*self.journal, id).await.unwrap();

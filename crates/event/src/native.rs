@@ -6,7 +6,7 @@
 use base::EventId;
 
 use crate::fragment::append_string;
-use crate::{Record, Section};
+use crate::{Record, Section, Stream};
 
 /// The version in every document. Additions only within a major version.
 pub const SCHEMA_VERSION: &str = "1.0";
@@ -31,17 +31,32 @@ impl Instance {
     }
 }
 
-/// What one destination is given of each event.
+/// What one destination is given of each event. Each switch is for one stream and says nothing about the others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// The names of the native claims to send.
+    /// The names of the native claims to send with account events; the other streams have none.
     pub claims: Vec<String>,
     /// Send the detailed steps of account events.
     pub include_actions: bool,
     /// Send request and response bodies of audit logs.
     pub include_bodies: bool,
-    /// Send the event as its source sent it.
+    /// Send account events as their sources sent them, too.
     pub include_raw: bool,
+    /// Send audit logs as their sources sent them, too: bodies included, so only together with `include_bodies`.
+    pub include_audit_raw: bool,
+    /// Send event hook logs as their sources sent them, too.
+    pub include_hook_raw: bool,
+}
+
+impl Selection {
+    fn has_raw(&self, stream: Stream) -> bool {
+        match stream {
+            Stream::AccountEvent => self.include_raw,
+            Stream::AuditLog => self.include_audit_raw && self.include_bodies,
+            Stream::EventHookLog => self.include_hook_raw,
+            Stream::Quarantine | Stream::IntakeQuarantine => false,
+        }
+    }
 }
 
 /// A prepared writer of documents for one destination.
@@ -122,6 +137,8 @@ impl NativeProfile {
     }
 
     fn append_sections(&self, record: &Record<'_>, out: &mut Vec<u8>) {
+        let has_claims = record.stream() == Stream::AccountEvent;
+        let has_raw = self.selection.has_raw(record.stream());
         let mut claims_open = false;
         for (kind, text) in record.sections() {
             if claims_open && kind != Section::Claim {
@@ -131,7 +148,7 @@ impl NativeProfile {
             match kind {
                 Section::Header => put(out, &[",", text]),
                 Section::SourceEventId => put(out, &[",\"sourceEventId\":", text]),
-                Section::Claim if self.selects(text) => {
+                Section::Claim if has_claims && self.selects(text) => {
                     put(out, &[if claims_open { "," } else { ",\"nativeClaims\":{" }, text]);
                     claims_open = true;
                 }
@@ -140,7 +157,7 @@ impl NativeProfile {
                 Section::Request if self.selection.include_bodies => put(out, &[",\"request\":", text]),
                 Section::Response if self.selection.include_bodies => put(out, &[",\"response\":", text]),
                 Section::Logs => put(out, &[",\"logs\":", text]),
-                Section::Raw if self.selection.include_raw => put(out, &[",\"raw\":", text]),
+                Section::Raw if has_raw => put(out, &[",\"raw\":", text]),
                 Section::Source
                 | Section::Claim
                 | Section::Actions

@@ -24,14 +24,23 @@ fn record(draft: &Draft) -> Vec<u8> {
 
 /// The whole text of the document, with everything selected.
 fn document(draft: &Draft, claims: &[&str]) -> String {
+    selected(
+        draft,
+        Selection {
+            claims: claims.iter().map(|name| (*name).to_owned()).collect(),
+            include_actions: true,
+            include_bodies: true,
+            include_raw: true,
+            include_audit_raw: true,
+            include_hook_raw: true,
+        },
+    )
+}
+
+/// The whole text of the document, with what is selected.
+fn selected(draft: &Draft, selection: Selection) -> String {
     let text = || "x".to_owned();
     let instance = Instance { name: text(), domain: text(), environment: text(), public_url: None };
-    let selection = Selection {
-        claims: claims.iter().map(|name| (*name).to_owned()).collect(),
-        include_actions: true,
-        include_bodies: true,
-        include_raw: true,
-    };
     let bytes = record(draft);
     let mut out = b"{".to_vec();
     NativeProfile::new(&instance, selection).append_members(
@@ -127,9 +136,40 @@ fn a_document_says_what_the_producer_said_and_how_long_it_took() {
         let mut expected = event.clone();
         if stream == "accountEvent" {
             expected = with(&expected, &json!({"durationMs": 1500}));
+        } else {
+            // Native claims are an account event's: kept in the record, not sent.
+            expected.as_object_mut().unwrap().remove("nativeClaims");
         }
         assert_eq!(said(&with(&event, &json!({"stream": stream}))), expected);
     }
+}
+
+#[test]
+fn each_switch_is_for_its_stream_only() {
+    let sent = |stream: &str, event: &Value, selection: Selection| {
+        let draft = parse(&with(event, &json!({"stream": stream}))).unwrap();
+        let document: Value = serde_json::from_str(&selected(&draft, selection)).unwrap();
+        let optional = ["nativeClaims", "actions", "request", "response", "raw"];
+        optional.into_iter().filter(|name| document.get(name).is_some()).collect::<Vec<_>>()
+    };
+    let [account, audit, hook] = [whole_account_event(), whole_audit_log(), whole_hook_log()];
+    let none = Selection::default;
+    let of_accounts =
+        || Selection { claims: vec!["email".to_owned()], include_actions: true, include_raw: true, ..none() };
+    assert_eq!(sent("accountEvent", &account, of_accounts()), ["nativeClaims", "actions", "raw"]);
+    assert_eq!(sent("auditLog", &audit, of_accounts()), [""; 0]);
+    assert_eq!(sent("eventHookLog", &hook, of_accounts()), [""; 0]);
+
+    let with_bodies = || Selection { include_bodies: true, ..none() };
+    assert_eq!(sent("auditLog", &audit, with_bodies()), ["request", "response"]);
+    let with_raw = Selection { include_audit_raw: true, ..with_bodies() };
+    assert_eq!(sent("auditLog", &audit, with_raw), ["request", "response", "raw"]);
+    // The raw event holds the bodies that are not to be sent.
+    assert_eq!(sent("auditLog", &audit, Selection { include_audit_raw: true, ..none() }), [""; 0]);
+
+    let of_hooks = || Selection { include_hook_raw: true, ..none() };
+    assert_eq!(sent("eventHookLog", &hook, of_hooks()), ["raw"]);
+    assert_eq!(sent("accountEvent", &account, of_hooks()), [""; 0]);
 }
 
 #[test]

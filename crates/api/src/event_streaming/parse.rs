@@ -69,9 +69,7 @@ pub(super) fn wanted(body: &Value, known: Option<&Known>) -> Result<Wanted, ApiE
     }
     let account = account(&fields.object("accountEventStreaming", &mut complaints), &mut complaints);
     let audit = audit(&fields.object("auditLogStreaming", &mut complaints), &mut complaints);
-    let hook = HookSwitch {
-        enabled: is_on(&fields.object("eventHookLogStreaming", &mut complaints), "enabled", &mut complaints),
-    };
+    let hook = hook(&fields.object("eventHookLogStreaming", &mut complaints), &mut complaints);
     complaints.finish(name.zip(settings).map(|(name, settings)| Wanted {
         name: name.to_owned(),
         description: description.filter(|text| !text.is_empty()).map(ToOwned::to_owned),
@@ -127,11 +125,24 @@ fn account(fields: &Fields<'_>, complaints: &mut Complaints) -> AccountSwitch {
 }
 
 fn audit(fields: &Fields<'_>, complaints: &mut Complaints) -> AuditSwitch {
-    AuditSwitch {
+    let default = AuditSwitch::default();
+    let switch = AuditSwitch {
         enabled: is_on(fields, "enabled", complaints),
-        include_bodies: fields
-            .boolean("includeBodies", complaints)
-            .unwrap_or(AuditSwitch::default().include_bodies),
+        include_bodies: fields.boolean("includeBodies", complaints).unwrap_or(default.include_bodies),
+        include_raw: is_on(fields, "includeRaw", complaints),
+    };
+    if switch.include_raw && !switch.include_bodies {
+        let message =
+            "must be false while includeBodies is: the event as its source sent it holds the bodies";
+        fields.complain("includeRaw", message, complaints);
+    }
+    switch
+}
+
+fn hook(fields: &Fields<'_>, complaints: &mut Complaints) -> HookSwitch {
+    HookSwitch {
+        enabled: is_on(fields, "enabled", complaints),
+        include_raw: is_on(fields, "includeRaw", complaints),
     }
 }
 

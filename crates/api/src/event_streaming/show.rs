@@ -35,11 +35,14 @@ struct AccountOut {
 struct AuditOut {
     enabled: bool,
     include_bodies: bool,
+    include_raw: bool,
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct HookOut {
     enabled: bool,
+    include_raw: bool,
 }
 
 #[derive(Serialize)]
@@ -67,8 +70,12 @@ impl ConfigurationOut {
             audit_log_streaming: AuditOut {
                 enabled: configuration.audit.enabled,
                 include_bodies: configuration.audit.include_bodies,
+                include_raw: configuration.audit.include_raw,
             },
-            event_hook_log_streaming: HookOut { enabled: configuration.hook.enabled },
+            event_hook_log_streaming: HookOut {
+                enabled: configuration.hook.enabled,
+                include_raw: configuration.hook.include_raw,
+            },
         }
     }
 }

@@ -63,6 +63,22 @@ async fn every_vendor_is_answered_with_its_own_settings() {
 }
 
 #[tokio::test]
+async fn the_raw_event_is_a_switch_of_each_stream() {
+    let app = App::new().await;
+    let off =
+        create(&app, with(splunk("raw of accounts"), "/accountEventStreaming/includeRaw", json!(true))).await;
+    assert_eq!(off["auditLogStreaming"]["includeRaw"], false);
+    assert_eq!(off["eventHookLogStreaming"]["includeRaw"], false);
+    let mut body =
+        with(splunk("raw of others"), "/auditLogStreaming", json!({"enabled": true, "includeRaw": true}));
+    body = with(body, "/eventHookLogStreaming", json!({"includeRaw": true}));
+    let on = create(&app, body).await;
+    assert_eq!(on["accountEventStreaming"]["includeRaw"], false);
+    let stored = app.catalog.get::<Configuration>(on["id"].as_str().unwrap()).unwrap().value.current().selection();
+    assert_eq!((stored.include_raw, stored.include_audit_raw, stored.include_hook_raw), (false, true, true));
+}
+
+#[tokio::test]
 async fn lists_are_filtered_sorted_and_paged() {
     let app = App::new().await;
     for name in ["Beta splunk", "alpha splunk", "Gamma"] {
@@ -135,6 +151,9 @@ async fn every_wrong_field_is_named_as_it_was_spelled() {
         assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{body}");
         assert_eq!(reply.wrong_fields(), fields, "{body}");
     }
+    let audit = json!({"enabled": true, "includeBodies": false, "includeRaw": true});
+    let reply = app.call(Method::POST, STREAMING, with(splunk("abc"), "/auditLogStreaming", audit)).await;
+    assert_eq!(reply.wrong_fields(), ["auditLogStreaming.includeRaw"]);
     let nothing = app.call(Method::POST, STREAMING, json!({"name": "x", "type": "kafka"})).await;
     assert_snapshot!(nothing.shown());
     assert_eq!(n_consumers(&app).await, 0, "what is refused leaves nothing behind");

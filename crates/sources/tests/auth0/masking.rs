@@ -4,7 +4,7 @@ use base::mask::MaskRule;
 use serde_json::{Value, json};
 use sources::auth0::normalise;
 
-use super::shared::{TENANT, document, understood};
+use super::shared::{TENANT, document, record, understood};
 
 /// Part of every planted secret, and of nothing else.
 const CANARY: &str = "canary4711";
@@ -14,8 +14,10 @@ fn secret() -> String {
 }
 
 fn assert_clean(item: &Value) {
-    let document = document(&understood(&item.to_string())).to_string();
+    let event = understood(&item.to_string());
+    let document = document(&event).to_string();
     assert!(!document.contains(CANARY), "{document}");
+    assert!(!String::from_utf8_lossy(&record(&event)).contains(CANARY));
     assert!(document.contains("[masked]"), "{document}");
 }
 

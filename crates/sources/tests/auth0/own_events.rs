@@ -4,7 +4,7 @@ use event::Stream;
 use serde_json::{Value, json};
 use sources::auth0::normalise;
 
-use super::shared::{TENANT, document, stream, understood};
+use super::shared::{TENANT, claims_of, document, stream, understood};
 
 fn without_raw(item: &Value) -> Value {
     let mut document = document(&understood(&item.to_string()));
@@ -120,7 +120,7 @@ fn a_changed_client_is_an_audit_log_with_masked_bodies() {
 
 #[test]
 fn a_created_account_is_an_audit_log_with_claims_of_the_account_not_of_the_administrator() {
-    insta::assert_json_snapshot!(without_raw(&json!({"log_id": "900-user", "data": {
+    let item = json!({"log_id": "900-user", "data": {
         "date": "2026-01-02T03:04:05.678Z",
         "type": "sapi",
         "description": "Create a User",
@@ -132,7 +132,10 @@ fn a_created_account_is_an_audit_log_with_claims_of_the_account_not_of_the_admin
                 "auth": {"user": {"user_id": "auth0|admin", "email": "admin@example.com"}}},
             "response": {"statusCode": 201, "body": {"user_id": "auth0|dan", "email": "dan@example.com"}}
         }
-    }})));
+    }});
+    insta::assert_json_snapshot!(without_raw(&item));
+    let kept = claims_of(&understood(&item.to_string()));
+    assert_eq!(kept, json!({"email": "dan@example.com", "job_title": "Cook", "user_id": "auth0|dan"}));
 }
 
 #[test]

@@ -45,10 +45,23 @@ pub(crate) fn understood(item: &str) -> Normalised {
     normalise(item, TENANT, &MaskRule::default()).unwrap_or_else(|error| panic!("{error}: {item}"))
 }
 
+/// The record of an event.
+pub(crate) fn record(event: &Normalised) -> Vec<u8> {
+    let received_at = Timestamp::parse("2026-01-31T12:00:00Z").unwrap();
+    event.draft.record(event.id, received_at, "src_1", None).unwrap()
+}
+
+/// The native claims that are kept with an event, sent or not.
+pub(crate) fn claims_of(event: &Normalised) -> Value {
+    let bytes = record(event);
+    let members: Vec<String> =
+        Record::parse(&bytes).unwrap().claims().map(|(_, member)| member.to_owned()).collect();
+    serde_json::from_str(&format!("{{{}}}", members.join(","))).unwrap()
+}
+
 /// The document of an event with all that a destination can select.
 pub(crate) fn document(event: &Normalised) -> Value {
-    let received_at = Timestamp::parse("2026-01-31T12:00:00Z").unwrap();
-    let bytes = event.draft.record(event.id, received_at, "src_1", None).unwrap();
+    let bytes = record(event);
     let instance = Instance {
         name: "acme".to_owned(),
         domain: "id.acme.example".to_owned(),
@@ -60,6 +73,8 @@ pub(crate) fn document(event: &Normalised) -> Value {
         include_actions: true,
         include_bodies: true,
         include_raw: true,
+        include_audit_raw: true,
+        include_hook_raw: true,
     };
     let mut json = b"{".to_vec();
     NativeProfile::new(&instance, selection).append_members(
