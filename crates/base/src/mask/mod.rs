@@ -21,6 +21,9 @@ use crate::Timestamp;
 /// What stands in the place of a masked value.
 pub const MASK: &str = "[masked]";
 
+/// The contract's `token` of an actor or subject: who issued an exchanged token and to whom, no part of the token.
+const EXCHANGED_TOKEN: (&str, &[&str]) = ("token", &["iss", "sub"]);
+
 /// Longest name that is judged by its words, in bytes.
 const MAX_NAME: usize = 128;
 
@@ -29,7 +32,7 @@ const MAX_NAME: usize = 128;
 pub struct MaskRule {
     more: Vec<String>,
     open: Vec<String>,
-    texts: Vec<String>,
+    facts: Vec<(String, &'static [&'static str])>,
 }
 
 impl MaskRule {
@@ -53,10 +56,11 @@ impl MaskRule {
         self
     }
 
-    /// This rule, with only the texts and lists under these `names` secret: an object there is looked into.
+    /// This rule, and an object under `name` that has only these members holds no secret: a platform keeps facts about
+    /// the secret there.
     #[must_use]
-    pub fn texts_of(mut self, names: impl IntoIterator<Item = String>) -> Self {
-        self.texts.extend(squashed(names));
+    pub fn facts_of(mut self, name: &str, members: &'static [&'static str]) -> Self {
+        self.facts.push((squash(name), members));
         self
     }
 
@@ -65,7 +69,7 @@ impl MaskRule {
         if name.len() > MAX_NAME {
             return Secrecy::Whole; // Nobody's field name; a long secret-looking key is not worth the risk.
         }
-        if self.more.is_empty() && self.open.is_empty() && self.texts.is_empty() {
+        if self.more.is_empty() && self.open.is_empty() {
             return names::judge(name);
         }
         let squashed = squash(name);
@@ -73,11 +77,20 @@ impl MaskRule {
             Secrecy::Whole
         } else if self.open.contains(&squashed) {
             Secrecy::Open
-        } else if self.texts.contains(&squashed) {
-            Secrecy::Texts
         } else {
             names::judge(name)
         }
+    }
+
+    /// The only members of an object under this secret name that is looked into instead of masked; `None` when there is
+    /// no such object.
+    pub fn facts(&self, name: &str) -> Option<&'static [&'static str]> {
+        if name == EXCHANGED_TOKEN.0 && !self.more.iter().any(|more| more == name) {
+            return Some(EXCHANGED_TOKEN.1);
+        }
+        let squashed = if self.facts.is_empty() { return None } else { squash(name) };
+        let found = self.facts.iter().find(|(name, _)| *name == squashed);
+        found.filter(|_| !self.more.contains(&squashed)).map(|(_, members)| *members)
     }
 
     /// Whether some value under this name is masked.

@@ -135,10 +135,15 @@ fn an_installation_adds_names_of_its_own_and_a_platform_knows_better() {
     assert!(!MaskRule::default().is_secret("taxNumber"));
     assert_eq!(rule.text("my tax number: 17"), "my tax number: [masked]");
 
-    let platform = rule.except(["credential_id".to_owned()]).texts_of(["refresh_token".to_owned()]);
+    let platform = rule.except(["credential_id".to_owned()]).facts_of("refresh_token", &["session_id"]);
     assert_eq!(platform.judge("credentialId"), Secrecy::Open);
-    assert_eq!(platform.judge("refresh_token"), Secrecy::Texts);
-    assert_eq!(platform.and(["credential_id".to_owned()]).judge("credential_id"), Secrecy::Whole);
+    assert_eq!(platform.judge("refresh_token"), Secrecy::Whole);
+    assert_eq!(platform.facts("refreshToken"), Some(["session_id"].as_slice()));
+    assert_eq!(platform.facts("token"), Some(["iss", "sub"].as_slice()));
+    assert_eq!(platform.facts("secret"), None);
+    let stricter = platform.and(["credential_id", "refresh_token", "token"].map(str::to_owned));
+    assert_eq!(stricter.judge("credential_id"), Secrecy::Whole);
+    assert_eq!((stricter.facts("refresh_token"), stricter.facts("token")), (None, None));
 }
 
 #[test]

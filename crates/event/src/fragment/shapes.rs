@@ -1,8 +1,11 @@
 //! What several members say together: `{"name": "Authorization", "value": "Bearer …"}`, `["Authorization", "Bearer …"]`.
 //! Both readers of JSON, the strict and the lenient one, ask here what to mask once a value is written.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use base::mask::{MASK, MaskRule, Secrecy, is_fact};
-use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::append_string;
 
@@ -12,7 +15,7 @@ pub const NAMING: [&str; 6] = ["name", "key", "header", "field", "path", "parame
 pub const HOLDING: [&str; 10] =
     ["value", "values", "before", "after", "old", "new", "oldvalue", "newvalue", "oldvalues", "newvalues"];
 /// Ends of keys whose lists are lists of names: two of them are no name and its value.
-pub const LISTS_OF_NAMES: [&str; 17] = [
+pub const LISTS_OF_NAMES: [&str; 18] = [
     "amr",
     "attributes",
     "claims",
@@ -28,6 +31,7 @@ pub const LISTS_OF_NAMES: [&str; 17] = [
     "required",
     "scope",
     "scopes",
+    "secrets",
     "supported",
     "types",
 ];
@@ -55,7 +59,7 @@ impl Object {
     ) -> bool {
         let is_secret = secrecy != Secrecy::Open
             && !is_kept(secrecy, written(out, value_at))
-            && !is_exchanged_token(key, written(out, value_at));
+            && !is_facts(key, written(out, value_at), rule);
         if is_secret {
             out.truncate(value_at);
             append_string(MASK, out);
@@ -138,10 +142,10 @@ impl Array {
     }
 }
 
-/// Whether a value stays under a name that says so much. `true`, `false` and `null` stay: they tell what is set, and
-/// hold no secret.
+/// Whether a value stays under a name that says so much. Truth values, `null` and what is empty stay: they tell what is
+/// set, and hold no secret.
 fn is_kept(secrecy: Secrecy, value: &str) -> bool {
-    if matches!(value, "true" | "false" | "null") || quoted(value) == Some(MASK) {
+    if matches!(value, "true" | "false" | "null" | "{}" | "[]") || quoted(value) == Some(MASK) {
         return true;
     }
     match secrecy {
@@ -154,17 +158,11 @@ fn is_kept(secrecy: Secrecy, value: &str) -> bool {
     }
 }
 
-/// The contract's `token` of an actor or subject: who issued an exchanged token and to whom, no part of the token.
-fn is_exchanged_token(key: &str, value: &str) -> bool {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Token<'a> {
-        #[serde(borrow, default, rename = "iss")]
-        _iss: Option<std::borrow::Cow<'a, str>>,
-        #[serde(borrow, default, rename = "sub")]
-        _sub: Option<std::borrow::Cow<'a, str>>,
-    }
-    key == "token" && value.starts_with('{') && serde_json::from_str::<Token<'_>>(value).is_ok()
+/// Whether a value is an object of facts about the secret that its name says it is.
+fn is_facts(key: &str, value: &str, rule: &MaskRule) -> bool {
+    let Some(facts) = rule.facts(key).filter(|_| value.starts_with('{')) else { return false };
+    let members: Result<BTreeMap<Cow<'_, str>, &RawValue>, _> = serde_json::from_str(value);
+    members.is_ok_and(|members| members.keys().all(|name| facts.contains(&name.as_ref())))
 }
 
 fn lists_names(key: &str) -> bool {
