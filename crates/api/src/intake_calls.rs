@@ -8,7 +8,8 @@ use crate::body;
 use crate::call::{self, Answer, Call};
 use crate::error::{ApiError, ErrorKey};
 
-const TYPES: [&str; 2] = ["application/json", "application/x-ndjson"];
+const LINES: &str = "application/x-ndjson";
+const TYPES: [&str; 2] = ["application/json", LINES];
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// Takes one event, an array or lines. Answers what became of each, when all that is accepted is durable.
@@ -16,13 +17,14 @@ pub(crate) async fn post(mut call: Call) -> Answer {
     if let Some(given) = call.parts.headers.get(CONTENT_TYPE) {
         body::expect_type(given.to_str().unwrap_or_default(), &TYPES)?;
     }
+    let are_lines = call.header(CONTENT_TYPE).is_some_and(|given| body::expect_type(given, &[LINES]).is_ok());
     let key = idempotency_key(&call)?;
     let held = call.events().await?;
     let producer = ProducerIdentity {
         id: format!("client:{}", call.who.id),
         source: std::mem::take(&mut call.who.name),
     };
-    let posted = Posted { body: &held.bytes, idempotency_key: key.as_deref() };
+    let posted = Posted { body: &held.bytes, are_lines, idempotency_key: key.as_deref() };
     let receipts = call.state.intake.accept(&producer, posted).await?;
     if receipts.accepted.is_empty() && !receipts.rejected.is_empty() {
         let detail = format!("none of {} events was accepted: see rejected", receipts.rejected.len());

@@ -9,6 +9,7 @@ pub mod claims;
 pub mod fragment;
 pub mod model;
 pub mod native;
+pub mod pieces;
 pub mod quarantine;
 pub mod record;
 pub mod sample;

@@ -3,11 +3,14 @@
 //! Invariants: no HTTP here, the API calls it in process; so do the simulator and poll loops. A receipt is given only
 //! for what the journal says is durable. One bad event costs only itself.
 
+mod delivery;
 mod parse;
+mod quarantine;
 mod receipt;
 mod service;
 mod source;
 
+pub use delivery::working_bytes;
 pub use receipt::{Accepted, IntakeError, Receipts, Rejected};
 pub use service::{Intake, Limits, Posted, ProducerIdentity, SourceReceipt};
 pub use source::Source;

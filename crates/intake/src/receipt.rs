@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use base::EventId;
+use journal::AppendError;
 use serde::Serialize;
 
 /// What became of one delivery, event by event.
@@ -78,6 +79,16 @@ pub enum IntakeError {
         retry_after: Duration,
         /// The cause, for the diagnostics only.
         #[source]
-        cause: journal::AppendError,
+        cause: AppendError,
     },
+}
+
+impl From<AppendError> for IntakeError {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::KeyReused => Self::KeyReused,
+            AppendError::Busy => Self::Busy { retry_after: Duration::from_secs(1) },
+            cause => Self::Unavailable { retry_after: Duration::from_secs(10), cause },
+        }
+    }
 }

@@ -27,7 +27,7 @@ impl catalog::Document for Source {
 impl Source {
     /// Who its events belong to in dedupe: the tenant, not this source, so that a re-created source keeps its window.
     pub fn producer_id(&self) -> String {
-        format!("platform:{:?}:{}", self.platform.kind, self.platform.tenant)
+        self.platform.identity()
     }
 }
 

@@ -7,4 +7,4 @@
 pub mod auth0;
 mod registry;
 
-pub use registry::{Normalised, Platform, SourceKind, SplitError, Unparseable};
+pub use registry::{Item, ItemRule, Normalised, Platform, SourceKind, SplitError, Unparseable};

@@ -2,11 +2,14 @@
 
 use base::EventId;
 use base::mask::MaskRule;
+use event::fragment::Masked;
 use event::model::{Draft, DraftError};
 use serde::{Deserialize, Serialize};
 
 use crate::auth0;
-pub use crate::auth0::SplitError;
+use crate::auth0::masking;
+pub use crate::auth0::masking::ItemRule;
+pub use crate::auth0::{Item, SplitError};
 
 /// A platform that idstream understands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -14,6 +17,15 @@ pub use crate::auth0::SplitError;
 pub enum SourceKind {
     /// Auth0 log streams.
     Auth0,
+}
+
+impl SourceKind {
+    /// Its name in settings, addresses and the identity of producers. Never changes.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auth0 => "auth0",
+        }
+    }
 }
 
 /// Which tenant of a platform the events come from. Event ids are derived from it, never from our own source's id, so
@@ -44,17 +56,36 @@ pub struct Unparseable {
 }
 
 impl Platform {
-    /// Cuts a webhook's body into the texts of its items.
-    pub fn split<'a>(&self, body: &'a str) -> Result<Vec<&'a str>, SplitError> {
+    /// Names the tenant among all platforms' tenants: who its events belong to. Domains have no case.
+    pub fn identity(&self) -> String {
+        format!("platform:{}:{}", self.kind.name(), self.tenant.to_ascii_lowercase())
+    }
+
+    /// Cuts a webhook's body into its items.
+    pub fn split<'a>(&self, body: &'a [u8]) -> Result<Vec<Item<'a>>, SplitError> {
         match self.kind {
-            SourceKind::Auth0 => Ok(auth0::split(body)?.into_iter().map(|item| item.text).collect()),
+            SourceKind::Auth0 => auth0::split(body),
+        }
+    }
+
+    /// What is masked in the platform's items: the installation's rule, and what the platform is known for.
+    pub fn rule(&self, installation: &MaskRule) -> ItemRule {
+        match self.kind {
+            SourceKind::Auth0 => ItemRule::of(installation),
         }
     }
 
     /// Understands one item of a delivery: the text of one JSON value.
-    pub fn normalise(&self, item: &str, rule: &MaskRule) -> Result<Normalised, Unparseable> {
+    pub fn normalise(&self, item: &str, rule: &ItemRule) -> Result<Normalised, Unparseable> {
         match self.kind {
             SourceKind::Auth0 => auth0::normalise(item, &self.tenant, rule),
+        }
+    }
+
+    /// An item that is no event, masked by the same rule, well-formed or not.
+    pub fn mask_refused(&self, item: &str, rule: &ItemRule) -> Masked {
+        match self.kind {
+            SourceKind::Auth0 => masking::refused(item, rule),
         }
     }
 }

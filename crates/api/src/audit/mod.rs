@@ -146,7 +146,7 @@ async fn post(state: &ApiState, untold: &Untold) -> Result<(), TellError> {
     let lines: Vec<String> = untold.notes.iter().map(ToString::to_string).collect();
     let producer = ProducerIdentity { id: OURSELVES.to_owned(), source: OURSELVES.to_owned() };
     let body = lines.join("\n");
-    let posted = Posted { body: body.as_bytes(), idempotency_key: None };
+    let posted = Posted { body: body.as_bytes(), are_lines: false, idempotency_key: None };
     for rejected in state.intake.accept(&producer, posted).await?.rejected {
         tracing::error!(?rejected, "an audit log of idstream itself was refused by the intake");
     }

@@ -75,8 +75,15 @@ async fn a_body_in_many_pieces_is_one_body() {
 async fn malformed_json_is_answered_by_what_is_wrong_with_it() {
     let app = App::new().await;
     assert_snapshot!("malformed_array", app.post(&[JSON], "[{\"type\":").await.shown());
-    assert_snapshot!("malformed_lines", app.post(&[JSON], "{\"type\":\n{]}").await.shown());
-    for body in ["hello", "\u{0}", "7", "\"text\""] {
+    let lines = "{\"type\":\n{]}";
+    let ndjson = ("content-type", "application/x-ndjson");
+    assert_snapshot!("malformed_lines", app.post(&[ndjson], lines).await.shown());
+    assert_eq!(
+        app.post(&[JSON], lines).await.error_key(),
+        "malformedBody",
+        "lines, or a value that is cut off?"
+    );
+    for body in ["hello", "\u{0}", "7", "\"text\"", "hello\n[1]"] {
         assert_eq!(app.post(&[JSON], body).await.error_key(), "malformedBody", "{body}");
     }
     assert_eq!(app.post(&[JSON], vec![0xff, 0xfe]).await.error_key(), "malformedBody");
@@ -98,6 +105,30 @@ async fn one_bad_event_among_a_hundred_costs_only_itself() {
     assert_eq!(accepted, (0..100).filter(|index| *index != 42).collect::<Vec<u64>>());
     assert_snapshot!(format!("{:#}", reply.json()["rejected"]));
     assert_eq!(app.n_stored().await, 99);
+}
+
+#[tokio::test]
+async fn a_bad_line_costs_only_itself_and_pretty_printed_events_are_understood() {
+    let app = App::new().await;
+    let ndjson = ("content-type", "application/x-ndjson");
+    let mut body = b"garbage\n\xff\n  ".to_vec();
+    body.extend_from_slice(event("").as_bytes());
+    let reply = app.post(&[ndjson], body).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    let indices = |name: &str| -> Vec<u64> {
+        reply.json()[name].as_array().unwrap().iter().map(|each| each["index"].as_u64().unwrap()).collect()
+    };
+    assert_eq!((indices("accepted"), indices("rejected")), (vec![2], vec![0, 1]));
+    let reply = app.post(&[JSON], format!("garbage\n{}", event(""))).await;
+    assert_eq!(reply.json()["accepted"][0]["index"], 1);
+
+    let pretty = format!("{:#}\n", serde_json::from_str::<Value>(&event("")).unwrap());
+    let reply = app.post(&[JSON], pretty.repeat(2)).await;
+    assert_eq!(reply.json()["accepted"].as_array().unwrap().len(), 2);
+    let torn = app.post(&[JSON], format!("{pretty}{}", pretty.replace(':', " "))).await;
+    assert_eq!((torn.status, torn.error_key()), (StatusCode::BAD_REQUEST, "malformedBody".to_owned()));
+    assert!(torn.text.contains("expected `:` at line 6"), "{}", torn.text);
+    assert_eq!(app.n_stored().await, 4);
 }
 
 #[tokio::test]

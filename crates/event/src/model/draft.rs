@@ -262,6 +262,24 @@ impl Draft {
         Ok(self)
     }
 
+    /// About how many bytes it holds.
+    pub fn size(&self) -> usize {
+        self.header.members.len() + self.parts.iter().map(|(_, text)| text.len()).sum::<usize>()
+    }
+
+    /// Puts a note of its size in the place of a part, or nothing where no note fits: the rest may then fit into a record.
+    pub fn omit(&mut self, kind: Section) {
+        let Some(at) = self.parts.iter().position(|(each, _)| *each == kind) else { return };
+        let (_, text) = self.parts.remove(at);
+        let size = text.len();
+        let note = match kind {
+            Section::Raw => format!(r#"{{"omitted":"too large for a record","bytes":{size}}}"#),
+            Section::Request | Section::Response => format!(r#""[omitted: {size} bytes]""#),
+            _ => return,
+        };
+        self.parts.insert(at, (kind, note));
+    }
+
     /// The stream that it belongs to.
     pub const fn stream(&self) -> Stream {
         self.stream

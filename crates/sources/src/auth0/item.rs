@@ -1,11 +1,14 @@
 //! One item of a delivery: found its log, its time, its code and its id.
 
+use std::sync::LazyLock;
+
 use base::mask::MaskRule;
 use base::{EventId, Timestamp};
 use serde_json::Value;
 
 use super::fields::text;
-use super::{masking, times};
+use super::masking::{self, ItemRule};
+use super::times;
 use crate::Unparseable;
 
 /// A log, with nothing secret in it.
@@ -27,7 +30,7 @@ pub(super) struct Log {
 
 impl Log {
     /// Reads the text of one item.
-    pub(super) fn read(item: &str, tenant: &str, rule: &MaskRule) -> Result<Self, Unparseable> {
+    pub(super) fn read(item: &str, tenant: &str, rule: &ItemRule) -> Result<Self, Unparseable> {
         let raw = masking::fragment(item, rule).map_err(|error| refused(no_json(&error.reason)))?;
         let mut value: Value =
             serde_json::from_str(&raw).map_err(|error| refused(no_json(&error.to_string())))?;
@@ -57,11 +60,12 @@ fn first_id(item: &Value) -> Option<String> {
     ["/log_id", "/data/log_id", "/_id", "/data/_id"].iter().find_map(|pointer| text(item, pointer))
 }
 
+static BUILT_IN: LazyLock<ItemRule> = LazyLock::new(|| ItemRule::of(&MaskRule::default()));
+
 /// The id of a log that has none: from its content, under the built-in masks only, so that a name which the
 /// installation adds to its rule later does not give it another id.
 fn id_of_content(item: &str, date: Timestamp, tenant: &str) -> Result<EventId, Unparseable> {
-    let content =
-        masking::fragment(item, &MaskRule::default()).map_err(|error| refused(no_json(&error.reason)))?;
+    let content = masking::fragment(item, &BUILT_IN).map_err(|error| refused(no_json(&error.reason)))?;
     Ok(EventId::derive(date, &["auth0", tenant, "content", &content]))
 }
 

@@ -3,8 +3,9 @@
 use event::Stream;
 use serde_json::{Value, json};
 use sources::auth0::normalise;
+use sources::{Platform, SourceKind};
 
-use super::shared::{TENANT, claims_of, document, stream, understood};
+use super::shared::{TENANT, claims_of, document, rule, stream, understood};
 
 fn without_raw(item: &Value) -> Value {
     let mut document = document(&understood(&item.to_string()));
@@ -182,9 +183,12 @@ fn an_id_is_the_same_in_both_forms_and_differs_by_tenant_log_and_content() {
     let bare = understood(&data.to_string());
     assert_eq!(bare.id, understood(&json!({"log_id": "900", "data": data}).to_string()).id);
     assert_eq!(bare.id, understood(&json!({"data": data, "other": 1}).to_string()).id);
-    let elsewhere =
-        normalise(&data.to_string(), "beta.eu.auth0.com", &base::mask::MaskRule::default()).unwrap();
+    let elsewhere = normalise(&data.to_string(), "beta.eu.auth0.com", &rule()).unwrap();
     assert_ne!(bare.id, elsewhere.id);
+    // A domain's case says nothing.
+    assert_eq!(bare.id, normalise(&data.to_string(), &TENANT.to_uppercase(), &rule()).unwrap().id);
+    let platform = |tenant: &str| Platform { kind: SourceKind::Auth0, tenant: tenant.to_owned() };
+    assert_eq!(platform("ACME.eu.auth0.com").identity(), "platform:auth0:acme.eu.auth0.com");
 
     let nameless = |user: &str| {
         understood(&json!({"date": "2026-01-02T03:04:05Z", "type": "s", "user_id": user}).to_string())
@@ -205,7 +209,7 @@ fn what_is_no_log_is_refused_with_the_reason() {
         (r#"{"type":"s","date":"soon"}"#, "the log's `date` is not a time"),
         (r#"{"type":"s","date":1767323045}"#, "the log's `date` is not a time"),
     ] {
-        let refused = normalise(item, TENANT, &base::mask::MaskRule::default()).unwrap_err();
+        let refused = normalise(item, TENANT, &rule()).unwrap_err();
         assert_eq!(refused.reason, reason, "{item}");
     }
     for (item, part) in [
@@ -213,7 +217,7 @@ fn what_is_no_log_is_refused_with_the_reason() {
         (r#"{"a":1,"a":2}"#, "the item holds an object with a key that occurs twice"),
         (&format!("{}{}", "[".repeat(70), "]".repeat(70)), "the item is nested more than 64 deep"),
     ] {
-        let refused = normalise(item, TENANT, &base::mask::MaskRule::default()).unwrap_err();
+        let refused = normalise(item, TENANT, &rule()).unwrap_err();
         assert!(refused.reason.starts_with(part), "{refused}");
     }
 }

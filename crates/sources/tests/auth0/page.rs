@@ -4,7 +4,7 @@ use event::model::Outcome;
 use sources::auth0::MAX_ITEMS;
 use sources::auth0::claims::{CHANGED, IN_ACCOUNT, IN_LOG, IN_SCIM_USER, Places};
 use sources::auth0::codes::{CODES, Code, Meaning};
-use sources::auth0::masking::{SECRET_IN_MFA, SECRET_NAMES};
+use sources::auth0::masking::{OPEN_NAMES, REFRESH_TOKEN_FACTS, SECRET_IN_MFA, SECRET_NAMES};
 
 fn page() -> String {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/sources/auth0.md");
@@ -76,7 +76,7 @@ fn every_claim_has_its_row() {
 #[test]
 fn every_masked_name_and_the_bound_of_items_are_told() {
     let page = page();
-    for name in SECRET_NAMES.iter().chain([&SECRET_IN_MFA]) {
+    for name in SECRET_NAMES.iter().chain([&SECRET_IN_MFA]).chain(&OPEN_NAMES).chain(&REFRESH_TOKEN_FACTS) {
         assert!(page.contains(&format!("`{name}`")), "{name}");
     }
     assert_eq!(MAX_ITEMS, 10_000);

@@ -1,12 +1,11 @@
 //! No input whatever makes the source panic, and the same input always gives the same event.
 
-use base::mask::MaskRule;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use sources::auth0::codes::CODES;
 use sources::auth0::normalise;
 
-use super::shared::{TENANT, document, understood};
+use super::shared::{TENANT, document, rule, understood};
 
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
@@ -82,9 +81,9 @@ fn any_log() -> impl Strategy<Value = Value> {
 proptest! {
     #[test]
     fn arbitrary_text_and_json_are_understood_or_refused(text in ".*", value in any_json()) {
-        let _ = normalise(&text, TENANT, &MaskRule::default());
-        let _ = normalise(&value.to_string(), TENANT, &MaskRule::default());
-        let _ = normalise(&json!({"data": value}).to_string(), TENANT, &MaskRule::default());
+        let _ = normalise(&text, TENANT, &rule());
+        let _ = normalise(&value.to_string(), TENANT, &rule());
+        let _ = normalise(&json!({"data": value}).to_string(), TENANT, &rule());
     }
 
     #[test]
@@ -93,7 +92,7 @@ proptest! {
         prop_assert_eq!(&event, &understood(&serde_json::to_string_pretty(&log).unwrap()));
         let document = document(&event);
         prop_assert!(document["raw"].is_object());
-        let other = normalise(&log.to_string(), "other.eu.auth0.com", &MaskRule::default()).unwrap();
+        let other = normalise(&log.to_string(), "other.eu.auth0.com", &rule()).unwrap();
         prop_assert_ne!(event.id, other.id);
     }
 }

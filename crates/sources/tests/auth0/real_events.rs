@@ -1,5 +1,7 @@
 //! Every real event of the test data is understood, as another product's mapping of the same events says.
 
+use std::collections::BTreeMap;
+
 use event::Stream;
 use serde_json::Value;
 use sources::Normalised;
@@ -45,31 +47,56 @@ fn all_are_understood_and_filed_by_their_code() {
     }
 }
 
+/// Where real events hold what is masked, by log type code, and how often. A path that comes, or goes, fails the test:
+/// it is a fact that would be lost, or a secret that would be kept.
+const MASKED: [(&str, usize); 11] = [
+    ("fcoa.details.qs._csrf", 1),
+    ("ferrt.details.request.auth.credentials", 1),
+    ("fs.details.body.password", 1),
+    ("gd_enrollment_complete.details.request.auth.credentials", 2),
+    ("gd_send_pn.details.request.auth.credentials", 1),
+    ("mgmt_api_read.details.request.auth.credentials", 1),
+    ("sapi.details.request.auth.credentials", 60),
+    ("sapi.details.response.body.client_secret", 1),
+    ("signup_pwd_leak.details.request.auth.credentials", 4),
+    ("ss.details.body.password", 3),
+    ("sv.details.body.ticket", 1),
+];
+
 #[test]
-fn the_raw_event_is_whole_but_for_what_is_masked() {
+fn the_raw_event_is_whole_but_for_what_is_listed() {
+    let mut masked = BTreeMap::new();
     for (item, event) in all() {
-        same_but_for_masks(&item, &document(&event)["raw"]);
+        let code = log(&item)["type"].as_str().unwrap();
+        let raw = document(&event)["raw"].clone();
+        assert_eq!(item.as_object().unwrap().len(), raw.as_object().unwrap().len());
+        differences(log(&item), log(&raw), code.to_owned(), &mut masked);
     }
+    let masked: Vec<(&str, usize)> = masked.iter().map(|(path, count)| (path.as_str(), *count)).collect();
+    assert_eq!(masked, MASKED);
 }
 
-fn same_but_for_masks(sent: &Value, kept: &Value) {
+/// Counts the paths at which a kept value is not what was sent.
+fn differences(sent: &Value, kept: &Value, path: String, found: &mut BTreeMap<String, usize>) {
     match (sent, kept) {
-        (_, Value::String(mask)) if mask == "[masked]" => {}
         (Value::Object(sent), Value::Object(kept)) => {
-            assert_eq!(sent.keys().collect::<Vec<_>>(), kept.keys().collect::<Vec<_>>());
-            sent.iter().for_each(|(key, value)| same_but_for_masks(value, &kept[key]));
+            assert_eq!(sent.keys().collect::<Vec<_>>(), kept.keys().collect::<Vec<_>>(), "{path}");
+            sent.iter()
+                .for_each(|(key, value)| differences(value, &kept[key], format!("{path}.{key}"), found));
         }
         (Value::Array(sent), Value::Array(kept)) => {
-            assert_eq!(sent.len(), kept.len());
-            sent.iter().zip(kept).for_each(|(sent, kept)| same_but_for_masks(sent, kept));
+            assert_eq!(sent.len(), kept.len(), "{path}");
+            let pairs = sent.iter().zip(kept);
+            pairs.for_each(|(sent, kept)| differences(sent, kept, format!("{path}[]"), found));
         }
-        _ => assert_eq!(sent, kept),
+        _ if sent == kept => {}
+        _ => *found.entry(path).or_default() += 1,
     }
 }
 
 #[test]
 fn different_logs_have_different_ids_and_the_same_log_the_same() {
-    let mut ids = std::collections::BTreeMap::new();
+    let mut ids = BTreeMap::new();
     for (item, event) in all() {
         let log_id = log(&item)["log_id"].to_string();
         let date = log(&item)["date"].to_string();
@@ -112,14 +139,11 @@ fn time_of(document: &Value) -> &Value {
 
 #[test]
 fn no_secret_of_a_real_event_is_left_in_any_section() {
-    let mut masked = 0;
     for (_, event) in all() {
         let text = document(&event).to_string();
         // What Auth0 itself blots out under secret names: it must be our mask by now.
         for blot in [r#""client_secret":"REDACTED"#, r#"client_secret\":\"REDACTED"#, r#""password":"***"#] {
             assert!(!text.contains(blot), "{text}");
         }
-        masked += text.matches("[masked]").count();
     }
-    assert!(masked > 50, "{masked}");
 }

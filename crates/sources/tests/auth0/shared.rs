@@ -7,8 +7,8 @@ use base::mask::MaskRule;
 use event::native::{Instance, NativeProfile, Selection};
 use event::{Record, Stream};
 use serde_json::Value;
-use sources::Normalised;
 use sources::auth0::{claims, normalise};
+use sources::{ItemRule, Normalised};
 
 pub(crate) const TENANT: &str = "acme.eu.auth0.com";
 
@@ -40,9 +40,14 @@ fn data_folder() -> PathBuf {
     PathBuf::from(set.unwrap_or_else(default)).join("data")
 }
 
+/// The rule of an installation that adds nothing to it.
+pub(crate) fn rule() -> ItemRule {
+    ItemRule::of(&MaskRule::default())
+}
+
 /// Normalises an item that must be understood.
 pub(crate) fn understood(item: &str) -> Normalised {
-    normalise(item, TENANT, &MaskRule::default()).unwrap_or_else(|error| panic!("{error}: {item}"))
+    normalise(item, TENANT, &rule()).unwrap_or_else(|error| panic!("{error}: {item}"))
 }
 
 /// The record of an event.
