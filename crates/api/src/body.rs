@@ -20,11 +20,15 @@ const MAX_TRUSTED_LENGTH: usize = 1 << 20;
 
 /// Bytes that all requests together may hold.
 #[derive(Clone)]
-pub(crate) struct Budget(Arc<Semaphore>);
+pub(crate) struct Budget {
+    left: Arc<Semaphore>,
+    total: usize,
+}
 
 impl Budget {
     pub(crate) fn new(bytes: usize) -> Self {
-        Self(Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))))
+        let total = bytes.min(Semaphore::MAX_PERMITS);
+        Self { left: Arc::new(Semaphore::new(total)), total }
     }
 }
 
@@ -39,13 +43,15 @@ impl Share {
         Self { budget, permit: None }
     }
 
-    /// Makes the share at least `bytes` large.
+    /// Makes the share at least `bytes` large. A request that needs more than there is at all takes all of it: it passes
+    /// when it is alone.
     fn grow_to(&mut self, bytes: usize) -> Result<(), ApiError> {
         let held = self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let Some(more) = bytes.checked_sub(held).filter(|more| *more > 0) else { return Ok(()) };
+        let wanted = bytes.min(self.budget.total);
+        let Some(more) = wanted.checked_sub(held).filter(|more| *more > 0) else { return Ok(()) };
         let permit = u32::try_from(more)
             .ok()
-            .and_then(|more| Arc::clone(&self.budget.0).try_acquire_many_owned(more).ok())
+            .and_then(|more| Arc::clone(&self.budget.left).try_acquire_many_owned(more).ok())
             .ok_or_else(|| {
                 ApiError::new(ErrorKey::Busy, "too many requests are under way; send the same request again")
                     .retry_after(Duration::from_secs(1))
@@ -64,20 +70,33 @@ pub(crate) struct Held {
     share: Share,
 }
 
-/// Reads a whole body: at most `max_body` bytes as sent, at most `max_inflated` decompressed.
+/// How much of a body is taken, and what it costs.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits {
+    /// Bytes as sent.
+    pub(crate) max_body: usize,
+    /// Bytes decompressed.
+    pub(crate) max_inflated: usize,
+    /// Bytes that are needed beside a body of so many, for what is made of it.
+    pub(crate) beside: fn(usize) -> usize,
+}
+
+/// Reads a whole body. There is room for it, and for what is made of it, before it is in memory.
 pub(crate) async fn read(
     headers: &HeaderMap,
     body: Body,
-    max_body: usize,
-    max_inflated: usize,
+    limits: Limits,
     budget: &Budget,
 ) -> Result<Held, ApiError> {
     let encoding = encoding(headers)?;
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let Limits { max_body, max_inflated, beside } = limits;
     if length.is_some_and(|length: usize| length > max_body) {
         return Err(too_large(max_body, ""));
     }
-    let collected = collect(body, length.unwrap_or(0), max_body, Share::none(budget.clone()));
+    let beside_sent = if encoding == Encoding::Identity { beside } else { |_| 0 };
+    let limits = Limits { beside: beside_sent, ..limits };
+    let collected = collect(body, length.unwrap_or(0), limits, Share::none(budget.clone()));
     let held = tokio::time::timeout(BODY_TIMEOUT, collected).await.map_err(|_| {
         let detail = format!("the body did not arrive within {} seconds", BODY_TIMEOUT.as_secs());
         ApiError::new(ErrorKey::RequestTimeout, detail)
@@ -86,12 +105,12 @@ pub(crate) async fn read(
         return Ok(held);
     }
     // Away from the async threads: a small body can be much work.
-    tokio::task::spawn_blocking(move || decompress(encoding, held, max_inflated))
-        .await
-        .map_err(ApiError::internal)?
+    let decompressed = tokio::task::spawn_blocking(move || decompress(encoding, held, max_inflated, beside));
+    decompressed.await.map_err(ApiError::internal)?
 }
 
-async fn collect(body: Body, length: usize, max: usize, mut share: Share) -> Result<Held, ApiError> {
+async fn collect(body: Body, length: usize, limits: Limits, mut share: Share) -> Result<Held, ApiError> {
+    let Limits { max_body: max, beside, .. } = limits;
     let mut frames = body.into_data_stream();
     let mut first = Bytes::new();
     let mut joined: Vec<u8> = Vec::new();
@@ -102,13 +121,19 @@ async fn collect(body: Body, length: usize, max: usize, mut share: Share) -> Res
         if n_read > max {
             return Err(too_large(max, ""));
         }
-        share.grow_to(n_read)?;
         if first.is_empty() {
+            share.grow_to(n_read + beside(n_read))?;
             first = frame;
             continue;
         }
+        if n_read > joined.capacity() {
+            // Doubles as a vector would, but never beyond the limit; the frame is held beside it for a moment.
+            let capacity = length.min(MAX_TRUSTED_LENGTH).max(joined.capacity() * 2).clamp(n_read, max);
+            share.grow_to(capacity + frame.len())?;
+            joined.reserve_exact(capacity - joined.len());
+        }
+        share.grow_to(joined.capacity() + beside(n_read))?;
         if joined.is_empty() {
-            joined.reserve(length.min(MAX_TRUSTED_LENGTH).max(n_read));
             joined.extend_from_slice(&first);
         }
         joined.extend_from_slice(&frame);
@@ -117,18 +142,28 @@ async fn collect(body: Body, length: usize, max: usize, mut share: Share) -> Res
     Ok(Held { bytes, share })
 }
 
-fn decompress(encoding: Encoding, held: Held, max: usize) -> Result<Held, ApiError> {
+fn decompress(
+    encoding: Encoding,
+    held: Held,
+    max: usize,
+    beside: fn(usize) -> usize,
+) -> Result<Held, ApiError> {
     let Held { bytes, mut share } = held;
+    // Both are in memory until the whole is decompressed.
+    let n_compressed = bytes.len();
     let inflated =
-        inflate(encoding, &bytes, max, |n_bytes| share.grow_to(n_bytes)).map_err(|error| match error {
-            InflateError::TooLarge => too_large(max, " decompressed"),
-            InflateError::Damaged(cause) => ApiError::new(
-                ErrorKey::MalformedBody,
-                format!("the body is not well-formed {}", encoding.name()),
-            )
-            .caused_by(cause),
-            InflateError::Refused(refused) => refused,
+        inflate(encoding, &bytes, max, |n_bytes| share.grow_to(n_compressed + n_bytes)).map_err(|error| {
+            match error {
+                InflateError::TooLarge => too_large(max, " decompressed"),
+                InflateError::Damaged(cause) => ApiError::new(
+                    ErrorKey::MalformedBody,
+                    format!("the body is not well-formed {}", encoding.name()),
+                )
+                .caused_by(cause),
+                InflateError::Refused(refused) => refused,
+            }
         })?;
+    share.grow_to(inflated.capacity() + beside(inflated.len()))?;
     Ok(Held { bytes: inflated.into(), share })
 }
 
@@ -175,6 +210,45 @@ mod tests {
         assert!(two.grow_to(5).is_err());
         drop(one);
         two.grow_to(10).unwrap();
+        drop(two);
+        // More than there is: all of it, when nobody else holds any.
+        let mut large = Share::none(budget.clone());
+        large.grow_to(1_000).unwrap();
+        assert!(Share::none(budget.clone()).grow_to(1).is_err());
+        drop(large);
+        let mut small = Share::none(budget.clone());
+        small.grow_to(1).unwrap();
+        assert!(Share::none(budget).grow_to(1_000).is_err());
+    }
+
+    /// What a request holds of a budget of `total` bytes, once its body is read.
+    async fn held(headers: &HeaderMap, body: &[u8], total: usize, beside: fn(usize) -> usize) -> usize {
+        let budget = Budget::new(total);
+        let frames: Vec<Result<Bytes, std::io::Error>> =
+            body.chunks(1_000).map(|part| Ok(Bytes::copy_from_slice(part))).collect();
+        let body = Body::from_stream(futures::stream::iter(frames));
+        let limits = Limits { max_body: total, max_inflated: total, beside };
+        let _held = read(headers, body, limits, &budget).await.unwrap();
+        total - budget.left.available_permits()
+    }
+
+    #[tokio::test]
+    async fn a_request_is_charged_for_its_body_in_both_forms_and_for_what_is_made_of_it() {
+        const TOTAL: usize = 10 << 20;
+        let numbers = (0..100_000_u32).map(|n| n.wrapping_mul(2_654_435_761) >> 8);
+        let text: Vec<u8> = numbers.flat_map(u32::to_le_bytes).collect();
+        let plain = HeaderMap::new();
+        let body_only = held(&plain, &text, TOTAL, |_| 0).await;
+        assert!((text.len()..3 * text.len()).contains(&body_only), "{body_only}");
+        let taken = held(&plain, &text, TOTAL, |bytes| 3 * bytes).await;
+        assert!(taken >= 4 * text.len(), "{taken}");
+
+        let packed = zstd::encode_all(&text[..], 1).unwrap();
+        let zstd = HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_static("zstd"))]);
+        let taken = held(&zstd, &packed, TOTAL, |_| 0).await;
+        assert!(taken >= packed.len() + text.len(), "{taken} for {} and {}", packed.len(), text.len());
+        let taken = held(&zstd, &packed, TOTAL, |bytes| 3 * bytes).await;
+        assert!(taken >= 4 * text.len(), "{taken}");
     }
 
     #[test]

@@ -13,17 +13,17 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::access::{ApiClient, Scope, admit};
-use crate::body::{self, Held};
+use crate::body::{self, Held, Limits};
 use crate::error::{ApiError, ErrorKey};
 use crate::query::Query;
-use crate::state::ApiState;
+use crate::state::{ApiState, BodyLimits};
 use crate::strict;
 
-/// Bytes of a body of an administrative call, as sent.
-const MAX_ADMIN_BODY: usize = 1 << 20;
+/// How much of an administrative call's body is taken.
+const ADMIN: Limits = Limits { max_body: 1 << 20, max_inflated: 1 << 20, beside: |_| 0 };
 
-/// Bytes of a form.
-const MAX_FORM_BODY: usize = 16 << 10;
+/// How much of a form is taken.
+const FORM: Limits = Limits { max_body: 16 << 10, max_inflated: 16 << 10, beside: |_| 0 };
 
 /// What a call answers.
 pub(crate) type Answer = Result<Response, ApiError>;
@@ -106,30 +106,30 @@ impl<Who> Call<Who> {
         Query::parse(self.parts.uri.query().unwrap_or_default())
     }
 
-    /// The body, decompressed, within the limits of the intake.
+    /// The body, decompressed, within the limits of the intake, with room for the events that are made of it.
     pub(crate) async fn events(&mut self) -> Result<Held, ApiError> {
-        let limits = self.state.limits;
-        self.read(limits.max_body, limits.max_inflated).await
+        let BodyLimits { max_body, max_inflated, .. } = self.state.limits;
+        self.read(Limits { max_body, max_inflated, beside: intake::working_bytes }).await
     }
 
     /// The body of an administrative call: JSON in which no object has a key twice.
     pub(crate) async fn json(&mut self) -> Result<Value, ApiError> {
         let content_type = self.header(CONTENT_TYPE).unwrap_or("application/json");
         body::expect_type(content_type, &["application/json"])?;
-        let held = self.read(MAX_ADMIN_BODY, MAX_ADMIN_BODY).await?;
+        let held = self.read(ADMIN).await?;
         strict::parse(&held.bytes)
             .map_err(|error| ApiError::new(ErrorKey::MalformedBody, format!("the body is not JSON: {error}")))
     }
 
     /// The body of a form.
     pub(crate) async fn form(&mut self) -> Result<Query, ApiError> {
-        let held = self.read(MAX_FORM_BODY, MAX_FORM_BODY).await?;
+        let held = self.read(FORM).await?;
         Ok(Query::parse(&String::from_utf8_lossy(&held.bytes)))
     }
 
-    async fn read(&mut self, max_body: usize, max_inflated: usize) -> Result<Held, ApiError> {
+    async fn read(&mut self, limits: Limits) -> Result<Held, ApiError> {
         let body = std::mem::take(&mut self.body);
-        body::read(&self.parts.headers, body, max_body, max_inflated, self.state.budget()).await
+        body::read(&self.parts.headers, body, limits, self.state.budget()).await
     }
 
     /// Fails when the caller says with `If-Match` that it knows another revision.

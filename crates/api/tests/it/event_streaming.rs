@@ -74,7 +74,8 @@ async fn the_raw_event_is_a_switch_of_each_stream() {
     body = with(body, "/eventHookLogStreaming", json!({"includeRaw": true}));
     let on = create(&app, body).await;
     assert_eq!(on["accountEventStreaming"]["includeRaw"], false);
-    let stored = app.catalog.get::<Configuration>(on["id"].as_str().unwrap()).unwrap().value.current().selection();
+    let stored =
+        app.catalog.get::<Configuration>(on["id"].as_str().unwrap()).unwrap().value.current().selection();
     assert_eq!((stored.include_raw, stored.include_audit_raw, stored.include_hook_raw), (false, true, true));
 }
 

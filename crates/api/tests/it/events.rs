@@ -245,7 +245,8 @@ async fn requests_beyond_the_budget_are_told_to_come_back() {
     // Bodies that have arrived but for their ends hold their share of the budget.
     let mut ends = Vec::new();
     let mut waiting = Vec::new();
-    for _ in 0..LIMITS.in_flight / LIMITS.max_body {
+    let share = LIMITS.max_body + intake::working_bytes(LIMITS.max_body);
+    for _ in 0..LIMITS.in_flight / share {
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
         let (arrived, has_arrived) = tokio::sync::oneshot::channel::<()>();
         let piece = stream::once(async { Ok::<_, std::io::Error>(Bytes::from(vec![b' '; LIMITS.max_body])) });
