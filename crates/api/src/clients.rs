@@ -73,7 +73,9 @@ pub(crate) async fn get(call: Call) -> Answer {
 pub(crate) async fn create(mut call: Call) -> Answer {
     let body = call.json().await?;
     let now = call.state.clock.now();
-    let new = parse(&body, now)?;
+    // As it is stored: an access token ends long before the client that it was given to.
+    let creator = find(&call.state.catalog, &call.who.id)?.value;
+    let new = parse(&body, now, creator.expires_at)?;
     // Nobody hands on more than they have, or the right to make clients would be every right.
     if let Some(scope) = new.scopes.iter().find(|scope| !call.who.may(**scope)) {
         let detail = format!("an API client cannot give the scope {scope}, which it lacks itself");
@@ -121,7 +123,7 @@ fn store(catalog: &Catalog, client: &ApiClient, note: Note) -> Result<(), ApiErr
     Ok(())
 }
 
-fn parse(body: &Value, now: Timestamp) -> Result<NewClient, ApiError> {
+fn parse(body: &Value, now: Timestamp, creator_ends: Option<Timestamp>) -> Result<NewClient, ApiError> {
     let mut complaints = Complaints::about(ENTITY);
     let fields = Fields::of(body, &mut complaints);
     let name = fields.name(&mut complaints);
@@ -140,18 +142,35 @@ fn parse(body: &Value, now: Timestamp) -> Result<NewClient, ApiError> {
         }
         known
     });
-    let expires_at = fields.text("expiresAt", 1, 64, &mut complaints).map(Timestamp::parse);
-    match &expires_at {
-        Some(Err(error)) => fields.complain("expiresAt", format!("is {error}"), &mut complaints),
-        Some(Ok(expiry)) if *expiry <= now => {
-            fields.complain("expiresAt", "must be in the future", &mut complaints);
-        }
-        _ => {}
-    }
-    let expires_at = expires_at.and_then(Result::ok);
+    let expires_at = expiry(&fields, now, creator_ends, &mut complaints);
     complaints.finish(name.zip(scopes).map(|(name, scopes)| NewClient {
         name: name.to_owned(),
         scopes,
         expires_at,
     }))
+}
+
+/// When a client ends: not after the one that creates it, which could otherwise go on under another name for ever.
+fn expiry(
+    fields: &Fields<'_>,
+    now: Timestamp,
+    creator_ends: Option<Timestamp>,
+    complaints: &mut Complaints,
+) -> Option<Timestamp> {
+    const FIELD: &str = "expiresAt";
+    let expires_at = match fields.text(FIELD, 1, 64, complaints).map(Timestamp::parse) {
+        Some(Err(error)) => {
+            fields.complain(FIELD, format!("is {error}"), complaints);
+            return None;
+        }
+        given => given.and_then(Result::ok),
+    };
+    if expires_at.is_some_and(|expiry| expiry <= now) {
+        fields.complain(FIELD, "must be in the future", complaints);
+    }
+    if let Some(end) = creator_ends.filter(|end| expires_at.is_none_or(|expiry| expiry > *end)) {
+        let message = format!("must be given and at most {end}, when the client that creates it expires");
+        fields.complain(FIELD, message, complaints);
+    }
+    expires_at
 }

@@ -85,3 +85,36 @@ async fn nobody_gives_scopes_that_they_lack() {
     assert_eq!(reply.error_key(), "insufficientScope");
     assert!(reply.json()["detail"].as_str().unwrap().contains("write:event"), "{}", reply.text);
 }
+
+#[tokio::test]
+async fn nobody_makes_a_client_that_outlives_its_maker() {
+    let app = App::new().await;
+    let body = json!({"name": "deputy", "scopes": ["write:config_instance", "write:event"], "expiresAt": "2026-01-31T13:00:00Z"});
+    let made = app.call(Method::POST, CLIENTS, body).await.json();
+    let deputy = format!("Bearer {}", made["token"].as_str().unwrap());
+    let make = async |bearer: &str, name: &str, expires_at: &str| {
+        let body = json!({"name": name, "scopes": ["write:event"], "expiresAt": expires_at});
+        let body =
+            if expires_at.is_empty() { json!({"name": name, "scopes": ["write:event"]}) } else { body };
+        app.send(Method::POST, CLIENTS, &[("authorization", bearer), JSON], body.to_string()).await
+    };
+    for expires_at in ["", "2026-01-31T13:00:00.001Z"] {
+        let refused = make(&deputy, "mole", expires_at).await;
+        assert_eq!(refused.wrong_fields(), ["expiresAt"], "{expires_at}");
+        assert!(refused.text.contains("at most 2026-01-31T13:00:00.000Z"), "{}", refused.text);
+    }
+    assert_eq!(make(&deputy, "helper", "2026-01-31T13:00:00Z").await.status, StatusCode::CREATED);
+
+    // An access token ends within the hour; what counts is the client that it was given to.
+    let admin = app.get(&format!("{CLIENTS}?name=administrator")).await.json()["content"][0]["id"].clone();
+    let secret =
+        app.admin.rsplit_once(admin.as_str().unwrap()).unwrap().1.strip_prefix('_').unwrap().to_owned();
+    let form = format!(
+        "grant_type=client_credentials&audience=https://idstream.example.com&scope=write:config_instance+write:event&client_id={}&client_secret={secret}",
+        admin.as_str().unwrap(),
+    );
+    let form_type = ("content-type", "application/x-www-form-urlencoded");
+    let token = app.send(Method::POST, "/oauth2/token", &[form_type], form).await;
+    let token = format!("Bearer {}", token.json()["access_token"].as_str().unwrap());
+    assert_eq!(make(&token, "for good", "").await.status, StatusCode::CREATED);
+}
