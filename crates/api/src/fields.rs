@@ -51,6 +51,19 @@ impl<'a> Fields<'a> {
         Self { prefix: String::new(), object: body.as_object() }
     }
 
+    /// Complains about every field that is not one of `known`: a misspelled one would be taken for one that is omitted.
+    pub(crate) fn only(&self, known: &[&str], complaints: &mut Complaints) {
+        let names = self.object.into_iter().flat_map(Map::keys);
+        for unknown in names.filter(|name| !known.contains(&name.as_str())) {
+            let alike = known.iter().find(|name| name.eq_ignore_ascii_case(unknown));
+            let message = match alike {
+                Some(name) => format!("is not a field here; {name} is"),
+                None => format!("is not a field here; these are: {}", known.join(", ")),
+            };
+            self.complain(&shortened(unknown), message, complaints);
+        }
+    }
+
     fn get(&self, field: &str) -> Option<&'a Value> {
         self.object?.get(field).filter(|value| !value.is_null())
     }
@@ -142,6 +155,11 @@ impl<'a> Fields<'a> {
         }
         value.as_array().map(Vec::as_slice)
     }
+}
+
+/// A name of the caller's choosing, not longer than a reader wants it.
+fn shortened(name: &str) -> String {
+    name.chars().take(64).collect()
 }
 
 /// The contract's pattern for names: letters, numbers and some signs; spaces inside only. Combining vowel signs, which

@@ -1,6 +1,7 @@
 //! A request's body, read into what its sender wants.
 
 use base::Secret;
+use base::mask::MaskRule;
 use delivery::{AccountSwitch, AuditSwitch, Configuration, HookSwitch};
 use destinations::{Settings, Vendor};
 use event::claims;
@@ -9,6 +10,22 @@ use serde_json::Value;
 use super::{ENTITY, field_error};
 use crate::error::ApiError;
 use crate::fields::{Complaints, Fields};
+
+/// The fields of a request: the contract's, and what an answer has more.
+const FIELDS: [&str; 9] = [
+    "id",
+    "name",
+    "description",
+    "enabled",
+    "type",
+    "configuration",
+    "accountEventStreaming",
+    "auditLogStreaming",
+    "eventHookLogStreaming",
+];
+
+/// Names of query parameters that hold a credential, beside those that are masked everywhere.
+const SECRET_PARAMETERS: [&str; 6] = ["auth", "code", "key", "sig", "signature", "subscription-key"];
 
 /// Longest credential, in characters. Vendors set their own limits below it.
 const MAX_API_KEY: usize = 4096;
@@ -48,6 +65,7 @@ impl Known {
 pub(super) fn wanted(body: &Value, known: Option<&Known>) -> Result<Wanted, ApiError> {
     let mut complaints = Complaints::about(ENTITY);
     let fields = Fields::of(body, &mut complaints);
+    fields.only(&FIELDS, &mut complaints);
     if let Some(known) = known {
         check_id(&fields, known, &mut complaints);
     }
@@ -102,13 +120,36 @@ fn settings(fields: &Fields<'_>, body: &Value, complaints: &mut Complaints) -> O
         return None;
     };
     let configuration = body.get("configuration").filter(|value| value.is_object())?;
-    Settings::parse(vendor, configuration)
-        .map_err(|errors| {
-            for error in errors.into_iter().map(field_error) {
-                complaints.add(error.field, error.message);
-            }
-        })
-        .ok()
+    fields.object("configuration", complaints).only(fields_of(vendor), complaints);
+    let settings = Settings::parse(vendor, configuration).map_err(|errors| {
+        for error in errors.into_iter().map(field_error) {
+            complaints.add(error.field, error.message);
+        }
+    });
+    let settings = settings.ok()?;
+    if let Some(parameter) = secret_parameter(&settings) {
+        // Its name may be quoted, unless it is so odd that it may be the credential itself.
+        let named = if parameter.len() <= 32 { format!(" ({parameter})") } else { String::new() };
+        let message = format!("must not hold a credential{named}: it is shown to all readers; use apiKey");
+        complaints.add("configuration.url", message);
+    }
+    Some(settings)
+}
+
+/// The fields of a vendor's configuration.
+const fn fields_of(vendor: Vendor) -> &'static [&'static str] {
+    match vendor {
+        Vendor::Splunk => &["url", "apiKey", "index", "source", "sourceType"],
+        Vendor::Elasticsearch => &["url", "apiKey", "index", "authScheme"],
+        Vendor::Https => &["url", "apiKey", "headerName", "format"],
+    }
+}
+
+/// The first parameter of the address's query whose name says that it holds a credential.
+fn secret_parameter(settings: &Settings) -> Option<String> {
+    let rule = MaskRule::with(SECRET_PARAMETERS.map(str::to_owned));
+    let mut pairs = settings.url().url().query_pairs();
+    pairs.find(|(name, value)| rule.is_secret(name) && !value.is_empty()).map(|(name, _)| name.into_owned())
 }
 
 fn is_on(fields: &Fields<'_>, field: &str, complaints: &mut Complaints) -> bool {
@@ -116,6 +157,7 @@ fn is_on(fields: &Fields<'_>, field: &str, complaints: &mut Complaints) -> bool 
 }
 
 fn account(fields: &Fields<'_>, complaints: &mut Complaints) -> AccountSwitch {
+    fields.only(&["enabled", "includeActions", "includeRaw", "nativeClaims"], complaints);
     AccountSwitch {
         enabled: is_on(fields, "enabled", complaints),
         include_actions: is_on(fields, "includeActions", complaints),
@@ -125,6 +167,7 @@ fn account(fields: &Fields<'_>, complaints: &mut Complaints) -> AccountSwitch {
 }
 
 fn audit(fields: &Fields<'_>, complaints: &mut Complaints) -> AuditSwitch {
+    fields.only(&["enabled", "includeBodies", "includeRaw"], complaints);
     let default = AuditSwitch::default();
     let switch = AuditSwitch {
         enabled: is_on(fields, "enabled", complaints),
@@ -140,6 +183,7 @@ fn audit(fields: &Fields<'_>, complaints: &mut Complaints) -> AuditSwitch {
 }
 
 fn hook(fields: &Fields<'_>, complaints: &mut Complaints) -> HookSwitch {
+    fields.only(&["enabled", "includeRaw"], complaints);
     HookSwitch {
         enabled: is_on(fields, "enabled", complaints),
         include_raw: is_on(fields, "includeRaw", complaints),

@@ -21,7 +21,10 @@ async fn no_planted_secret_ever_comes_back() {
     for vendor in ["splunk", "elasticsearch", "https"] {
         let mut body = with(splunk(vendor), "/type", json!(vendor));
         body = with(body, "/configuration/apiKey", json!(API_KEY));
-        body = with(body, "/configuration/headerName", json!("x-api-key"));
+        if vendor == "https" {
+            body = with(body, "/configuration", json!({"headerName": "x-api-key", "apiKey": API_KEY}));
+            body = with(body, "/configuration/url", json!("https://h.example.com/in"));
+        }
         let path = ask(Method::POST, STREAMING, body.clone()).await.header("location").to_owned();
         ask(Method::GET, &path, Value::Null).await;
         ask(Method::GET, &(path.clone() + "/status"), Value::Null).await;

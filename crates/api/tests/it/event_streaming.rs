@@ -63,6 +63,67 @@ async fn every_vendor_is_answered_with_its_own_settings() {
 }
 
 #[tokio::test]
+async fn an_unknown_field_is_named_and_whatever_is_answered_is_taken_back() {
+    let app = App::new().await;
+    for (pointer, field) in [
+        ("/sourceType", "sourceType"),
+        ("/configuration/sourcetype", "configuration.sourcetype"),
+        ("/configuration/headerName", "configuration.headerName"),
+        ("/accountEventStreaming/includeAction", "accountEventStreaming.includeAction"),
+        ("/auditLogStreaming/includeActions", "auditLogStreaming.includeActions"),
+        ("/eventHookLogStreaming/Enabled", "eventHookLogStreaming.Enabled"),
+    ] {
+        let body = with(splunk("misspelled"), pointer, json!(true));
+        let reply = app.call(Method::POST, STREAMING, body).await;
+        assert_eq!((reply.status, reply.wrong_fields()), (StatusCode::BAD_REQUEST, vec![field.to_owned()]));
+    }
+    let reply =
+        app.call(Method::POST, STREAMING, with(splunk("abc"), "/configuration/sourcetype", json!("x"))).await;
+    assert!(reply.text.contains("is not a field here; sourceType is"), "{}", reply.text);
+
+    let vendors = [
+        (
+            "splunk",
+            json!({"url": "https://h:8088", "apiKey": "k", "index": "i", "source": "s", "sourceType": "t"}),
+        ),
+        ("elasticsearch", json!({"url": "https://h", "apiKey": "k", "index": "i", "authScheme": "bearer"})),
+        (
+            "https",
+            json!({"url": "https://h/?tenant=7", "apiKey": "k", "headerName": "x-key", "format": "ndjson"}),
+        ),
+    ];
+    for (vendor, configuration) in vendors {
+        let body = with(with(splunk(vendor), "/type", json!(vendor)), "/configuration", configuration);
+        let body = with(body, "/description", json!("all of it"));
+        let created = create(&app, body).await;
+        let again = app.call(Method::PUT, &path_of(&created), created.clone()).await;
+        assert_eq!((again.status, again.json()), (StatusCode::OK, created), "{}", again.text);
+    }
+}
+
+#[tokio::test]
+async fn an_address_with_a_credential_in_it_is_refused_and_not_repeated() {
+    let app = App::new().await;
+    let created = create(&app, splunk("one")).await;
+    for query in ["token=CANARY", "a=1&api_key=CANARY", "SIG=CANARY", "code=CANARY", "access%5Ftoken=CANARY"]
+    {
+        let body =
+            with(splunk("two"), "/configuration/url", json!(format!("https://h.example.com/in?{query}")));
+        let reply = app.call(Method::POST, STREAMING, body.clone()).await;
+        assert_eq!(reply.wrong_fields(), ["configuration.url"], "{query}");
+        assert!(reply.text.contains("use apiKey") && !reply.text.contains("CANARY"), "{}", reply.text);
+        let body = with(with(body, "/name", json!("one")), "/id", created["id"].clone());
+        assert_eq!(
+            app.call(Method::PUT, &path_of(&created), body).await.wrong_fields(),
+            ["configuration.url"]
+        );
+    }
+    let harmless =
+        with(splunk("two"), "/configuration/url", json!("https://h.example.com/in?pipeline=p&token="));
+    create(&app, harmless).await;
+}
+
+#[tokio::test]
 async fn the_raw_event_is_a_switch_of_each_stream() {
     let app = App::new().await;
     let off =
