@@ -11,12 +11,21 @@ use crate::receipt::IntakeError;
 /// Bytes that are kept of an item that is too large for a record. Escaped they are at most six times as many.
 const CUT_BYTES: usize = 64 * 1024;
 
+/// Bytes that are looked at of an item, so that masking takes no more room for one that is larger still.
+const SEEN_BYTES: usize = 1 << 20;
+
 /// An item for quarantine.
 pub(crate) struct Refused<'a> {
     /// As it came; its id follows from it.
     pub(crate) item: &'a str,
+    /// What [`seen`] shows of it, masked.
     pub(crate) masked: Masked,
     pub(crate) reason: String,
+}
+
+/// What is looked at of an item.
+pub(crate) fn seen(item: &str) -> &str {
+    item.get(..item.floor_char_boundary(SEEN_BYTES)).unwrap_or_default()
 }
 
 /// Keeps items. Returns how many were stored, and how many had been before.
@@ -70,7 +79,8 @@ fn record(delivery: &Delivery<'_>, refused: &Refused<'_>) -> Vec<u8> {
         });
         builder.finish().unwrap_or_default()
     };
-    let fits = |record: &Vec<u8>| !record.is_empty() && record.len() <= MAX_RECORD_BYTES;
+    let is_seen = refused.item.len() <= SEEN_BYTES;
+    let fits = |record: &Vec<u8>| is_seen && !record.is_empty() && record.len() <= MAX_RECORD_BYTES;
     Some(lay_out(&refused.reason, &refused.masked)).filter(fits).unwrap_or_else(|| {
         let (Masked::Json(text) | Masked::Text(text)) = &refused.masked;
         let cut = text.get(..text.floor_char_boundary(CUT_BYTES)).unwrap_or_default().to_owned();

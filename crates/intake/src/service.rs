@@ -161,7 +161,8 @@ impl Intake {
         refused.extend(receipts.rejected.into_iter().map(|rejected| (rejected.index, rejected.detail)));
         let refused = refused.into_iter().filter_map(|(index, reason)| {
             let item: &str = &items.get(index)?.text;
-            Some(Refused { item, masked: source.platform.mask_refused(item, &rule), reason })
+            let masked = source.platform.mask_refused(quarantine::seen(item), &rule);
+            Some(Refused { item, masked, reason })
         });
         let (quarantined, known) = quarantine::keep(&delivery, refused).await?;
         let duplicates = receipts.accepted.iter().filter(|accepted| accepted.duplicate).count();

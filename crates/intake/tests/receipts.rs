@@ -211,10 +211,12 @@ async fn no_item_of_a_platforms_delivery_is_lost_however_large_it_becomes() {
     let numbers = format!("[{}]", vec!["1e15"; 45_000].join(","));
     let control = format!(r#"{{"type":"s","a":"{}"}}"#, "\\u0001".repeat(40_000));
     let oversize = log("s", &format!(r#","password":"CANARY","a":"{}""#, "x".repeat(600_000)));
+    let huge =
+        log("s", &format!(r#","a":"{}","password":"{}""#, "x".repeat(30_000), "CANARY".repeat(400_000)));
     let good = log("s", "");
-    let items = [body.as_str(), &numbers, &control, &oversize, &good, &good, "{broken", "{broken"];
+    let items = [body.as_str(), &numbers, &control, &oversize, &huge, &good, &good, "{broken", "{broken"];
     let receipt = world.intake.accept_source(&source(), items.join("\n").as_bytes()).await.unwrap();
-    assert_eq!((receipt.accepted, receipt.duplicates, receipt.quarantined), (2, 2, 4));
+    assert_eq!((receipt.accepted, receipt.duplicates, receipt.quarantined), (2, 2, 5));
     assert_eq!(receipt.accepted + receipt.quarantined, n_stored(&world).await);
 
     let audit = &world.stored(Stream::AuditLog.into()).await[0].1;
@@ -224,12 +226,17 @@ async fn no_item_of_a_platforms_delivery_is_lost_however_large_it_becomes() {
     );
     let kept = world.stored(Stream::IntakeQuarantine.into()).await;
     assert!(kept.iter().any(|(_, text)| text.contains("1e15,1e15")), "numbers are kept as they were spelled");
-    let cut = &kept.iter().find(|(_, text)| text.contains(&oversize.len().to_string())).unwrap().1;
-    assert!(cut.contains("s-1") && cut.contains("xxx") && !cut.contains("CANARY"), "its true size is told");
+    for large in [&oversize, &huge] {
+        let cut = &kept.iter().find(|(_, text)| text.contains(&large.len().to_string())).unwrap().1;
+        assert!(
+            cut.contains("s-1") && cut.contains("xxx") && !cut.contains("CANARY"),
+            "its true size is told"
+        );
+    }
 
     let again = world.intake.accept_source(&source(), items.join("\n").as_bytes()).await.unwrap();
-    assert_eq!((again.accepted, again.duplicates, again.quarantined), (0, 8, 0));
-    assert_eq!(n_stored(&world).await, 6);
+    assert_eq!((again.accepted, again.duplicates, again.quarantined), (0, 9, 0));
+    assert_eq!(n_stored(&world).await, 7);
 }
 
 #[tokio::test]

@@ -324,4 +324,32 @@ proptest! {
         let Masked::Json(masked) = mask_lenient(&json, &rule) else { panic!("{json}") };
         prop_assert_eq!(canonical(&masked, &rule).unwrap(), canonical(&json, &rule).unwrap());
     }
+
+    #[test]
+    fn a_secret_never_shows_wherever_its_json_is_cut_off_or_begins(
+        before in any_json(),
+        after in any_json(),
+        secret in prop_oneof![
+            Just(serde_json::json!("CANARY, \"CANARY\" }")),
+            Just(serde_json::json!({"x": ["CANARY", {"y": "CANARY"}]})),
+        ],
+        key in prop::sample::select(vec!["password", "clientSecret", "otp"]),
+        prefix in prop_oneof![Just(""), Just("body: "), Just("x=1&y=")],
+        keep in 0.0..1.0_f64,
+    ) {
+        let json = serde_json::json!({ "a": before, key: secret, "z": after }).to_string();
+        let whole = format!("{prefix}{json}");
+        let mut end = (whole.len() as f64 * keep) as usize;
+        while !whole.is_char_boundary(end) {
+            end -= 1;
+        }
+        let rule = MaskRule::default();
+        let cut = whole.get(..end).unwrap();
+        let mut within = String::new();
+        append_string(cut, &mut within);
+        let (Masked::Json(masked) | Masked::Text(masked)) = mask_lenient(cut, &rule);
+        for masked in [masked, mask_text(cut, &rule).into_owned(), canonical(&within, &rule).unwrap()] {
+            prop_assert!(!masked.contains("CANARY"), "{} of {}", masked, cut);
+        }
+    }
 }
