@@ -142,7 +142,7 @@ pub struct Entry {
 /// An idempotency key, remembered for 24 hours: an append with a known key and another digest stores nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestKey {
-    /// Derived from the API client, the key and the stream.
+    /// Derived from the API client and the key.
     pub id: EventId,
     /// The first 8 bytes of SHA-256 over the request's body.
     pub digest: [u8; 8],

@@ -188,7 +188,9 @@ async fn nothing_accepted_is_lost_when_the_server_is_killed_twenty_times_under_l
         // Sent again after a kill, an event has the id that it had before: as many documents as events, each under an
         // `_id` of its own. What came again was refused by the cluster (409), and is one event more in Splunk.
         let stats = receiver.stats();
-        assert_eq!(books["appended"], stats.distinct, "{stats}");
+        // The server's own audit logs are skipped here.
+        let sent = books["appended"].as_u64().unwrap() - books["skipped"].as_u64().unwrap();
+        assert_eq!(sent, stats.distinct, "{stats}");
         assert_eq!(stats.events, stats.distinct + stats.duplicates, "{stats}");
         n_sent_again += stats.duplicates;
     }
