@@ -48,6 +48,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    refuse_huge_pages();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
@@ -66,6 +67,15 @@ fn main() -> ExitCode {
         Err(error) if error.is::<output::ReaderGone>() => ExitCode::SUCCESS,
         Err(error) => fail(&*error),
     }
+}
+
+/// Keeps memory in proportion to what is in use. An event is many small texts that come and go: of a huge page (2 MiB) some
+/// are always in use, so that none is given back, and a backlog that drains held half as much again as without them, for
+/// no less CPU.
+fn refuse_huge_pages() {
+    // What the system does not offer it does not do either.
+    #[cfg(target_os = "linux")]
+    let _no_matter = rustix::thread::disable_transparent_huge_pages(true);
 }
 
 fn fail(error: &dyn std::error::Error) -> ExitCode {

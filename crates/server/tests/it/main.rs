@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod demo;
+mod memory;
 mod program;
 mod receiver;
 mod refusals;
