@@ -1,0 +1,131 @@
+//! Files that are not what was written.
+
+use std::sync::Arc;
+
+use base::Random;
+use event::StreamSet;
+use journal::conformance::id;
+use journal::local::LocalJournal;
+use journal::{Journal, JournalError, ReadRange};
+
+use crate::rig::{FIRST, Rig, all, store, stored_ids};
+
+#[tokio::test]
+async fn a_flipped_bit_in_what_was_durable_is_named() {
+    // Block 2 says that block 1 was durable.
+    let rig = Rig::filled(1_000_000, 3).await;
+    rig.flip(FIRST, 192 + 200);
+    let what = rig.damage();
+    assert!(what.contains(FIRST) && what.contains("byte 192") && what.contains("block 1"), "{what}");
+}
+
+#[tokio::test]
+async fn a_cut_in_what_a_checkpoint_knew_is_named() {
+    let rig = Rig::new(1_000_000);
+    let journal = rig.open();
+    store(&journal, 1..=3).await;
+    journal.close().await.unwrap();
+    let bytes = rig.disk.bytes(FIRST).unwrap();
+    rig.disk.set_bytes(FIRST, bytes[..bytes.len() - 1].to_vec());
+    assert!(rig.damage().contains("block 3 was durable"));
+    rig.disk.set_bytes(FIRST, bytes[..192].to_vec());
+    assert!(rig.damage().contains("block 1 was durable"));
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_a_sealed_segment_is_named_when_it_is_read() {
+    let rig = Rig::filled(1, 4).await;
+    rig.flip(FIRST, 192 + 200);
+    let journal = rig.open();
+    for answer in [
+        journal.verify().await.map(|_| ()),
+        journal
+            .read(ReadRange { streams: StreamSet::product(), from: 1, until: 2, max_bytes: 1 })
+            .await
+            .map(|_| ()),
+    ] {
+        let Err(JournalError::Damaged(what)) = answer else { panic!("{answer:?}") };
+        assert!(what.contains(FIRST) && what.contains("byte 192"), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_file_is_named() {
+    for (file, expected) in [
+        ("0000000000000002.segment", "0000000000000002.segment is missing"),
+        (FIRST, "no segment begins with block 1"),
+        ("consumers", "consumers is missing"),
+    ] {
+        let rig = Rig::filled(1, 4).await;
+        rig.disk.forget(file);
+        let what = rig.damage();
+        assert!(what.contains(expected), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_torn_tail_is_kept_in_lost_and_found() {
+    let rig = Rig::filled(1_000_000, 3).await;
+    let mut bytes = rig.disk.bytes(FIRST).unwrap();
+    bytes.truncate(bytes.len() - 5);
+    rig.disk.set_bytes(FIRST, bytes.clone());
+    let journal = rig.open();
+    assert_eq!(stored_ids(&journal).await, [id(1), id(2)]);
+    let cut = journal.recovery().cut_bytes as usize;
+    let kept = journal::disk::Disk::list(&rig.disk, "lost+found").unwrap();
+    let kept = rig.disk.bytes(&format!("lost+found/{}", kept[0])).unwrap();
+    assert_eq!(kept, bytes[bytes.len() - cut..]);
+    store(&journal, [3]).await;
+    assert_eq!(all(&journal).await[2].sequence(), 3);
+}
+
+#[tokio::test]
+async fn stale_bytes_of_a_recycled_file_never_validate() {
+    // The blocks of another segment, and a block that was there already, lie after the end.
+    let rig = Rig::filled(600, 8).await;
+    let last = journal::disk::Disk::list(&rig.disk, "").unwrap();
+    let last = last.iter().filter(|file| file.strip_suffix(".segment").is_some()).max().unwrap();
+    let blocks = |file: &str| rig.disk.bytes(file).unwrap()[192..].to_vec();
+    for stale in [blocks(FIRST), blocks(last)] {
+        let mut bytes = rig.disk.bytes(last).unwrap();
+        let len = bytes.len();
+        bytes.extend_from_slice(&stale);
+        rig.disk.set_bytes(last, bytes.clone());
+        let journal = rig.open();
+        assert_eq!(stored_ids(&journal).await, (1..=8).map(id).collect::<Vec<_>>());
+        drop(journal);
+        assert_eq!(rig.disk.bytes(last).unwrap(), bytes[..len]);
+    }
+}
+
+#[tokio::test]
+async fn a_changed_record_breaks_the_chain_even_with_a_fitting_checksum() {
+    // Two journals with the same events and other salts: a segment of the one does not fit the other.
+    let (one, other) = (Rig::filled(1, 3).await, Rig::new(1));
+    let random = Arc::new(Random::from_seed(2));
+    let journal = LocalJournal::open(
+        Arc::new(other.disk.clone()),
+        Arc::clone(&other.clock) as _,
+        random,
+        other.options,
+    )
+    .unwrap();
+    store(&journal, 1..=3).await;
+    drop(journal);
+    let second = "0000000000000002.segment";
+    one.disk.set_bytes(second, other.disk.bytes(second).unwrap());
+    let Err(JournalError::Damaged(what)) = one.open().verify().await else { panic!("it verifies") };
+    assert!(what.contains(second), "{what}");
+}
+
+#[tokio::test]
+async fn a_newer_format_is_refused_by_name() {
+    let rig = Rig::filled(1_000_000, 1).await;
+    let mut bytes = rig.disk.bytes(FIRST).unwrap();
+    bytes[8] = 2;
+    let sum = crc32c::crc32c(&bytes[..188]);
+    bytes[188..192].copy_from_slice(&sum.to_le_bytes());
+    rig.disk.set_bytes(FIRST, bytes);
+    let Err(JournalError::Refused(why)) = rig.try_open().map(|_| ()) else { panic!("it opened") };
+    assert!(why.contains("newer"), "{why}");
+}

@@ -1,0 +1,62 @@
+//! A disk that fails, or has no room.
+
+use journal::conformance::{append, id};
+use journal::{AppendError, Journal, JournalError};
+use testkit::disk::Faults;
+
+use crate::rig::{ACCOUNT, FIRST, Rig, receipts, store, stored_ids};
+
+#[tokio::test]
+async fn a_failed_write_or_sync_poisons_the_journal_until_it_is_opened_again() {
+    for faults in [
+        Faults { fail_write_after: Some(0), ..Faults::default() },
+        Faults { fail_sync_after: Some(0), ..Faults::default() },
+    ] {
+        let rig = Rig::filled(1_000_000, 2).await;
+        let journal = rig.open();
+        rig.disk.set_faults(faults);
+        for _ in 0..2 {
+            // The disk fails once only: what poisons is that nobody knows what it did.
+            let answer = journal.append(append(ACCOUNT, [3])).await;
+            assert!(matches!(answer, Err(AppendError::Journal(JournalError::Poisoned))), "{answer:?}");
+            assert!(journal.head().poisoned);
+        }
+        assert!(matches!(journal.close().await, Err(JournalError::Poisoned)));
+        rig.disk.crash();
+        let journal = rig.open();
+        assert!(!journal.head().poisoned);
+        receipts(&journal, 3).await;
+        assert_eq!(stored_ids(&journal).await, [id(1), id(2), id(3)]);
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_and_goes_on_when_there_is_room() {
+    let rig = Rig::filled(1_000_000, 2).await;
+    let journal = rig.open();
+    let used = rig.disk.bytes(FIRST).unwrap();
+    rig.disk.set_faults(Faults { capacity: Some(used.len() as u64 + 300), ..Faults::default() });
+    for _ in 0..2 {
+        assert!(matches!(journal.append(append(ACCOUNT, [3])).await, Err(AppendError::Full)));
+        assert_eq!(rig.disk.bytes(FIRST).unwrap(), used, "what was written in part is cut off");
+    }
+    assert!(!journal.head().poisoned);
+    rig.disk.set_faults(Faults::default());
+    store(&journal, [3]).await;
+    journal.verify().await.unwrap();
+    assert_eq!(stored_ids(&journal).await, [id(1), id(2), id(3)]);
+}
+
+#[tokio::test]
+async fn a_disk_that_fills_up_at_a_new_segment_refuses_and_goes_on() {
+    let rig = Rig::filled(1, 1).await;
+    let journal = rig.open();
+    let used: usize = ["consumers", FIRST].into_iter().map(|file| rig.disk.bytes(file).unwrap().len()).sum();
+    rig.disk.set_faults(Faults { capacity: Some(used as u64 + 100), ..Faults::default() });
+    assert!(matches!(journal.append(append(ACCOUNT, [2])).await, Err(AppendError::Full)));
+    rig.disk.set_faults(Faults::default());
+    store(&journal, [2, 3]).await;
+    drop(journal);
+    rig.disk.crash();
+    assert_eq!(stored_ids(&rig.open()).await, [id(1), id(2), id(3)]);
+}
