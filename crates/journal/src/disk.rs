@@ -17,8 +17,9 @@ pub const LOST_AND_FOUND: &str = "lost+found";
 /// * the bytes of a file: those written before its last [`DiskFile::sync_data`] that returned without an error;
 /// * the names (creations, renames, removals): those made before the last [`Disk::sync_dir`] of their folder.
 ///
-/// Anything else may survive wholly, in parts or not at all, in any combination. After a failed sync nothing is known
-/// about the bytes that it was to make durable, not even when a later sync succeeds.
+/// Anything else may survive wholly, in parts or not at all, in any combination. A byte that is written over itself is
+/// what it was and will be, power or not. After a failed sync nothing is known about the bytes that it was to make
+/// durable, not even when a later sync succeeds, though they may be read back: they must be written again first.
 pub trait Disk: Send + Sync + 'static {
     /// Opens an existing file for reading and writing.
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;

@@ -22,6 +22,8 @@ use self::changes::{Change, NameChange, folder_of, survive};
 ///   byte; of the changes of names since the last sync of their folder, any prefix survives. What survives is drawn
 ///   from the seed. Open files and locks of before are dead.
 /// * A file whose name survives but whose bytes were never synced may be empty, cut or hold zeros.
+/// * A failed `sync_data` leaves a lie behind, as operating systems do: of what it was to make durable any part
+///   survives, readers see all of it, and no later sync makes it durable.
 #[derive(Clone)]
 pub struct SimDisk {
     state: Arc<Mutex<State>>,
@@ -38,7 +40,8 @@ pub struct Faults {
     pub power_lasts: Option<u64>,
     /// The write after this many good ones fails, once.
     pub fail_write_after: Option<u64>,
-    /// The `sync_data` after this many good ones fails, once. The bytes it was to make durable may be lost.
+    /// The `sync_data` after this many good ones fails, once. The bytes it was to make durable may be lost, also when a
+    /// later one succeeds.
     pub fail_sync_after: Option<u64>,
     /// Most bytes that all files together may have; a write beyond fails half-way with `StorageFull`.
     pub capacity: Option<u64>,
@@ -215,15 +218,26 @@ impl State {
         self.change()?;
         self.counts.syncs += 1;
         if self.faults.fail_sync_after.is_some_and(|good| self.counts.syncs == good + 1) {
+            self.forsake(file);
             return Err(io::Error::other("injected sync error"));
         }
         if self.faults.sync_data_lies {
             return Ok(());
         }
         let file = self.file(file, epoch)?;
-        file.durable.clone_from(&file.seen);
-        file.unsynced.clear();
+        for change in file.unsynced.drain(..) {
+            change.apply(&mut file.durable);
+        }
         Ok(())
+    }
+
+    /// What was to be synced counts as clean from now on, whatever of it is durable.
+    fn forsake(&mut self, file: usize) {
+        if let Some(file) = self.files.get_mut(file) {
+            for change in file.unsynced.drain(..) {
+                survive(&self.random, change, &mut file.durable);
+            }
+        }
     }
 
     fn sync_dir(&mut self, folder: &str) -> io::Result<()> {
@@ -249,10 +263,10 @@ impl State {
             change.apply(&mut self.durable_names);
         }
         self.names.clone_from(&self.durable_names);
+        for file in 0..self.files.len() {
+            self.forsake(file);
+        }
         for file in &mut self.files {
-            for change in file.unsynced.drain(..) {
-                survive(&self.random, change, &mut file.durable);
-            }
             file.seen.clone_from(&file.durable);
         }
         self.epoch += 1;
@@ -397,6 +411,33 @@ mod tests {
             disk.bytes("a").is_none()
         });
         assert!(lost.count() > 10);
+    }
+
+    #[test]
+    fn what_a_failed_sync_left_is_seen_but_no_later_sync_makes_it_durable() {
+        let lost = (0..50).filter(|seed| {
+            let disk = SimDisk::new(*seed);
+            let file = disk.create("a").unwrap();
+            disk.sync_dir("").unwrap();
+            file.write_all_at(b"fleeting", 0).unwrap();
+            disk.set_faults(Faults { fail_sync_after: Some(0), ..Faults::default() });
+            file.sync_data().unwrap_err();
+            file.sync_data().unwrap();
+            assert_eq!(disk.bytes("a").unwrap(), b"fleeting");
+            disk.crash();
+            disk.bytes("a").unwrap() != b"fleeting"
+        });
+        assert!(lost.count() > 25);
+        let disk = SimDisk::new(1);
+        let file = disk.create("a").unwrap();
+        disk.sync_dir("").unwrap();
+        disk.set_faults(Faults { fail_sync_after: Some(0), ..Faults::default() });
+        file.write_all_at(b"fleeting", 0).unwrap();
+        file.sync_data().unwrap_err();
+        file.write_all_at(b"fleeting", 0).unwrap();
+        file.sync_data().unwrap();
+        disk.crash();
+        assert_eq!(disk.bytes("a").unwrap(), b"fleeting", "written again, it is durable");
     }
 
     #[test]

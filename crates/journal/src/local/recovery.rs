@@ -4,6 +4,7 @@
 //! `docs/JOURNAL-FORMAT.md`.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use base::{Clock, Timestamp};
@@ -84,7 +85,9 @@ pub(super) fn recover(
     let (sealed, active, file) = arrange(segments)?;
     let end = scan_active(file.as_ref(), active, checkpoint.next - 1)?;
     let recovery = cut(disk.as_ref(), file.as_ref(), &end, active.id, now)?;
-    // Blocks and names that were seen but not synced before a crash of the process alone count from here on.
+    // Blocks and names that were seen but not synced before a crash of the process alone count from here on. To sync is
+    // not enough: after a failed sync what is seen may be in the page cache alone, and counts as clean there.
+    write_again(file.as_ref(), end.known..end.position)?;
     file.sync_data().map_err(JournalError::Disk)?;
     disk.sync_dir("").map_err(JournalError::Disk)?;
     let mut state = State::new(Timeline::new(sealed, active), checkpoint.consumers);
@@ -223,6 +226,8 @@ struct End {
     blocks: Vec<BlockInfo>,
     ids: Table,
     hash: [u8; 32],
+    /// Where the bytes end of which it is known that they are durable.
+    known: u64,
     /// Where the intact blocks end.
     position: u64,
     len: u64,
@@ -236,6 +241,7 @@ fn scan_active(file: &dyn DiskFile, active: Segment, checkpointed: u64) -> Resul
         blocks: Vec::new(),
         ids: Table::default(),
         hash: active.previous_hash,
+        known: 0,
         position: scan.position,
         len: scan.len(),
     };
@@ -258,6 +264,9 @@ fn scan_active(file: &dyn DiskFile, active: Segment, checkpointed: u64) -> Resul
     };
     end.position = scan.position;
     known_durable = known_durable.max(scan.later_durable_up_to().map_err(JournalError::Read)?);
+    // The header is known to be durable when a block is that was written after it.
+    let last_known = end.blocks.iter().take_while(|block| block.sequence <= known_durable).last();
+    end.known = last_known.map_or(0, |block| block.position + u64::from(block.stored_bytes));
     match judge(at_end, scan.sequence, known_durable) {
         Verdict::Damaged => Err(damaged(
             active.id,
@@ -266,6 +275,23 @@ fn scan_active(file: &dyn DiskFile, active: Segment, checkpointed: u64) -> Resul
         )),
         Verdict::Intact | Verdict::Torn => Ok(end),
     }
+}
+
+/// Writes a part of a file over itself, so that the next sync takes it to the disk, whatever became of the last one.
+fn write_again(file: &dyn DiskFile, part: Range<u64>) -> Result<(), JournalError> {
+    copy(file, part.clone(), file, part.start)
+}
+
+fn copy(from: &dyn DiskFile, part: Range<u64>, to: &dyn DiskFile, at: u64) -> Result<(), JournalError> {
+    let mut chunk = Vec::new();
+    let mut position = part.start;
+    while position < part.end {
+        chunk.resize((part.end - position).min(1 << 20) as usize, 0);
+        from.read_exact_at(&mut chunk, position).map_err(JournalError::Read)?;
+        to.write_all_at(&chunk, at + (position - part.start)).map_err(JournalError::Disk)?;
+        position += chunk.len() as u64;
+    }
+    Ok(())
 }
 
 /// Cuts a torn tail off. Its bytes are durable in `lost+found/` before.
@@ -282,14 +308,7 @@ fn cut(
     }
     let name = names::cut(segment, end.position, now.as_millis());
     let lost = disk.create(&name).map_err(JournalError::Disk)?;
-    let mut chunk = Vec::new();
-    let mut at = 0;
-    while at < cut_bytes {
-        chunk.resize((cut_bytes - at).min(1 << 20) as usize, 0);
-        file.read_exact_at(&mut chunk, end.position + at).map_err(JournalError::Read)?;
-        lost.write_all_at(&chunk, at).map_err(JournalError::Disk)?;
-        at += chunk.len() as u64;
-    }
+    copy(file, end.position..end.len, lost.as_ref(), 0)?;
     lost.sync_data().map_err(JournalError::Disk)?;
     disk.sync_dir(crate::disk::LOST_AND_FOUND).map_err(JournalError::Disk)?;
     file.set_len(end.position).map_err(JournalError::Disk)?;

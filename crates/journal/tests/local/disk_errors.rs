@@ -2,7 +2,7 @@
 
 use journal::conformance::{append, id};
 use journal::{AppendError, Journal, JournalError};
-use testkit::disk::Faults;
+use testkit::disk::{Faults, SimDisk};
 
 use crate::rig::{ACCOUNT, FIRST, Rig, receipts, store, stored_ids};
 
@@ -27,6 +27,32 @@ async fn a_failed_write_or_sync_poisons_the_journal_until_it_is_opened_again() {
         assert!(!journal.head().poisoned);
         receipts(&journal, 3).await;
         assert_eq!(stored_ids(&journal).await, [id(1), id(2), id(3)]);
+    }
+}
+
+/// Of the group or of the header of a segment, which is written before its first group.
+#[tokio::test]
+async fn what_a_failed_sync_left_in_the_page_cache_is_made_durable_before_it_counts() {
+    for (segment_bytes, syncs) in [(1_000_000, 0), (1, 0), (1, 1), (1, 2)] {
+        for seed in 0..20 {
+            let mut rig = Rig::new(segment_bytes);
+            rig.disk = SimDisk::new(seed);
+            store(&rig.open(), 1..=2).await;
+            let journal = rig.open();
+            rig.disk.set_faults(Faults { fail_sync_after: Some(syncs), ..Faults::default() });
+            let answer = journal.append(append(ACCOUNT, [3])).await;
+            drop(journal);
+            // The process is started again, the disk's cache is as it was.
+            rig.disk.kill();
+            let journal = rig.open();
+            let is_new = receipts(&journal, 3).await == [true];
+            assert!(answer.is_err() || !is_new, "{answer:?}");
+            drop(journal);
+            rig.disk.crash();
+            let journal = rig.open();
+            let stored = stored_ids(&journal).await;
+            assert_eq!(stored, [id(1), id(2), id(3)], "{segment_bytes} {syncs} {seed}");
+        }
     }
 }
 

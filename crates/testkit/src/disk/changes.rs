@@ -52,14 +52,16 @@ impl Change {
                 if to.len() < end {
                     to.resize(end, 0);
                 }
-                to.splice(*position..end, bytes.iter().copied());
+                if let Some(place) = to.get_mut(*position..end) {
+                    place.copy_from_slice(bytes);
+                }
             }
             Self::SetLen(len) => to.resize(*len, 0),
         }
     }
 }
 
-/// Lets a change survive wholly, in part, or not.
+/// Lets a change survive wholly, in part, or not. A byte that is overwritten is the old or the new one.
 pub(super) fn survive(random: &Random, change: Change, durable: &mut Vec<u8>) {
     let change = match (random.up_to(3), change) {
         (0, _) => return,
@@ -68,10 +70,12 @@ pub(super) fn survive(random: &Random, change: Change, durable: &mut Vec<u8>) {
             Change::Write { position, bytes }
         }
         (2, Change::Write { position, mut bytes }) => {
-            // The length reached the disk, a piece in the middle did not: it reads as zeros.
+            // The length reached the disk, a piece in the middle did not: what was there before is there, else zeros.
             let hole = random.up_to(bytes.len() as u64) as usize;
             let end = hole + random.up_to((bytes.len() - hole) as u64) as usize;
-            bytes.iter_mut().take(end).skip(hole).for_each(|byte| *byte = 0);
+            for (at, byte) in bytes.iter_mut().enumerate().take(end).skip(hole) {
+                *byte = durable.get(position + at).copied().unwrap_or(0);
+            }
             Change::Write { position, bytes }
         }
         (_, change) => change,
