@@ -1,11 +1,8 @@
 //! Reading segments: open files, a segment's blocks one after another, its index, single blocks.
 
-use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 
 use super::format::block::{BlockHeader, HEADER, StoredBlock};
 use super::format::segment::{SIZE, SegmentHeader};
@@ -215,49 +212,4 @@ pub(super) fn read_block(
     }
     let body = Bytes::from(bytes).slice(HEADER..);
     StoredBlock::parse(header, body).map_err(|error| damaged(segment, place.position, error))
-}
-
-/// Open segment files, the most recently used ones.
-pub(super) struct OpenFiles {
-    disk: Arc<dyn Disk>,
-    files: Mutex<VecDeque<OpenFile>>,
-}
-
-struct OpenFile {
-    segment: u64,
-    generation: u32,
-    file: Arc<dyn DiskFile>,
-}
-
-impl OpenFiles {
-    const MAX: usize = 32;
-
-    pub(super) fn new(disk: Arc<dyn Disk>) -> Self {
-        Self { disk, files: Mutex::default() }
-    }
-
-    /// The file of a segment in this generation (or a newer one, if it was just rewritten).
-    pub(super) fn get(&self, id: u64, generation: u32) -> io::Result<Arc<dyn DiskFile>> {
-        let mut files = self.files.lock();
-        if let Some(at) = files.iter().position(|open| (open.segment, open.generation) == (id, generation))
-            && let Some(entry) = files.remove(at)
-        {
-            let file = Arc::clone(&entry.file);
-            files.push_back(entry);
-            return Ok(file);
-        }
-        drop(files);
-        let file = self.disk.open(&names::segment(id))?;
-        let mut files = self.files.lock();
-        files.push_back(OpenFile { segment: id, generation, file: Arc::clone(&file) });
-        if files.len() > Self::MAX {
-            files.pop_front();
-        }
-        Ok(file)
-    }
-
-    /// Forgets a segment that was rewritten or dropped.
-    pub(super) fn forget(&self, id: u64) {
-        self.files.lock().retain(|open| open.segment != id);
-    }
 }

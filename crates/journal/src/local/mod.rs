@@ -16,6 +16,7 @@ mod durable;
 mod files;
 mod format;
 mod ids;
+mod open_files;
 mod plan;
 mod queue;
 mod ranges;
@@ -171,7 +172,7 @@ impl LocalJournal {
             filter_bytes: options.filter_bytes,
         };
         let recovered = recovery::recover(&disk, clock.as_ref(), window)?;
-        let shared = Arc::new(Shared::new(recovered.state, Arc::clone(&disk), options));
+        let shared = Arc::new(Shared::new(recovered.state, recovered.files, Arc::clone(&disk), options));
         let writer = Writer::new(Arc::clone(&shared), disk, clock, recovered.tail, lock);
         let thread = WriterThread { shared: Arc::clone(&shared), thread: Mutex::new(None) };
         let journal = Self {

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::files::{OpenFiles, read_block, read_index};
+use super::files::{read_block, read_index};
+use super::open_files::{FileOf, OpenFiles};
 use super::timeline::{Index, Look, Missing, Pinned, Segment};
-use crate::disk::Disk;
 use crate::{Block, JournalError};
 
 /// Blocks on their way from appends to consumers, and indexes of segments that are read.
 pub(super) struct Reader {
-    files: OpenFiles,
+    files: Arc<OpenFiles>,
     recent: Mutex<Recent>,
     indexes: Mutex<Indexes>,
 }
@@ -34,9 +34,9 @@ struct Indexes {
 const MAX_INDEXED: usize = 200_000;
 
 impl Reader {
-    pub(super) fn new(disk: Arc<dyn Disk>, max_bytes: usize) -> Self {
+    pub(super) fn new(files: Arc<OpenFiles>, max_bytes: usize) -> Self {
         Self {
-            files: OpenFiles::new(disk),
+            files,
             recent: Mutex::new(Recent { blocks: VecDeque::new(), bytes: 0, max_bytes }),
             indexes: Mutex::new(Indexes { indexes: VecDeque::new(), n_blocks: 0 }),
         }
@@ -65,7 +65,7 @@ impl Reader {
 
     /// Drops what the memory of trimmed or rewritten segments holds.
     pub(super) fn forget(&self, segment: &Segment) {
-        self.files.forget(segment.id);
+        self.files.forget_segment(segment.id);
         self.indexes.lock().forget(segment.id);
         let mut recent = self.recent.lock();
         while recent.blocks.front().is_some_and(|block| block.sequence() < segment.next) {
@@ -90,7 +90,7 @@ impl Reader {
         if let Some(index) = self.cached_index(segment) {
             return Ok(index);
         }
-        let file = self.files.get(segment.id, segment.generation).map_err(JournalError::Read)?;
+        let file = self.file(segment)?;
         let index = Arc::new(read_index(file.as_ref(), segment)?);
         self.keep_index(segment.id, Arc::clone(&index));
         Ok(index)
@@ -129,7 +129,7 @@ impl Reader {
                     if failed.is_some_and(|(before, _)| before == segment) {
                         return Err(error);
                     }
-                    self.files.forget(segment.id);
+                    self.files.forget_segment(segment.id);
                     self.indexes.lock().forget(segment.id);
                     pinned.clear();
                     failed = Some((segment, error));
@@ -138,12 +138,17 @@ impl Reader {
         }
     }
 
+    fn file(&self, segment: &Segment) -> Result<Arc<dyn crate::disk::DiskFile>, JournalError> {
+        let which = FileOf::Segment { id: segment.id, generation: segment.generation };
+        self.files.get(which).map_err(JournalError::Read)
+    }
+
     fn read_at<T>(
         &self,
         segment: &Segment,
         read: impl Fn(&dyn crate::disk::DiskFile) -> Result<T, JournalError>,
     ) -> Result<T, JournalError> {
-        let file = self.files.get(segment.id, segment.generation).map_err(JournalError::Read)?;
+        let file = self.file(segment)?;
         read(file.as_ref())
     }
 }

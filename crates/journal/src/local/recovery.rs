@@ -17,6 +17,7 @@ use super::format::segment::{SIZE, SegmentHeader};
 use super::format::{FormatError, names};
 use super::ids::Table;
 use super::ids::window::{SealedIds, Window, WindowOptions};
+use super::open_files::OpenFiles;
 use super::state::State;
 use super::timeline::{BlockInfo, Missing, Pinned, Segment, Timeline};
 use super::writer::Tail;
@@ -37,6 +38,7 @@ pub struct Recovery {
 pub(super) struct Recovered {
     pub(super) state: State,
     pub(super) tail: Tail,
+    pub(super) files: Arc<OpenFiles>,
     pub(super) recovery: Recovery,
 }
 
@@ -80,9 +82,11 @@ pub(super) fn recover(
         Some(bytes) => Anchor::parse(&bytes).map_err(|error| unreadable(names::ANCHOR, error))?,
         None => Anchor { sequence: 0, hash: [0; 32] },
     };
-    let segments = open_segments(disk.as_ref(), ids, checkpoint.next, now)?;
+    let segments = read_headers(disk.as_ref(), ids, checkpoint.next, now)?;
     check_front(&segments, &anchor)?;
-    let (sealed, active, file) = arrange(segments)?;
+    let (sealed, active) = arrange(segments)?;
+    // The others are opened when they are read: there may be more of them than files that a process may open.
+    let file = disk.open(&names::segment(active.id)).map_err(JournalError::Read)?;
     let end = scan_active(file.as_ref(), active, checkpoint.next - 1)?;
     let recovery = cut(disk.as_ref(), file.as_ref(), &end, active.id, now)?;
     // Blocks and names that were seen but not synced before a crash of the process alone count from here on. To sync is
@@ -96,9 +100,10 @@ pub(super) fn recover(
     }
     state.dirty = false;
     finish_trim(disk.as_ref(), &mut state, anchor.sequence + 1)?;
-    let mut window = Window::new(Arc::clone(disk), window, end.ids);
+    let files = Arc::new(OpenFiles::new(Arc::clone(disk)));
+    let mut window = Window::new(Arc::clone(disk), Arc::clone(&files), window, end.ids);
     open_ids(disk.as_ref(), &state, &mut window, now)?;
-    Ok(Recovered { state, tail: Tail { file, hash: end.hash, window }, recovery })
+    Ok(Recovered { state, tail: Tail { file, hash: end.hash, window }, files, recovery })
 }
 
 fn unreadable(name: &str, error: FormatError) -> JournalError {
@@ -129,12 +134,13 @@ fn begin(disk: &dyn Disk) -> Result<Checkpoint, JournalError> {
     Ok(checkpoint)
 }
 
-type Opened = Vec<(SegmentHeader, Arc<dyn DiskFile>)>;
+/// Headers of segment files, and the lengths of the files.
+type Headers = Vec<(SegmentHeader, u64)>;
 
-/// Opens all segments and reads their headers. A last segment that was being created is removed; a journal without
+/// Reads the headers of all segments. A last segment that was being created is removed; a journal without
 /// a block gets its first segment.
-fn open_segments(disk: &dyn Disk, ids: Vec<u64>, next: u64, now: Timestamp) -> Result<Opened, JournalError> {
-    let mut segments = Opened::new();
+fn read_headers(disk: &dyn Disk, ids: Vec<u64>, next: u64, now: Timestamp) -> Result<Headers, JournalError> {
+    let mut segments = Headers::new();
     let last = ids.last().copied();
     for id in ids {
         if let Some((before, _)) = segments.last()
@@ -147,7 +153,7 @@ fn open_segments(disk: &dyn Disk, ids: Vec<u64>, next: u64, now: Timestamp) -> R
         }
         let file = disk.open(&names::segment(id)).map_err(JournalError::Read)?;
         match read_header(file.as_ref(), id) {
-            Ok(header) => segments.push((header, file)),
+            Ok(header) => segments.push((header, file.len().map_err(JournalError::Read)?)),
             // No block is written before the header is durable, so this file never had one.
             Err(JournalError::Damaged(_)) if Some(id) == last && holds_no_block(file.as_ref())? => {
                 disk.remove(&names::segment(id)).map_err(JournalError::Disk)?;
@@ -170,8 +176,8 @@ fn open_segments(disk: &dyn Disk, ids: Vec<u64>, next: u64, now: Timestamp) -> R
             bytes_before: Default::default(),
             previous_hash: [0; 32],
         };
-        let file = create_segment(disk, &header).map_err(JournalError::Disk)?;
-        segments.push((header, file));
+        create_segment(disk, &header).map_err(JournalError::Disk)?;
+        segments.push((header, SIZE as u64));
     }
     Ok(segments)
 }
@@ -181,7 +187,7 @@ fn holds_no_block(file: &dyn DiskFile) -> Result<bool, JournalError> {
 }
 
 /// The oldest segment must be where the anchor says, or before when a trim was interrupted.
-fn check_front(segments: &Opened, anchor: &Anchor) -> Result<(), JournalError> {
+fn check_front(segments: &Headers, anchor: &Anchor) -> Result<(), JournalError> {
     let begins = segments.iter().find(|(header, _)| header.first == anchor.sequence + 1);
     match begins {
         Some((header, _)) if header.previous_hash == anchor.hash => Ok(()),
@@ -190,25 +196,20 @@ fn check_front(segments: &Opened, anchor: &Anchor) -> Result<(), JournalError> {
     }
 }
 
-/// The sealed segments, the active one, and its file.
-type Arranged = (VecDeque<Segment>, Segment, Arc<dyn DiskFile>);
-
-/// What the headers tell of the segments.
-fn arrange(segments: Opened) -> Result<Arranged, JournalError> {
+/// What the headers tell of the segments: the sealed ones, and the active one.
+fn arrange(segments: Headers) -> Result<(VecDeque<Segment>, Segment), JournalError> {
     let mut sealed: VecDeque<Segment> = VecDeque::with_capacity(segments.len());
-    let mut active = None;
-    for (header, file) in segments {
-        if let Some((mut before, _)) = active.take() {
+    let mut active: Option<Segment> = None;
+    for (header, len) in segments {
+        if let Some(mut before) = active.take() {
             seal(&mut before, &header)?;
             sealed.push_back(before);
         }
-        let len = file.len().map_err(JournalError::Read)?;
-        active = Some((Segment::new(&header, len), file));
+        active = Some(Segment::new(&header, len));
     }
-    let (mut active, file) =
-        active.ok_or_else(|| JournalError::Damaged("all segments are missing".to_owned()))?;
+    let mut active = active.ok_or_else(|| JournalError::Damaged("all segments are missing".to_owned()))?;
     active.stored_bytes = SIZE as u64;
-    Ok((sealed, active, file))
+    Ok((sealed, active))
 }
 
 /// Completes a segment from the header of the one after it.

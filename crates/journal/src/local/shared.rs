@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::consumer::Taken;
+use super::open_files::OpenFiles;
 use super::queue::Queue;
 use super::reader::Reader;
 use super::state::{State, Stop};
@@ -32,11 +33,16 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(state: State, disk: Arc<dyn Disk>, options: LocalOptions) -> Self {
+    pub(super) fn new(
+        state: State,
+        files: Arc<OpenFiles>,
+        disk: Arc<dyn Disk>,
+        options: LocalOptions,
+    ) -> Self {
         Self {
             state: Mutex::new(state),
             queue: Queue::default(),
-            reader: Reader::new(Arc::clone(&disk), options.cache_bytes),
+            reader: Reader::new(files, options.cache_bytes),
             disk,
             options,
             changed: Notify::new(),

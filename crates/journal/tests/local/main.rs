@@ -4,6 +4,7 @@
 
 mod damage;
 mod disk_errors;
+mod handles;
 mod rig;
 
 use std::time::Duration;

@@ -12,6 +12,7 @@ use super::{KeyUse, Kind, Table};
 use crate::disk::{Disk, DiskFile};
 use crate::local::format::wire::{Fields, Put};
 use crate::local::format::{FormatError, names};
+use crate::local::open_files::{FileOf, OpenFiles};
 use crate::prepared::Owner;
 use crate::seam::Producer;
 
@@ -142,14 +143,19 @@ impl Header {
 /// One sealed segment's ids.
 pub(in crate::local) struct Sidecar {
     header: Header,
-    file: Arc<dyn DiskFile>,
+    files: Arc<OpenFiles>,
     /// The filter, while it is kept in memory.
     pub(super) filter: Option<Vec<u8>>,
 }
 
 impl Sidecar {
     /// Writes the table of a segment as its sidecar.
-    pub(super) fn write(disk: &dyn Disk, segment: u64, table: &Table) -> std::io::Result<Self> {
+    pub(super) fn write(
+        disk: &dyn Disk,
+        files: &Arc<OpenFiles>,
+        segment: u64,
+        table: &Table,
+    ) -> std::io::Result<Self> {
         let events = sorted(table.events.iter().map(|(id, owner)| (*id, event_value(owner))));
         let keys = sorted(table.keys.iter().map(|(id, key)| (*id, key_value(key))));
         let mut bounds = [Bounds::default(); 3];
@@ -177,6 +183,7 @@ impl Sidecar {
                 pages.push(&page);
             }
         }
+        files.forget_ids(segment);
         // Never over the bytes of an older sidecar: after a crash its pages would pass beside new ones.
         match disk.remove(&names::ids(segment)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
@@ -186,17 +193,17 @@ impl Sidecar {
         file.write_all_at(&pages.bytes, 0)?;
         // Not needed for safety: a sidecar that did not survive is rebuilt. It saves the time after a crash.
         file.sync_data()?;
-        Ok(Self { header, file, filter: Some(filter) })
+        Ok(Self { header, files: Arc::clone(files), filter: Some(filter) })
     }
 
     /// Opens the sidecar of a segment.
-    pub(super) fn open(disk: &dyn Disk, segment: u64) -> Result<Self, Unusable> {
-        let file = disk.open(&names::ids(segment))?;
+    pub(super) fn open(files: &Arc<OpenFiles>, segment: u64) -> Result<Self, Unusable> {
+        let file = files.get(FileOf::Ids(segment))?;
         let header = Header::parse(&read_page(file.as_ref(), segment, 0)?)?;
         if header.segment != segment || file.len()? != (header.n_pages() * PAGE) as u64 {
             return Err(Unusable);
         }
-        Ok(Self { header, file, filter: None })
+        Ok(Self { header, files: Arc::clone(files), filter: None })
     }
 
     pub(super) const fn segment(&self) -> u64 {
@@ -268,7 +275,8 @@ impl Sidecar {
     }
 
     fn page(&self, number: usize) -> Result<[u8; PAGE], Unusable> {
-        read_page(self.file.as_ref(), self.header.segment, number)
+        let file = self.files.get(FileOf::Ids(self.header.segment))?;
+        read_page(file.as_ref(), self.header.segment, number)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::JournalError;
 use crate::disk::Disk;
 use crate::local::files::{Scan, Step, damaged};
 use crate::local::format::names;
+use crate::local::open_files::OpenFiles;
 use crate::prepared::Owner;
 
 /// How long ids are known, and how much memory the filters may take.
@@ -32,6 +33,7 @@ pub(in crate::local) struct SealedIds {
 
 pub(in crate::local) struct Window {
     disk: Arc<dyn Disk>,
+    files: Arc<OpenFiles>,
     options: WindowOptions,
     pub(in crate::local) active: Table,
     /// Oldest first.
@@ -41,8 +43,13 @@ pub(in crate::local) struct Window {
 }
 
 impl Window {
-    pub(in crate::local) fn new(disk: Arc<dyn Disk>, options: WindowOptions, active: Table) -> Self {
-        Self { disk, options, active, sealed: VecDeque::new(), near: Vec::new() }
+    pub(in crate::local) fn new(
+        disk: Arc<dyn Disk>,
+        files: Arc<OpenFiles>,
+        options: WindowOptions,
+        active: Table,
+    ) -> Self {
+        Self { disk, files, options, active, sealed: VecDeque::new(), near: Vec::new() }
     }
 
     /// Whether ids of a segment that was last appended to at `last_appended_at` are still known.
@@ -52,7 +59,7 @@ impl Window {
 
     /// Opens the sidecar of a sealed segment, newer than all before, or rebuilds it.
     pub(in crate::local) fn open(&mut self, segment: SealedIds) -> Result<(), JournalError> {
-        let sidecar = match Sidecar::open(self.disk.as_ref(), segment.segment) {
+        let sidecar = match Sidecar::open(&self.files, segment.segment) {
             Ok(sidecar) => sidecar,
             Err(Unusable) => self.rebuild(segment)?,
         };
@@ -62,7 +69,7 @@ impl Window {
 
     /// Makes the active table the sidecar of a segment that is sealed now. On an error the table stays as it is.
     pub(in crate::local) fn seal(&mut self, segment: SealedIds) -> std::io::Result<()> {
-        let sidecar = Sidecar::write(self.disk.as_ref(), segment.segment, &self.active)?;
+        let sidecar = Sidecar::write(self.disk.as_ref(), &self.files, segment.segment, &self.active)?;
         self.active = Table::default();
         self.sealed.push_back((segment, sidecar));
         self.budget();
@@ -83,6 +90,7 @@ impl Window {
         while let Some((segment, _)) = self.sealed.front()
             && (!self.covers(segment.last_appended_at, now) || segment.segment < first_kept)
         {
+            self.files.forget_ids(segment.segment);
             let _ = self.disk.remove(&names::ids(segment.segment));
             self.sealed.pop_front();
         }
@@ -193,7 +201,7 @@ impl Window {
             }
         }
         let disk = self.disk.as_ref();
-        Sidecar::write(disk, segment.segment, &table).map_err(JournalError::Read)
+        Sidecar::write(disk, &self.files, segment.segment, &table).map_err(JournalError::Read)
     }
 }
 
