@@ -10,6 +10,7 @@ use super::format::{FormatError, names};
 use super::timeline::{BlockInfo, Index, Segment};
 use crate::JournalError;
 use crate::disk::{Disk, DiskFile};
+use crate::seam::NEWER;
 
 /// Bytes read ahead when a segment is scanned.
 const CHUNK: usize = 256 * 1024;
@@ -95,19 +96,26 @@ impl<'a> Scan<'a> {
         self.window.len
     }
 
-    /// The header at the position, when it is that of the next block.
-    fn header(&mut self) -> io::Result<Result<BlockHeader, &'static str>> {
-        let Ok(header) = BlockHeader::parse(self.window.get(self.position, HEADER)?) else {
-            return Ok(Err("no block where one is expected"));
-        };
-        if header.segment != self.segment || header.sequence != self.sequence {
-            return Ok(Err("a block of another segment or sequence"));
+    /// The header at the position, when it is that of the next block. An intact one that a newer version wrote is
+    /// refused: it was not torn, whatever it says.
+    fn header(&mut self) -> Result<Result<BlockHeader, &'static str>, JournalError> {
+        let bytes = self.window.get(self.position, HEADER).map_err(JournalError::Read)?;
+        match BlockHeader::parse(bytes) {
+            Ok(header) if header.segment == self.segment && header.sequence == self.sequence => {
+                Ok(Ok(header))
+            }
+            Ok(_) => Ok(Err("a block of another segment or sequence")),
+            Err(FormatError::Version(_))
+                if BlockHeader::place(bytes) == Some((self.segment, self.sequence)) =>
+            {
+                Err(JournalError::Refused(NEWER))
+            }
+            Err(_) => Ok(Err("no block where one is expected")),
         }
-        Ok(Ok(header))
     }
 
     /// The next block, checked.
-    pub(super) fn step(&mut self) -> io::Result<Step> {
+    pub(super) fn step(&mut self) -> Result<Step, JournalError> {
         if self.position == self.window.len {
             return Ok(Step::End);
         }
@@ -115,7 +123,8 @@ impl<'a> Scan<'a> {
             Ok(header) => header,
             Err(why) => return Ok(Step::Broken(why)),
         };
-        let body = self.window.get(self.position + HEADER as u64, header.body_bytes())?;
+        let body = self.window.get(self.position + HEADER as u64, header.body_bytes());
+        let body = body.map_err(JournalError::Read)?;
         match StoredBlock::parse(header, Bytes::copy_from_slice(body)) {
             Ok(block) => {
                 let position = self.position;
@@ -128,7 +137,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The next block's place, from its header alone. `None` at the end of the file.
-    fn step_header(&mut self) -> io::Result<Result<Option<BlockInfo>, &'static str>> {
+    fn step_header(&mut self) -> Result<Result<Option<BlockInfo>, &'static str>, JournalError> {
         if self.position == self.window.len {
             return Ok(Ok(None));
         }
@@ -141,22 +150,26 @@ impl<'a> Scan<'a> {
     }
 
     /// The largest durable-up-to in intact headers after the position, wherever they lie.
-    pub(super) fn later_durable_up_to(&mut self) -> io::Result<u64> {
+    pub(super) fn later_durable_up_to(&mut self) -> Result<u64, JournalError> {
         let mut highest = 0;
         let mut at = self.position;
         while at + HEADER as u64 <= self.window.len {
-            let bytes = self.window.get(at, CHUNK / 2)?;
+            let bytes = self.window.get(at, CHUNK / 2).map_err(JournalError::Read)?;
             let magic = super::format::block::MAGIC;
             let Some(found) = bytes.windows(magic.len()).position(|window| window == magic) else {
                 at += (bytes.len() - magic.len() + 1) as u64;
                 continue;
             };
             at += found as u64;
-            if let Ok(header) = BlockHeader::parse(self.window.get(at, HEADER)?)
-                && header.segment == self.segment
-                && header.sequence >= self.sequence
-            {
-                highest = highest.max(header.durable_up_to);
+            let bytes = self.window.get(at, HEADER).map_err(JournalError::Read)?;
+            let place = BlockHeader::place(bytes);
+            if place.is_some_and(|(segment, sequence)| segment == self.segment && sequence >= self.sequence) {
+                match BlockHeader::parse(bytes) {
+                    Ok(header) => highest = highest.max(header.durable_up_to),
+                    // What it knew to be durable cannot be read.
+                    Err(FormatError::Version(_)) => return Err(JournalError::Refused(NEWER)),
+                    Err(FormatError::Malformed(_)) => {}
+                }
             }
             at += 1;
         }
@@ -172,7 +185,7 @@ pub(super) fn read_header(file: &dyn DiskFile, id: u64) -> Result<SegmentHeader,
         _ => JournalError::Read(error),
     })?;
     let header = SegmentHeader::parse(&bytes).map_err(|error| match error {
-        FormatError::Version(_) => JournalError::Refused(crate::seam::NEWER),
+        FormatError::Version(_) => JournalError::Refused(NEWER),
         FormatError::Malformed(_) => damaged(id, 0, error),
     })?;
     if header.id == id { Ok(header) } else { Err(damaged(id, 0, "the header is that of another segment")) }
@@ -184,7 +197,7 @@ pub(super) fn read_index(file: &dyn DiskFile, segment: &Segment) -> Result<Index
     let mut scan = Scan::new(file, segment.id, segment.first).map_err(JournalError::Read)?;
     let mut blocks = Vec::with_capacity((segment.next - segment.first).min(1 << 20) as usize);
     loop {
-        match scan.step_header().map_err(JournalError::Read)? {
+        match scan.step_header()? {
             Ok(Some(block)) => blocks.push(block),
             Ok(None) if scan.sequence == segment.next => {
                 return Ok(Index { generation: header.generation, blocks });
@@ -206,7 +219,10 @@ pub(super) fn read_block(
         io::ErrorKind::UnexpectedEof => damaged(segment, place.position, "the file ends in a block"),
         _ => JournalError::Read(error),
     })?;
-    let header = BlockHeader::parse(&bytes).map_err(|error| damaged(segment, place.position, error))?;
+    let header = BlockHeader::parse(&bytes).map_err(|error| match error {
+        FormatError::Version(_) => JournalError::Refused(NEWER),
+        FormatError::Malformed(_) => damaged(segment, place.position, error),
+    })?;
     if header.segment != segment || header.sequence != place.sequence {
         return Err(damaged(segment, place.position, "a block of another segment or sequence"));
     }

@@ -247,7 +247,7 @@ fn scan_active(file: &dyn DiskFile, active: Segment, checkpointed: u64) -> Resul
         len: scan.len(),
     };
     let (at_end, why) = loop {
-        match scan.step().map_err(JournalError::Read)? {
+        match scan.step()? {
             Step::End => break (true, "the file ends too early"),
             Step::Broken(why) => break (false, why),
             Step::Block { position, block } => {
@@ -264,7 +264,7 @@ fn scan_active(file: &dyn DiskFile, active: Segment, checkpointed: u64) -> Resul
         }
     };
     end.position = scan.position;
-    known_durable = known_durable.max(scan.later_durable_up_to().map_err(JournalError::Read)?);
+    known_durable = known_durable.max(scan.later_durable_up_to()?);
     // The header is known to be durable when a block is that was written after it.
     let last_known = end.blocks.iter().take_while(|block| block.sequence <= known_durable).last();
     end.known = last_known.map_or(0, |block| block.position + u64::from(block.stored_bytes));

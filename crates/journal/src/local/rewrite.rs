@@ -54,7 +54,7 @@ pub(super) fn rewrite(
     let mut output = Output { file, written: 0, bytes: header.encode() };
     let mut scan = Scan::new(old.as_ref(), segment.id, segment.first).map_err(JournalError::Read)?;
     loop {
-        match scan.step().map_err(JournalError::Read)? {
+        match scan.step()? {
             Step::Block { block, .. } => without(*block, erased).encode(&mut output.bytes),
             Step::End if scan.sequence == segment.next => break,
             Step::End => return Err(damaged(segment.id, scan.position, "the segment ends too early")),

@@ -41,7 +41,7 @@ pub(super) fn verify(
         let mut scan = Scan::new(file.as_ref(), segment.id, segment.first).map_err(JournalError::Read)?;
         while scan.sequence < segment.next {
             let at = scan.position;
-            match scan.step().map_err(JournalError::Read)? {
+            match scan.step()? {
                 Step::Block { block, .. } => check(&block, &mut verified).map_err(|why| {
                     damaged(segment.id, at, format_args!("block {}: {why}", block.header.sequence))
                 })?,

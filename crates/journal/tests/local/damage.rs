@@ -129,3 +129,34 @@ async fn a_newer_format_is_refused_by_name() {
     let Err(JournalError::Refused(why)) = rig.try_open().map(|_| ()) else { panic!("it opened") };
     assert!(why.contains("newer"), "{why}");
 }
+
+/// The last block was never known to be durable: what is not understood there is not what a loss of power leaves.
+#[tokio::test]
+async fn an_intact_block_of_a_newer_version_encoding_or_lane_is_not_taken_for_a_torn_tail() {
+    for (at, what) in [(4, "version"), (5, "encoding"), (6, "lane")] {
+        for last in [true, false] {
+            let rig = Rig::filled(1_000_000, 3).await;
+            let mut bytes = rig.disk.bytes(FIRST).unwrap();
+            let third = (bytes.len() - 192) / 3 * 2 + 192;
+            bytes[third + at] += 1;
+            let sum = crc32c::crc32c(&bytes[third..third + 164]);
+            bytes[third + 164..third + 168].copy_from_slice(&sum.to_le_bytes());
+            if !last {
+                // Before it, block 2 is torn.
+                bytes[third - 1] ^= 1;
+            }
+            rig.disk.set_bytes(FIRST, bytes.clone());
+            let Err(JournalError::Refused(why)) = rig.try_open().map(|_| ()) else {
+                panic!("{what}: opened")
+            };
+            assert!(why.contains("newer"), "{why}");
+            assert_eq!(rig.disk.bytes(FIRST).unwrap(), bytes, "nothing is cut off");
+            // In another place it is a stray.
+            bytes[third + 16] = 1;
+            let sum = crc32c::crc32c(&bytes[third..third + 164]);
+            bytes[third + 164..third + 168].copy_from_slice(&sum.to_le_bytes());
+            rig.disk.set_bytes(FIRST, bytes);
+            assert!(!matches!(rig.try_open().map(|_| ()), Err(JournalError::Refused(_))), "{what}");
+        }
+    }
+}

@@ -75,7 +75,7 @@ impl BlockHeader {
         }
         match fields.array()? {
             [VERSION, 0, 0, 0] => {}
-            [VERSION, ..] => return Err(FormatError::Malformed("unknown encoding or lane")),
+            // Encodings other than 0 and lanes other than 0 are new versions too.
             [version, ..] => return Err(FormatError::Version(u16::from(version))),
         }
         let (segment, sequence) = (fields.u64()?, fields.u64()?);
@@ -100,6 +100,15 @@ impl BlockHeader {
             && header.payload_bytes <= header.appended_bytes
             && header.appended_bytes as usize <= MAX_BLOCK_BYTES;
         if fits { Ok(header) } else { Err(FormatError::Malformed("a size is out of range")) }
+    }
+
+    /// The segment and the sequence in an intact header of any version: their place is the same in all.
+    pub(in crate::local) fn place(bytes: &[u8]) -> Option<(u64, u64)> {
+        let mut fields = Fields(super::wire::unseal(bytes.get(..HEADER)?).ok()?);
+        let is_block = fields.take(4).ok()? == MAGIC;
+        fields.take(4).ok()?;
+        let place = (fields.u64().ok()?, fields.u64().ok()?);
+        is_block.then_some(place)
     }
 
     /// Bytes after the header.

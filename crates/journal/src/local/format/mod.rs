@@ -16,8 +16,8 @@ pub(super) const VERSION: u16 = 1;
 /// Why bytes are not what they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FormatError {
-    /// A newer version wrote them.
-    #[error("format version {0} is newer than this idstream reads")]
+    /// A newer version wrote them, or this version with an encoding or a lane that it does not know.
+    #[error("format version {0} or its encoding is newer than this idstream reads")]
     Version(u16),
     /// They are something else, or damaged.
     #[error("{0}")]

@@ -55,7 +55,6 @@ impl SegmentHeader {
         }
         match (fields.u16()?, fields.u16()?) {
             (VERSION, 0) => {}
-            (VERSION, _) => return Err(FormatError::Malformed("unknown lane")),
             (version, _) => return Err(FormatError::Version(version)),
         }
         Ok(Self {

@@ -194,7 +194,7 @@ impl Window {
             Scan::new(file.as_ref(), segment.segment, segment.first).map_err(JournalError::Read)?;
         let mut table = Table::default();
         loop {
-            match scan.step().map_err(JournalError::Read)? {
+            match scan.step()? {
                 Step::Block { block, .. } => table.add(&block),
                 Step::End => break,
                 Step::Broken(why) => return Err(damaged(segment.segment, scan.position, why)),
