@@ -459,6 +459,19 @@ pub enum JournalError {
 }
 
 impl JournalError {
+    /// The same answer once more.
+    pub(crate) fn again(&self) -> Self {
+        let same = |error: &std::io::Error| std::io::Error::new(error.kind(), error.to_string());
+        match self {
+            Self::Poisoned => Self::Poisoned,
+            Self::Closed => Self::Closed,
+            Self::Damaged(what) => Self::Damaged(what.clone()),
+            Self::Read(error) => Self::Read(same(error)),
+            Self::Disk(error) => Self::Disk(same(error)),
+            Self::Refused(why) => Self::Refused(why),
+        }
+    }
+
     /// Whether the same call may succeed later without anybody's help.
     pub const fn is_retryable(&self) -> bool {
         matches!(self, Self::Read(_) | Self::Disk(_))

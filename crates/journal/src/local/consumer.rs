@@ -1,13 +1,14 @@
 //! A consumer at work: its cursor, and the blocks that are out. The latter are forgotten at a restart.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use event::{Stream, StreamSet};
 use tokio::time::Instant;
 
-use super::cursor::{Cursor, Unsettled};
-use super::timeline::{BlockInfo, Look, Missing, Pinned, Timeline};
+use super::attempts::Pinned;
+use super::cursor::{Amount, Cursor};
+use super::timeline::{BlockInfo, Look, Missing, Timeline, Totals};
 use crate::retention::PerStream;
 use crate::seam::LONGEST;
 use crate::{ConsumerState, LeaseId, LeaseLimits, Tally};
@@ -41,6 +42,8 @@ pub(super) struct Consumer {
     out: HashMap<u64, Out>,
     /// The blocks of `out` by the time at which they can be leased again.
     due: BTreeSet<(Instant, u64)>,
+    /// Segments that it passed over because they could not be read: id -> end.
+    unreadable: BTreeMap<u64, u64>,
 }
 
 /// Leases that one call takes, until a bound is reached.
@@ -63,7 +66,13 @@ impl Basket {
 
 impl Consumer {
     pub(super) fn new(cursor: Cursor) -> Self {
-        Self { fresh: [cursor.floor; 5], cursor, out: HashMap::new(), due: BTreeSet::new() }
+        Self {
+            fresh: [cursor.floor; 5],
+            cursor,
+            out: HashMap::new(),
+            due: BTreeSet::new(),
+            unreadable: BTreeMap::new(),
+        }
     }
 
     /// Leases blocks: first those that were out before, then fresh ones. When an index is missing, what was leased until
@@ -128,6 +137,12 @@ impl Consumer {
                         at = first;
                         continue;
                     }
+                    // Its blocks cannot be found. What lies behind is not held up.
+                    Look::Unreadable(segment) => {
+                        self.unreadable.insert(segment.id, segment.next);
+                        at = segment.next;
+                        continue;
+                    }
                     Look::End => break,
                 }
                 at += 1;
@@ -136,6 +151,12 @@ impl Consumer {
         }
         self.cursor.raise(self.cursor.floor);
         Ok(())
+    }
+
+    /// The first segment with blocks that are not settled and could not be read.
+    pub(super) fn first_unreadable(&self) -> Option<u64> {
+        let floor = self.cursor.floor;
+        self.unreadable.iter().find(|(_, end)| **end > floor).map(|(segment, _)| *segment)
     }
 
     fn fresh_from(&self, streams: StreamSet) -> u64 {
@@ -207,14 +228,15 @@ impl Consumer {
         out.lease
     }
 
-    /// Ends everything below `to`. Answers what was not settled, and the leases that ended.
+    /// Ends everything below `to`, where the totals were `before`. Answers what was not settled, and the leases that ended.
     pub(super) fn pass(
         &mut self,
         to: u64,
+        before: &Totals,
         timeline: &Timeline,
         pinned: &Pinned,
-    ) -> Result<(Unsettled, Vec<LeaseId>), Missing> {
-        let passed = self.cursor.pass(to, timeline, pinned)?;
+    ) -> Result<(Amount, Vec<LeaseId>), Missing> {
+        let passed = self.cursor.pass(to, before, timeline, pinned)?;
         let below: Vec<u64> = self.out.keys().copied().filter(|sequence| *sequence < to).collect();
         let ended = below.into_iter().filter_map(|sequence| self.forget(sequence)).collect();
         Ok((passed, ended))
@@ -241,7 +263,7 @@ impl Consumer {
             appended: appended.events,
             tally: self.cursor.tally,
             n_leased: self.out.values().filter(|out| out.lease.is_some() && out.free_at > now).count(),
-            oldest_pending: oldest.map(|block| block.appended_at),
+            oldest_pending: oldest,
             pending_bytes: appended.bytes.saturating_sub(self.cursor.settled_bytes),
         })
     }

@@ -1,10 +1,12 @@
 //! A consumer's cursor and books: the part of it that survives a restart.
 
+use base::Timestamp;
 use event::{Stream, StreamSet};
 
+use super::attempts::Pinned;
 use super::format::wire::of;
 use super::ranges::Ranges;
-use super::timeline::{BlockInfo, Look, Missing, Pinned, Timeline, Totals};
+use super::timeline::{BlockInfo, Look, Missing, Timeline, Totals};
 use crate::{StartAt, Tally};
 
 /// How far a consumer is, and what became of the events it passed. Saved as a whole, so that cursor and books agree.
@@ -27,9 +29,9 @@ pub(super) struct Cursor {
     pub(super) end: Option<Totals>,
 }
 
-/// Blocks of a consumer that are not settled.
+/// Events of a consumer's streams, and their payload bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Unsettled {
+pub(super) struct Amount {
     pub(super) events: u64,
     pub(super) bytes: u64,
 }
@@ -74,64 +76,60 @@ impl Cursor {
     }
 
     /// What was appended to its streams in `start..min(head, until)`: events, bytes.
-    pub(super) fn appended(&self, head: &Totals) -> Unsettled {
-        let end = self.end.as_ref().unwrap_or(head);
+    pub(super) fn appended(&self, head: &Totals) -> Amount {
+        self.gained(self.end.as_ref().unwrap_or(head))
+    }
+
+    /// What its streams gained from its start up to where the totals were `end`.
+    fn gained(&self, end: &Totals) -> Amount {
         let sum = |at: fn(&Totals, Stream) -> u64| {
             let streams = Stream::ALL.into_iter().filter(|stream| self.streams.contains(*stream));
             streams.map(|stream| at(end, stream).saturating_sub(at(&self.start, stream))).sum()
         };
-        Unsettled {
+        Amount {
             events: sum(|totals, stream| of(&totals.events, stream)),
             bytes: sum(|totals, stream| of(&totals.bytes, stream)),
         }
     }
 
-    /// The blocks of `from..until` that are for this consumer and not settled, summed up.
-    pub(super) fn unsettled(
-        &self,
-        from: u64,
-        until: u64,
-        timeline: &Timeline,
-        pinned: &Pinned,
-    ) -> Result<Unsettled, Missing> {
-        let until = until.min(self.until).min(timeline.next());
-        let mut at = from.max(self.floor);
-        let mut sum = Unsettled::default();
-        while at < until {
-            if let Some(end) = self.settled.end_of(at) {
-                at = end;
-                continue;
-            }
-            if let Some((segment_end, gained)) = timeline.whole_segment(at, self.streams)
-                && segment_end <= until
-                && !self.settled.touches(at, segment_end)
-            {
-                sum.events += gained.events;
-                sum.bytes += gained.bytes;
-                at = segment_end;
-                continue;
-            }
-            match timeline.look(at, pinned)? {
-                Look::Block(block) => {
-                    if self.covers(&block) {
-                        sum.events += u64::from(block.n_records);
-                        sum.bytes += u64::from(block.appended_bytes);
-                    }
-                    at += 1;
+    /// What of the settled is at or above `from`. Nothing is counted of a segment that cannot be read.
+    fn settled_from(&self, from: u64, timeline: &Timeline, pinned: &Pinned) -> Result<Amount, Missing> {
+        let mut sum = Amount::default();
+        for (start, end) in self.settled.iter() {
+            let (mut at, end) = (start.max(from), end.min(self.until));
+            while at < end {
+                if let Some((segment_end, gained)) = timeline.whole_segment(at, self.streams)
+                    && segment_end <= end
+                {
+                    sum.events += gained.events;
+                    sum.bytes += gained.bytes;
+                    at = segment_end;
+                    continue;
                 }
-                Look::Trimmed(first) => at = first,
-                Look::End => break,
+                at = match timeline.look(at, pinned)? {
+                    Look::Block(block) => {
+                        if self.covers(&block) {
+                            sum.events += u64::from(block.n_records);
+                            sum.bytes += u64::from(block.appended_bytes);
+                        }
+                        at + 1
+                    }
+                    Look::Unreadable(segment) => segment.next,
+                    Look::Trimmed(first) => first,
+                    Look::End => end,
+                };
             }
         }
         Ok(sum)
     }
 
-    /// Moves the floor to the first block that is for this consumer and not settled, and answers that block.
+    /// Moves the floor to the first block that is for this consumer and not settled, as far as that can be read.
+    /// Answers when that block was appended; of a segment that cannot be read, when it was begun.
     pub(super) fn advance(
         &mut self,
         timeline: &Timeline,
         pinned: &Pinned,
-    ) -> Result<Option<BlockInfo>, Missing> {
+    ) -> Result<Option<Timestamp>, Missing> {
         loop {
             self.raise(self.floor);
             if self.floor >= self.until.min(timeline.next()) {
@@ -142,22 +140,45 @@ impl Cursor {
                 continue;
             }
             match timeline.look(self.floor, pinned)? {
-                Look::Block(block) if self.covers(&block) => return Ok(Some(block)),
+                Look::Block(block) if self.covers(&block) => return Ok(Some(block.appended_at)),
                 Look::Block(_) => self.raise(self.floor + 1),
                 Look::Trimmed(first) => self.raise(first),
+                Look::Unreadable(segment) => return Ok(Some(segment.created_at)),
                 Look::End => return Ok(None),
             }
         }
     }
 
-    /// Ends everything below `to`, whatever became of it. Answers what was not settled.
+    /// What is not settled below `to`, where the totals were `before`. It follows from the books, so that the blocks in
+    /// between need not be read: all that was appended to its streams, less what is settled, but for what is settled
+    /// from `to` on.
+    pub(super) fn unsettled_below(
+        &self,
+        to: u64,
+        before: &Totals,
+        timeline: &Timeline,
+        pinned: &Pinned,
+    ) -> Result<Amount, Missing> {
+        if to <= self.floor {
+            return Ok(Amount::default());
+        }
+        let above = self.settled_from(to, timeline, pinned)?;
+        let appended = if self.until <= to { self.appended(before) } else { self.gained(before) };
+        Ok(Amount {
+            events: (appended.events + above.events).saturating_sub(self.tally.total()),
+            bytes: (appended.bytes + above.bytes).saturating_sub(self.settled_bytes),
+        })
+    }
+
+    /// Ends everything below `to`, where the totals were `before`, whatever became of it. Answers what was not settled.
     pub(super) fn pass(
         &mut self,
         to: u64,
+        before: &Totals,
         timeline: &Timeline,
         pinned: &Pinned,
-    ) -> Result<Unsettled, Missing> {
-        let passed = self.unsettled(self.floor, to, timeline, pinned)?;
+    ) -> Result<Amount, Missing> {
+        let passed = self.unsettled_below(to, before, timeline, pinned)?;
         self.settled_bytes += passed.bytes;
         self.raise(to);
         Ok(passed)

@@ -194,6 +194,9 @@ pub(super) fn read_header(file: &dyn DiskFile, id: u64) -> Result<SegmentHeader,
 /// Reads the index of a sealed segment, which must be complete.
 pub(super) fn read_index(file: &dyn DiskFile, segment: &Segment) -> Result<Index, JournalError> {
     let header = read_header(file, segment.id)?;
+    if header.generation != segment.generation {
+        return Err(damaged(segment.id, 0, format_args!("generation {} of the segment", header.generation)));
+    }
     let mut scan = Scan::new(file, segment.id, segment.first).map_err(JournalError::Read)?;
     let mut blocks = Vec::with_capacity((segment.next - segment.first).min(1 << 20) as usize);
     loop {
@@ -227,5 +230,6 @@ pub(super) fn read_block(
         return Err(damaged(segment, place.position, "a block of another segment or sequence"));
     }
     let body = Bytes::from(bytes).slice(HEADER..);
-    StoredBlock::parse(header, body).map_err(|error| damaged(segment, place.position, error))
+    StoredBlock::parse(header, body)
+        .map_err(|error| damaged(segment, place.position, format_args!("block {}: {error}", place.sequence)))
 }

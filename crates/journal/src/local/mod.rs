@@ -10,6 +10,7 @@
 //! stored), `cursor` and `consumer` (who has seen what), `recovery` (what counts after a crash). Memory does not grow
 //! with the backlog: per sealed segment only a few numbers are kept.
 
+mod attempts;
 mod consumer;
 mod cursor;
 mod durable;
@@ -45,10 +46,12 @@ use tokio::time::Instant;
 pub use self::recovery::Recovery;
 pub use self::verify::Verified;
 
+use self::attempts::{Pinned, Unreadable};
 use self::consumer::{Basket, Taken};
 use self::ids::window::WindowOptions;
 use self::queue::{Command, Reply, Waiting};
 use self::shared::Shared;
+use self::state::State;
 use self::writer::Writer;
 use crate::disk::Disk;
 use crate::prepared::Prepared;
@@ -239,31 +242,63 @@ impl LocalJournal {
         answer.await.map_err(|_| self.shared.ended())?
     }
 
-    /// Leases what can be leased now. What was leased before something failed is handed back.
+    /// Leases what can be leased now. What cannot be read comes again later and does not hold up the rest.
     async fn take(
         &self,
         consumer: &ConsumerName,
         streams: StreamSet,
         limits: LeaseLimits,
     ) -> Result<Vec<Lease>, LeaseError> {
-        let mut basket = Basket::new(limits);
-        let taken =
-            self.shared.attempt(|state, pinned| state.lease(consumer, streams, &mut basket, pinned)).await;
-        let leases = match taken {
-            Ok(()) => self.fetch(&basket.taken).await.map_err(LeaseError::from),
-            Err(error) => Err(error),
-        };
-        leases.inspect_err(|_| self.shared.hand_back(&basket.taken))
+        let mut basket = Held::new(&self.shared, limits);
+        let lease =
+            |state: &mut State, pinned: &Pinned| state.lease(consumer, streams, &mut basket.basket, pinned);
+        self.shared.attempt(Unreadable::IsPassed, lease).await?;
+        let sequences = basket.basket.taken.iter().map(|taken| taken.block.sequence).collect();
+        let blocks = self.shared.blocks(sequences).await;
+        let (mut leases, mut failed) = (Vec::new(), None);
+        for (taken, block) in basket.keep().into_iter().zip(blocks) {
+            match block {
+                Ok(Some(block)) => {
+                    leases.push(Lease { id: taken.lease, block, deliveries: taken.deliveries });
+                }
+                // Trimmed meanwhile.
+                Ok(None) => {}
+                Err(error) => {
+                    self.shared.hand_back(&[taken], UNREADABLE_AGAIN);
+                    failed = failed.or(Some(error));
+                }
+            }
+        }
+        match failed {
+            Some(error) if leases.is_empty() => Err(error.into()),
+            _ => Ok(leases),
+        }
+    }
+}
+
+/// When a block that could not be read is tried again.
+const UNREADABLE_AGAIN: Duration = Duration::from_secs(10);
+
+/// What a call is leasing. Dropped before the call ends, it hands the blocks back.
+struct Held {
+    shared: Arc<Shared>,
+    basket: Basket,
+}
+
+impl Held {
+    fn new(shared: &Arc<Shared>, limits: LeaseLimits) -> Self {
+        Self { shared: Arc::clone(shared), basket: Basket::new(limits) }
     }
 
-    /// The blocks of leases; leases of blocks that are gone meanwhile are left out.
-    async fn fetch(&self, taken: &[Taken]) -> Result<Vec<Lease>, JournalError> {
-        let sequences = taken.iter().map(|taken| taken.block.sequence).collect();
-        let blocks = self.shared.blocks(sequences).await?;
-        let leases = taken.iter().zip(blocks).filter_map(|(taken, block)| {
-            Some(Lease { id: taken.lease, block: block?, deliveries: taken.deliveries })
-        });
-        Ok(leases.collect())
+    /// The caller has them.
+    fn keep(mut self) -> Vec<Taken> {
+        std::mem::take(&mut self.basket.taken)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.shared.hand_back(&self.basket.taken, Duration::ZERO);
     }
 }
 
@@ -316,7 +351,8 @@ impl Journal for LocalJournal {
                 return Ok(leases);
             }
             if Instant::now() >= deadline {
-                return Ok(Vec::new());
+                // There is nothing else: say what cannot be had.
+                return self.shared.unreadable(consumer).map_or(Ok(Vec::new()), |error| Err(error.into()));
             }
             let release = self.shared.state.lock().next_release(consumer, streams);
             let until = release.map_or(deadline, |release| release.min(deadline));
@@ -345,11 +381,20 @@ impl Journal for LocalJournal {
     async fn read(&self, range: ReadRange) -> Result<Vec<Arc<Block>>, JournalError> {
         let mut range = range;
         loop {
-            let found = self.shared.attempt(|state, pinned| shared::find(state, pinned, &mut range)).await?;
+            let find = |state: &mut State, pinned: &Pinned| shared::find(state, pinned, &mut range);
+            let found = self.shared.attempt(Unreadable::IsPassed, find).await?;
             if found.is_empty() {
                 return Ok(Vec::new());
             }
-            let blocks: Vec<_> = self.shared.blocks(found).await?.into_iter().flatten().collect();
+            let mut blocks = Vec::with_capacity(found.len());
+            for block in self.shared.blocks(found).await {
+                match block {
+                    Ok(block) => blocks.extend(block),
+                    Err(error) if blocks.is_empty() => return Err(error),
+                    // The next read begins with what cannot be read.
+                    Err(_) => break,
+                }
+            }
             // All of them were trimmed meanwhile: look again.
             if !blocks.is_empty() {
                 return Ok(blocks);
@@ -367,7 +412,10 @@ impl Journal for LocalJournal {
             ConsumerCommand::Remove { name } => self.shared.describe(std::slice::from_ref(name)).await?,
             _ => Vec::new(),
         };
-        let names = self.shared.attempt(|state, pinned| state.command(&command, pinned)).await?;
+        let names = self
+            .shared
+            .attempt(Unreadable::IsPassed, |state, pinned| state.command(&command, pinned))
+            .await?;
         if changes {
             self.shared.changed.notify_waiters();
             self.order(Command::Checkpoint).await?;

@@ -29,11 +29,6 @@ impl Ranges {
         (*end > sequence).then_some(*end)
     }
 
-    /// Whether anything in `from..until` is in the set.
-    pub(super) fn touches(&self, from: u64, until: u64) -> bool {
-        self.end_of(from).is_some() || self.0.range(from..until).next().is_some()
-    }
-
     /// Drops everything below `sequence`.
     pub(super) fn drop_below(&mut self, sequence: u64) {
         let end = self.end_of(sequence);
@@ -70,7 +65,6 @@ mod tests {
             let set = set.split_off(&cut);
             for n in 0..70 {
                 prop_assert_eq!(ranges.end_of(n).is_some(), set.contains(&n));
-                prop_assert_eq!(ranges.touches(n, n + 3), (n..n + 3).any(|n| set.contains(&n)));
             }
             let mut last = None;
             for (from, until) in ranges.iter() {

@@ -1,13 +1,14 @@
 //! Blocks for readers: the recent ones from memory, older ones from their files.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::attempts::{Attempts, Pinned, Unreadable};
 use super::files::{read_block, read_index};
 use super::open_files::{FileOf, OpenFiles};
-use super::timeline::{Index, Look, Missing, Pinned, Segment};
+use super::timeline::{Index, Look, Missing, Segment};
 use crate::{Block, JournalError};
 
 /// Blocks on their way from appends to consumers, and indexes of segments that are read.
@@ -15,6 +16,8 @@ pub(super) struct Reader {
     files: Arc<OpenFiles>,
     recent: Mutex<Recent>,
     indexes: Mutex<Indexes>,
+    /// Segments whose index was found to be damaged, and how: generation, what.
+    damaged: Mutex<HashMap<u64, (u32, String)>>,
 }
 
 /// The newest blocks, without gaps.
@@ -39,6 +42,7 @@ impl Reader {
             files,
             recent: Mutex::new(Recent { blocks: VecDeque::new(), bytes: 0, max_bytes }),
             indexes: Mutex::new(Indexes { indexes: VecDeque::new(), n_blocks: 0 }),
+            damaged: Mutex::default(),
         }
     }
 
@@ -65,8 +69,8 @@ impl Reader {
 
     /// Drops what the memory of trimmed or rewritten segments holds.
     pub(super) fn forget(&self, segment: &Segment) {
-        self.files.forget_segment(segment.id);
-        self.indexes.lock().forget(segment.id);
+        self.forget_files(segment.id);
+        self.damaged.lock().remove(&segment.id);
         let mut recent = self.recent.lock();
         while recent.blocks.front().is_some_and(|block| block.sequence() < segment.next) {
             if let Some(block) = recent.blocks.pop_front() {
@@ -85,15 +89,39 @@ impl Reader {
         self.indexes.lock().get(segment.id).filter(|index| index.generation == segment.generation)
     }
 
-    /// The index of a segment; reads it when it is not in memory.
+    /// The index of a segment in its generation; reads it when it is not in memory.
     pub(super) fn index(&self, segment: &Segment) -> Result<Arc<Index>, JournalError> {
         if let Some(index) = self.cached_index(segment) {
             return Ok(index);
         }
-        let file = self.file(segment)?;
-        let index = Arc::new(read_index(file.as_ref(), segment)?);
+        if let Some(why) = self.why_damaged(segment) {
+            return Err(why);
+        }
+        let index = Arc::new(read_index(self.file(segment)?.as_ref(), segment)?);
         self.keep_index(segment.id, Arc::clone(&index));
         Ok(index)
+    }
+
+    /// Remembers that a segment's index is damaged, so that it is not read at every turn.
+    pub(super) fn note_damaged(&self, segment: &Segment, error: &JournalError) {
+        if let JournalError::Damaged(what) = error
+            && self.damaged.lock().insert(segment.id, (segment.generation, what.clone())).is_none()
+        {
+            tracing::error!(segment = segment.id, what, "a segment of the journal is damaged");
+        }
+    }
+
+    /// Why a segment's index cannot be read, as far as that is remembered.
+    pub(super) fn why_damaged(&self, segment: &Segment) -> Option<JournalError> {
+        let damaged = self.damaged.lock();
+        let (generation, what) = damaged.get(&segment.id)?;
+        (*generation == segment.generation).then(|| JournalError::Damaged(what.clone()))
+    }
+
+    /// Closes the files of a segment.
+    pub(super) fn forget_files(&self, segment: u64) {
+        self.files.forget_segment(segment);
+        self.indexes.lock().forget(segment);
     }
 
     /// Reads a block. `look` finds its place anew for each try, because its segment may be rewritten or trimmed
@@ -102,38 +130,19 @@ impl Reader {
         &self,
         look: impl Fn(&Pinned) -> Result<(Option<Segment>, Look), Missing>,
     ) -> Result<Option<Arc<Block>>, JournalError> {
-        let mut pinned = Pinned::new();
-        let mut failed: Option<(Segment, JournalError)> = None;
+        let mut attempts = Attempts::new(Unreadable::Fails);
         loop {
-            let (segment, answer) = match look(&pinned) {
+            match look(&attempts.pinned) {
                 Ok((Some(segment), Look::Block(place))) => {
-                    let answer =
-                        self.read_at(&segment, |file| Ok(read_block(file, segment.id, &place)?.to_block()));
-                    (segment, answer.map(|block| Some(Arc::new(block))))
+                    let block =
+                        self.file(&segment).and_then(|file| read_block(file.as_ref(), segment.id, &place));
+                    match block {
+                        Ok(block) => return Ok(Some(Arc::new(block.to_block()))),
+                        Err(error) => attempts.failed(&segment, error, self)?,
+                    }
                 }
                 Ok(_) => return Ok(None),
-                Err(Missing(segment)) => {
-                    let index = self.index(&segment);
-                    let answer = index.map(|index| {
-                        pinned.insert(segment.id, index);
-                        None
-                    });
-                    (*segment, answer)
-                }
-            };
-            match answer {
-                Ok(Some(block)) => return Ok(Some(block)),
-                Ok(None) => {}
-                Err(error) => {
-                    // A second failure of the same generation is not a race with a rewrite or trim.
-                    if failed.is_some_and(|(before, _)| before == segment) {
-                        return Err(error);
-                    }
-                    self.files.forget_segment(segment.id);
-                    self.indexes.lock().forget(segment.id);
-                    pinned.clear();
-                    failed = Some((segment, error));
-                }
+                Err(missing) => attempts.load(missing, self)?,
             }
         }
     }
@@ -141,15 +150,6 @@ impl Reader {
     fn file(&self, segment: &Segment) -> Result<Arc<dyn crate::disk::DiskFile>, JournalError> {
         let which = FileOf::Segment { id: segment.id, generation: segment.generation };
         self.files.get(which).map_err(JournalError::Read)
-    }
-
-    fn read_at<T>(
-        &self,
-        segment: &Segment,
-        read: impl Fn(&dyn crate::disk::DiskFile) -> Result<T, JournalError>,
-    ) -> Result<T, JournalError> {
-        let file = self.file(segment)?;
-        read(file.as_ref())
     }
 }
 

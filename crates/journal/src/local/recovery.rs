@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use base::{Clock, Timestamp};
 
+use super::attempts::{Attempts, Unreadable};
 use super::durable::{create_segment, replace};
-use super::files::{Scan, Step, damaged, read_header, read_index, read_small};
+use super::files::{Scan, Step, damaged, read_header, read_small};
 use super::format::anchor::Anchor;
 use super::format::checkpoint::{self, Checkpoint};
 use super::format::segment::{SIZE, SegmentHeader};
@@ -18,8 +19,9 @@ use super::format::{FormatError, names};
 use super::ids::Table;
 use super::ids::window::{SealedIds, Window, WindowOptions};
 use super::open_files::OpenFiles;
+use super::reader::Reader;
 use super::state::State;
-use super::timeline::{BlockInfo, Missing, Pinned, Segment, Timeline};
+use super::timeline::{BlockInfo, Segment, Timeline};
 use super::writer::Tail;
 use crate::JournalError;
 use crate::disk::{Disk, DiskFile};
@@ -99,8 +101,9 @@ pub(super) fn recover(
         state.push(block);
     }
     state.dirty = false;
-    finish_trim(disk.as_ref(), &mut state, anchor.sequence + 1)?;
     let files = Arc::new(OpenFiles::new(Arc::clone(disk)));
+    let reader = Reader::new(Arc::clone(&files), 0);
+    finish_trim(disk.as_ref(), &mut state, &reader, anchor.sequence + 1)?;
     let mut window = Window::new(Arc::clone(disk), Arc::clone(&files), window, end.ids);
     open_ids(disk.as_ref(), &state, &mut window, now)?;
     Ok(Recovered { state, tail: Tail { file, hash: end.hash, window }, files, recovery })
@@ -324,14 +327,13 @@ fn cut(
 }
 
 /// Completes a trim that was interrupted after its anchor was durable.
-fn finish_trim(disk: &dyn Disk, state: &mut State, first: u64) -> Result<(), JournalError> {
+fn finish_trim(disk: &dyn Disk, state: &mut State, reader: &Reader, first: u64) -> Result<(), JournalError> {
     if state.timeline.first() >= first {
         return Ok(());
     }
-    let mut pinned = Pinned::new();
-    while let Err(Missing(segment)) = state.expire(first, &pinned) {
-        let file = disk.open(&names::segment(segment.id)).map_err(JournalError::Read)?;
-        pinned.insert(segment.id, Arc::new(read_index(file.as_ref(), &segment)?));
+    let mut attempts = Attempts::new(Unreadable::IsAlwaysPassed);
+    while let Err(missing) = state.expire(first, &attempts.pinned) {
+        attempts.load(missing, reader)?;
     }
     let dropped = state.timeline.drop_below(first);
     let bytes = checkpoint::encode(state.timeline.next(), state.cursors().into_iter());

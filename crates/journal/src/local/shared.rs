@@ -3,16 +3,18 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::attempts::{Attempts, Pinned, Unreadable};
 use super::consumer::Taken;
 use super::open_files::OpenFiles;
 use super::queue::Queue;
 use super::reader::Reader;
 use super::state::{State, Stop};
-use super::timeline::{Look, Missing, Pinned, Segment};
+use super::timeline::{Look, Missing, Segment};
 use super::{LocalOptions, blocking};
 use crate::disk::Disk;
 use crate::{Block, Consumer, ConsumerName, JournalError, Offset, ReadRange, Settlement};
@@ -63,90 +65,90 @@ impl Shared {
     /// Tries something with the state until all indexes that it needs are in memory.
     pub(super) async fn attempt<T, E: From<JournalError>>(
         self: &Arc<Self>,
+        unreadable: Unreadable,
         mut attempt: impl FnMut(&mut State, &Pinned) -> Result<T, Stop<E>>,
     ) -> Result<T, E> {
-        let mut pinned = Pinned::new();
+        let mut attempts = Attempts::new(unreadable);
         loop {
-            let stop = match attempt(&mut self.state.lock(), &pinned) {
+            let stop = match attempt(&mut self.state.lock(), &attempts.pinned) {
                 Ok(done) => return Ok(done),
                 Err(stop) => stop,
             };
-            let segment = match stop {
+            match stop {
                 Stop::Failed(error) => return Err(error),
-                Stop::Missing(Missing(segment)) => segment,
-            };
-            let index = if let Some(index) = self.reader.cached_index(&segment) {
-                index
-            } else {
-                let (shared, wanted) = (Arc::clone(self), segment.clone());
-                let read = blocking(move || shared.reader.index(&wanted)).await;
-                match read {
-                    Ok(index) => index,
-                    // Trimmed or rewritten meanwhile: look again.
-                    Err(_) if !self.is_current(&segment) => continue,
-                    Err(error) => return Err(error.into()),
+                Stop::Missing(missing) if self.reader.cached_index(&missing.0).is_some() => {
+                    attempts.load(missing, &self.reader)?;
                 }
-            };
-            pinned.insert(segment.id, index);
+                Stop::Missing(missing) => {
+                    let shared = Arc::clone(self);
+                    let loading = move || attempts.load(missing, &shared.reader).map(|()| attempts);
+                    attempts = blocking(loading).await?;
+                }
+            }
         }
     }
 
     /// The same for the writer, which may block.
     pub(super) fn with_indexes<T>(
         &self,
-        mut attempt: impl FnMut(&mut State, &Pinned) -> Result<T, Stop<JournalError>>,
+        unreadable: Unreadable,
+        mut attempt: impl FnMut(&mut State, &Pinned) -> Result<T, Missing>,
     ) -> Result<T, JournalError> {
-        let mut pinned = Pinned::new();
+        let mut attempts = Attempts::new(unreadable);
         loop {
-            let stop = match attempt(&mut self.state.lock(), &pinned) {
+            let missing = match attempt(&mut self.state.lock(), &attempts.pinned) {
                 Ok(done) => return Ok(done),
-                Err(stop) => stop,
+                Err(missing) => missing,
             };
-            match stop {
-                Stop::Failed(error) => return Err(error),
-                Stop::Missing(Missing(segment)) => pinned.insert(segment.id, self.reader.index(&segment)?),
-            };
+            attempts.load(missing, &self.reader)?;
         }
-    }
-
-    fn is_current(&self, segment: &Segment) -> bool {
-        let state = self.state.lock();
-        let found = state.timeline.segment_of(segment.first);
-        found.is_some_and(|found| (found.id, found.generation) == (segment.id, segment.generation))
     }
 
     pub(super) async fn describe(
         self: &Arc<Self>,
         names: &[ConsumerName],
     ) -> Result<Vec<Consumer>, JournalError> {
-        self.attempt(|state, pinned| state.describe(names, pinned)).await
+        self.attempt(Unreadable::IsPassed, |state, pinned| state.describe(names, pinned)).await
     }
 
-    /// Hands leases back whose blocks could not be read.
-    pub(super) fn hand_back(&self, taken: &[Taken]) {
+    /// Hands leases back that nobody will settle.
+    pub(super) fn hand_back(&self, taken: &[Taken], delay: Duration) {
+        if taken.is_empty() {
+            return;
+        }
         let mut state = self.state.lock();
         for taken in taken {
-            let _ = state.settle(taken.lease, Settlement::HandBack(std::time::Duration::ZERO));
+            let _ = state.settle(taken.lease, Settlement::HandBack(delay));
         }
+        drop(state);
+        self.changed.notify_waiters();
     }
 
-    /// Blocks by their sequences; `None` for those that are gone.
+    /// Why a consumer does not see all of its blocks.
+    pub(super) fn unreadable(&self, consumer: &ConsumerName) -> Option<JournalError> {
+        let state = self.state.lock();
+        let id = state.consumers.get(consumer)?.first_unreadable()?;
+        let segment = state.timeline.sealed().iter().find(|segment| segment.id == id)?;
+        self.reader.why_damaged(segment)
+    }
+
+    /// Blocks by their sequences, each with an answer of its own; `None` for those that are gone.
     pub(super) async fn blocks(
         self: &Arc<Self>,
         sequences: Vec<u64>,
-    ) -> Result<Vec<Option<Arc<Block>>>, JournalError> {
+    ) -> Vec<Result<Option<Arc<Block>>, JournalError>> {
         let recent: Vec<_> = sequences.iter().map(|sequence| self.reader.recent(*sequence)).collect();
         if recent.iter().all(Option::is_some) {
-            return Ok(recent);
+            return recent.into_iter().map(Ok).collect();
         }
-        let shared = Arc::clone(self);
-        blocking(move || {
+        let (shared, n) = (Arc::clone(self), sequences.len());
+        let read = blocking(move || {
             let blocks = sequences.into_iter().zip(recent);
-            blocks
-                .map(|(sequence, recent)| if recent.is_some() { Ok(recent) } else { shared.read(sequence) })
-                .collect()
-        })
-        .await
+            let blocks = blocks
+                .map(|(sequence, recent)| if recent.is_some() { Ok(recent) } else { shared.read(sequence) });
+            Ok(blocks.collect())
+        });
+        read.await.unwrap_or_else(|_| (0..n).map(|_| Err(JournalError::Closed)).collect())
     }
 
     fn read(&self, sequence: u64) -> Result<Option<Arc<Block>>, JournalError> {
@@ -201,7 +203,8 @@ pub(super) fn find(
                 }
                 Look::Block(_) => at += 1,
                 Look::Trimmed(first) => at = first,
-                Look::End => break,
+                Look::Unreadable(_) if found.is_empty() => return Err(Stop::Failed(pinned.why_unreadable())),
+                Look::Unreadable(_) | Look::End => break,
             }
         }
         if found.is_empty() {

@@ -6,9 +6,10 @@ use std::time::Duration;
 use event::StreamSet;
 use tokio::time::Instant;
 
+use super::attempts::Pinned;
 use super::consumer::{Basket, Consumer};
 use super::cursor::{Cursor, resolve};
-use super::timeline::{BlockInfo, Index, Missing, Pinned, Segment, Timeline};
+use super::timeline::{BlockInfo, Index, Missing, Segment, Timeline, Totals};
 use crate::seam::{NO_CONSUMER, SEEK_BACK, TALLY_MISMATCH};
 use crate::{ConsumerCommand, ConsumerName, JournalError, LeaseError, LeaseId, Settlement};
 
@@ -116,10 +117,9 @@ impl State {
             ConsumerCommand::Create { name, streams, start, until } => {
                 if !self.consumers.contains_key(name) {
                     let start = resolve(*start, &self.timeline);
-                    let mut cursor =
-                        Cursor::new(*streams, start, *until, self.timeline.totals_at(start, pinned)?);
+                    let mut cursor = Cursor::new(*streams, start, *until, self.totals_at(start, pinned)?);
                     if let Some(until) = until.filter(|until| *until <= self.timeline.next()) {
-                        cursor.end = Some(self.timeline.totals_at(until.max(start), pinned)?);
+                        cursor.end = Some(self.totals_at(until.max(start), pinned)?);
                     }
                     self.consumers.insert(name.clone(), Consumer::new(cursor));
                 }
@@ -127,13 +127,14 @@ impl State {
             }
             ConsumerCommand::Seek { name, to } => {
                 let to = resolve(*to, &self.timeline);
+                let before = self.totals_at(to, pinned)?;
                 let consumer = self.consumers.get_mut(name);
                 let consumer = consumer.ok_or(Stop::Failed(JournalError::Refused(NO_CONSUMER)))?;
                 consumer.cursor.advance(&self.timeline, pinned)?;
                 if to < consumer.cursor.floor.min(consumer.cursor.until) {
                     return Err(Stop::Failed(JournalError::Refused(SEEK_BACK)));
                 }
-                let (passed, ended) = consumer.pass(to, &self.timeline, pinned)?;
+                let (passed, ended) = consumer.pass(to, &before, &self.timeline, pinned)?;
                 consumer.cursor.tally.skipped += passed.events;
                 self.leases.retain(|lease, _| !ended.contains(lease));
                 name
@@ -171,14 +172,27 @@ impl State {
         Ok(consumers)
     }
 
-    /// Moves consumers up to `first` and counts what they had not settled as expired. Only with all indexes at hand
-    /// anything is changed.
-    pub(super) fn expire(&mut self, first: u64, pinned: &Pinned) -> Result<(), Missing> {
+    fn totals_at<E: From<JournalError>>(&self, sequence: u64, pinned: &Pinned) -> Result<Totals, Stop<E>> {
+        let totals = self.timeline.totals_at(sequence, pinned)?;
+        totals.ok_or_else(|| Stop::Failed(pinned.why_unreadable().into()))
+    }
+
+    /// Whether all indexes are at hand to expire what is below `first`.
+    pub(super) fn can_expire(&self, first: u64, pinned: &Pinned) -> Result<(), Missing> {
+        let before = self.timeline.totals_before(first);
         for consumer in self.consumers.values() {
-            consumer.cursor.unsettled(consumer.cursor.floor, first, &self.timeline, pinned)?;
+            consumer.cursor.unsettled_below(first, &before, &self.timeline, pinned)?;
         }
+        Ok(())
+    }
+
+    /// Moves consumers up to `first`, the beginning of a segment, and counts what they had not settled as expired. Only
+    /// with all indexes at hand anything is changed.
+    pub(super) fn expire(&mut self, first: u64, pinned: &Pinned) -> Result<(), Missing> {
+        self.can_expire(first, pinned)?;
+        let before = self.timeline.totals_before(first);
         for consumer in self.consumers.values_mut().filter(|consumer| consumer.cursor.floor < first) {
-            let (passed, ended) = consumer.pass(first, &self.timeline, pinned)?;
+            let (passed, ended) = consumer.pass(first, &before, &self.timeline, pinned)?;
             consumer.cursor.tally.expired += passed.events;
             for lease in ended {
                 self.leases.remove(&lease);

@@ -3,13 +3,13 @@
 //! Per sealed segment only a few numbers stay in memory. The index of its blocks is read when it is needed: a function
 //! that misses one says so ([`Missing`]), its caller loads the index outside of any lock, pins it, and tries again.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::collections::VecDeque;
 
 use base::Timestamp;
 use event::{Stream, StreamSet};
 
-use super::cursor::Unsettled;
+use super::attempts::{Pin, Pinned};
+use super::cursor::Amount;
 use super::format::block::BlockHeader;
 use super::format::segment::SegmentHeader;
 use super::format::wire::{add, of};
@@ -62,9 +62,6 @@ pub(super) struct Index {
     pub(super) blocks: Vec<BlockInfo>,
 }
 
-/// Indexes that a caller holds on to while it tries, by segment id.
-pub(super) type Pinned = HashMap<u64, Arc<Index>>;
-
 /// A segment file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Segment {
@@ -114,6 +111,8 @@ pub(super) enum Look {
     Trimmed(u64),
     /// Nothing yet.
     End,
+    /// Something in a segment whose index cannot be read.
+    Unreadable(Segment),
 }
 
 /// All segments in order; the last one is the active one and always there.
@@ -204,14 +203,17 @@ impl Timeline {
         let blocks = if segment.id == self.active.id {
             &self.active_blocks
         } else {
-            let index = pinned.get(&segment.id).filter(|index| index.generation == segment.generation);
-            &index.ok_or_else(|| Missing(Box::new(*segment)))?.blocks
+            match pinned.get(segment) {
+                Pin::Index(index) => &index.blocks,
+                Pin::Missing => return Err(Missing(Box::new(*segment))),
+                Pin::Unreadable => return Ok(Look::Unreadable(*segment)),
+            }
         };
         Ok(blocks.get(at).map_or(Look::End, |block| Look::Block(*block)))
     }
 
     /// When `sequence` begins a sealed segment: its end, and what the streams gained in it.
-    pub(super) fn whole_segment(&self, sequence: u64, streams: StreamSet) -> Option<(u64, Unsettled)> {
+    pub(super) fn whole_segment(&self, sequence: u64, streams: StreamSet) -> Option<(u64, Amount)> {
         let segment = self.segment_of(sequence)?;
         if segment.id == self.active.id || segment.first != sequence {
             return None;
@@ -225,9 +227,9 @@ impl Timeline {
         (segment.id != self.active.id && self.gained(segment, streams).events == 0).then_some(segment.next)
     }
 
-    fn gained(&self, segment: &Segment, streams: StreamSet) -> Unsettled {
+    fn gained(&self, segment: &Segment, streams: StreamSet) -> Amount {
         let after = self.before_segment(segment.id + 1);
-        let mut gained = Unsettled::default();
+        let mut gained = Amount::default();
         for stream in Stream::ALL.into_iter().filter(|stream| streams.contains(*stream)) {
             gained.events += of(&after.events, stream).saturating_sub(of(&segment.before.events, stream));
             gained.bytes += of(&after.bytes, stream).saturating_sub(of(&segment.before.bytes, stream));
@@ -244,16 +246,23 @@ impl Timeline {
         at.and_then(|at| self.sealed.get(at as usize)).map_or(self.totals, |segment| segment.before)
     }
 
-    /// The totals of everything before `sequence`.
-    pub(super) fn totals_at(&self, sequence: u64, pinned: &Pinned) -> Result<Totals, Missing> {
-        let Some(segment) = self.segment_of(sequence) else { return Ok(self.totals) };
+    /// The totals of everything before `first`, the beginning of a segment.
+    pub(super) fn totals_before(&self, first: u64) -> Totals {
+        self.segment_of(first).map_or(self.totals, |segment| segment.before)
+    }
+
+    /// The totals of everything before a stored `sequence`, or at the head; `None` when they cannot be read.
+    pub(super) fn totals_at(&self, sequence: u64, pinned: &Pinned) -> Result<Option<Totals>, Missing> {
+        let Some(segment) = self.segment_of(sequence) else { return Ok(Some(self.totals)) };
         let mut totals = segment.before;
         for at in segment.first..sequence {
-            if let Look::Block(block) = self.look(at, pinned)? {
-                totals.count(&block);
+            match self.look(at, pinned)? {
+                Look::Block(block) => totals.count(&block),
+                Look::Unreadable(_) => return Ok(None),
+                Look::Trimmed(_) | Look::End => {}
             }
         }
-        Ok(totals)
+        Ok(Some(totals))
     }
 
     /// What retention needs to know.

@@ -13,6 +13,7 @@ use base::{Clock, Timestamp};
 use bytes::Bytes;
 
 use super::Shared;
+use super::attempts::Unreadable;
 use super::durable::{WriteError, create_segment, is_full, replace};
 use super::format::anchor::Anchor;
 use super::format::segment::SegmentHeader;
@@ -310,13 +311,15 @@ impl Writer {
             sealed.take_while(|segment| segment.next <= up_to).copied().collect::<Vec<_>>()
         };
         let Some(last) = dropped.last() else { return Ok(()) };
+        // What can fail comes before the anchor: after it there is no way back.
+        self.shared
+            .with_indexes(Unreadable::IsPassed, |state, pinned| state.can_expire(last.next, pinned))?;
         // Ids of dropped segments are forgotten first: that makes room for the anchor on a full disk.
         self.tail.window.tidy(self.clock.now(), last.id + 1);
         let hash = self.hash_before(last.id + 1);
         self.replace(names::ANCHOR, &Anchor { sequence: last.next - 1, hash }.encode())?;
-        self.shared.with_indexes(|state, pinned| {
-            state.expire(last.next, pinned).map_err(super::state::Stop::from)
-        })?;
+        self.shared
+            .with_indexes(Unreadable::IsAlwaysPassed, |state, pinned| state.expire(last.next, pinned))?;
         self.shared.state.lock().timeline.drop_below(last.next);
         for segment in &dropped {
             self.shared.reader.forget(segment);
@@ -340,12 +343,13 @@ impl Writer {
         let segment =
             self.shared.state.lock().timeline.sealed().iter().find(|of| of.id == rewritten.segment).copied();
         let Some(segment) = segment else { return Ok(()) };
-        let swapped =
-            self.disk.rename(&names::unfinished(&name), &name).and_then(|()| self.disk.sync_dir(""));
-        swapped.map_err(|error| self.poison("swap a rewritten segment", &error))?;
+        let renamed = self.disk.rename(&names::unfinished(&name), &name);
+        renamed.map_err(|error| self.poison("swap a rewritten segment", &error))?;
+        // Readers find the new file from here on, whether or not its name is durable.
         let (generation, bytes) = (rewritten.generation, rewritten.stored_bytes);
         self.shared.state.lock().timeline.rewritten(segment.id, generation, bytes);
         self.shared.reader.forget(&segment);
+        self.disk.sync_dir("").map_err(|error| self.poison("swap a rewritten segment", &error))?;
         Ok(self.tail.window.refresh(segment.id)?)
     }
 }

@@ -5,6 +5,7 @@
 mod damage;
 mod disk_errors;
 mod handles;
+mod one_bad_segment;
 mod rig;
 
 use std::time::Duration;
