@@ -19,7 +19,7 @@ use self::changes::{Change, NameChange, folder_of, survive};
 /// * A read sees every write at once. [`DiskFile::sync_data`] makes the file's bytes and length durable,
 ///   [`Disk::sync_dir`] the names of one folder; nothing else makes anything durable.
 /// * [`SimDisk::crash`]: of the writes to a file since its last sync, any subset survives, each of them torn at any
-///   byte; of the changes of names since the last sync of their folder, any prefix survives. What survives is drawn
+///   byte; of the changes of names since the last sync of their folder, any subset survives. What survives is drawn
 ///   from the seed. Open files and locks of before are dead.
 /// * A file whose name survives but whose bytes were never synced may be empty, cut or hold zeros.
 /// * A failed `sync_data` leaves a lie behind, as operating systems do: of what it was to make durable any part
@@ -258,9 +258,10 @@ impl State {
     }
 
     fn crash(&mut self) {
-        let n_survive = self.random.up_to(self.unsynced_names.len() as u64) as usize;
-        for change in self.unsynced_names.drain(..).take(n_survive) {
-            change.apply(&mut self.durable_names);
+        for change in self.unsynced_names.drain(..) {
+            if self.random.up_to(1) == 0 {
+                change.apply(&mut self.durable_names);
+            }
         }
         self.names.clone_from(&self.durable_names);
         for file in 0..self.files.len() {
@@ -301,10 +302,8 @@ impl Disk for SimDisk {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.state.lock();
-        if !state.names.contains_key(from) {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        state.change_names(NameChange::Rename { from: from.to_owned(), to: to.to_owned() })
+        let file = *state.names.get(from).ok_or(io::ErrorKind::NotFound)?;
+        state.change_names(NameChange::Rename { from: from.to_owned(), to: to.to_owned(), file })
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {

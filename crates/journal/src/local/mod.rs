@@ -10,6 +10,7 @@
 //! stored), `cursor` and `consumer` (who has seen what), `recovery` (what counts after a crash). Memory does not grow
 //! with the backlog: per sealed segment only a few numbers are kept.
 
+mod active_end;
 mod attempts;
 mod consumer;
 mod cursor;
@@ -48,6 +49,7 @@ pub use self::verify::Verified;
 
 use self::attempts::{Pinned, Unreadable};
 use self::consumer::{Basket, Taken};
+use self::durable::WriteError;
 use self::ids::window::WindowOptions;
 use self::queue::{Command, Reply, Waiting};
 use self::shared::Shared;
@@ -176,7 +178,8 @@ impl LocalJournal {
         };
         let recovered = recovery::recover(&disk, clock.as_ref(), window)?;
         let shared = Arc::new(Shared::new(recovered.state, recovered.files, Arc::clone(&disk), options));
-        let writer = Writer::new(Arc::clone(&shared), disk, clock, recovered.tail, lock);
+        let mut writer = Writer::new(Arc::clone(&shared), disk, clock, recovered.tail, lock);
+        writer.complete().map_err(WriteError::into_journal_error)?;
         let thread = WriterThread { shared: Arc::clone(&shared), thread: Mutex::new(None) };
         let journal = Self {
             shared,

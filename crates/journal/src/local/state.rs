@@ -202,6 +202,20 @@ impl State {
         Ok(())
     }
 
+    /// Works out what was appended before the ends that the journal has passed, where a crash came before that was
+    /// saved. Where it cannot be read it stays open.
+    pub(super) fn find_ends(&mut self, pinned: &Pinned) -> Result<(), Missing> {
+        let next = self.timeline.next();
+        for consumer in self.consumers.values_mut() {
+            let cursor = &mut consumer.cursor;
+            if cursor.end.is_none() && cursor.until <= next {
+                cursor.end = self.timeline.totals_at(cursor.until.max(cursor.started_at), pinned)?;
+                self.dirty |= cursor.end.is_some();
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn roll(&mut self, active: Segment) -> Index {
         self.timeline.roll(active)
     }

@@ -129,9 +129,14 @@ impl Timeline {
         Self { sealed, totals: active.before, active, active_blocks: Vec::new() }
     }
 
+    /// The oldest segment.
+    pub(super) fn first_segment(&self) -> &Segment {
+        self.sealed.front().unwrap_or(&self.active)
+    }
+
     /// The oldest stored sequence.
     pub(super) fn first(&self) -> u64 {
-        self.sealed.front().unwrap_or(&self.active).first
+        self.first_segment().first
     }
 
     /// The sequence of the next block.

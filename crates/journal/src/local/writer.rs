@@ -37,6 +37,8 @@ pub(super) struct Tail {
     /// The hash of the last block.
     pub(super) hash: [u8; 32],
     pub(super) window: Window,
+    /// Dropped segments whose files go after the next checkpoint.
+    pub(super) doomed: Vec<u64>,
 }
 
 pub(super) struct Writer {
@@ -44,8 +46,6 @@ pub(super) struct Writer {
     disk: Arc<dyn Disk>,
     clock: Arc<dyn Clock>,
     tail: Tail,
-    /// Dropped segments whose files go after the next checkpoint.
-    doomed: Vec<u64>,
     last_checkpoint: Instant,
     _lock: DiskLock,
 }
@@ -58,7 +58,18 @@ impl Writer {
         tail: Tail,
         lock: DiskLock,
     ) -> Self {
-        Self { shared, disk, clock, tail, doomed: Vec::new(), last_checkpoint: Instant::now(), _lock: lock }
+        Self { shared, disk, clock, tail, last_checkpoint: Instant::now(), _lock: lock }
+    }
+
+    /// Saves what opening the journal worked out. Without room it is tried again within a second.
+    pub(super) fn complete(&mut self) -> Result<(), WriteError> {
+        if !self.shared.state.lock().dirty && self.tail.doomed.is_empty() {
+            return Ok(());
+        }
+        match self.checkpoint() {
+            Err(WriteError::Full) => Ok(()),
+            answer => answer,
+        }
     }
 
     /// Works until the journal is closed or abandoned.
@@ -280,13 +291,16 @@ impl Writer {
     }
 
     fn remove_doomed(&mut self) -> Result<(), WriteError> {
-        if self.doomed.is_empty() {
+        if self.tail.doomed.is_empty() {
             return Ok(());
         }
-        for segment in std::mem::take(&mut self.doomed) {
-            self.disk
-                .remove(&names::segment(segment))
-                .map_err(|error| self.poison("remove a segment", &error))?;
+        for segment in std::mem::take(&mut self.tail.doomed) {
+            match self.disk.remove(&names::segment(segment)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(self.poison("remove a segment", &error));
+                }
+                _ => {}
+            }
         }
         self.disk.sync_dir("").map_err(|error| self.poison("remove segments", &error))
     }
@@ -324,7 +338,7 @@ impl Writer {
         for segment in &dropped {
             self.shared.reader.forget(segment);
         }
-        self.doomed.extend(dropped.iter().map(|segment| segment.id));
+        self.tail.doomed.extend(dropped.iter().map(|segment| segment.id));
         self.checkpoint()
     }
 

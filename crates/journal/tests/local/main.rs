@@ -6,6 +6,7 @@ mod damage;
 mod disk_errors;
 mod handles;
 mod one_bad_segment;
+mod restart;
 mod rig;
 
 use std::time::Duration;

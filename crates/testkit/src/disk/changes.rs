@@ -13,7 +13,7 @@ pub(super) enum Change {
 #[derive(Clone)]
 pub(super) enum NameChange {
     Link { name: String, file: usize },
-    Rename { from: String, to: String },
+    Rename { from: String, to: String, file: usize },
     Unlink { name: String },
 }
 
@@ -23,10 +23,9 @@ impl NameChange {
             Self::Link { name, file } => {
                 names.insert(name.clone(), *file);
             }
-            Self::Rename { from, to } => {
-                if let Some(file) = names.remove(from) {
-                    names.insert(to.clone(), file);
-                }
+            Self::Rename { from, to, file } => {
+                names.remove(from);
+                names.insert(to.clone(), *file);
             }
             Self::Unlink { name } => {
                 names.remove(name);
