@@ -45,6 +45,8 @@ pub struct Faults {
     pub fail_sync_after: Option<u64>,
     /// Most bytes that all files together may have; a write beyond fails half-way with `StorageFull`.
     pub capacity: Option<u64>,
+    /// Most files; a creation beyond fails with `StorageFull`.
+    pub max_files: Option<usize>,
 }
 
 /// How often the disk was asked to do what.
@@ -292,6 +294,9 @@ impl Disk for SimDisk {
             bytes.seen.clear();
             bytes.unsynced.push(Change::SetLen(0));
         } else {
+            if state.faults.max_files.is_some_and(|most| state.names.len() >= most) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
             let file = state.files.len();
             state.change_names(NameChange::Link { name: name.to_owned(), file })?;
             state.files.push(Bytes::default());

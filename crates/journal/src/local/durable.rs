@@ -60,9 +60,30 @@ pub(super) fn create_segment(disk: &dyn Disk, header: &SegmentHeader) -> io::Res
 /// Replaces a small file: after a crash there is the old one or the new one.
 pub(super) fn replace(disk: &dyn Disk, name: &str, bytes: &[u8]) -> io::Result<()> {
     let unfinished = names::unfinished(name);
-    let file = disk.create(&unfinished)?;
-    file.write_all_at(bytes, 0)?;
-    file.sync_data()?;
+    or_without(disk, &unfinished, || {
+        let file = disk.create(&unfinished)?;
+        file.write_all_at(bytes, 0)?;
+        file.sync_data()
+    })?;
     disk.rename(&unfinished, name)?;
     disk.sync_dir("")
+}
+
+/// Makes an unfinished file. When that fails, nothing of it is left to take up room.
+pub(super) fn or_without<T, E>(
+    disk: &dyn Disk,
+    unfinished: &str,
+    make: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
+    make().inspect_err(|_| {
+        let _ = disk.remove(unfinished);
+    })
+}
+
+/// Removes a name. It is no error when there is none.
+pub(super) fn remove_if_there(disk: &dyn Disk, name: &str) -> io::Result<()> {
+    match disk.remove(name) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }

@@ -251,6 +251,7 @@ fn open_ids(disk: &dyn Disk, state: &State, window: &mut Window, now: Timestamp)
         .map(|segment| SealedIds {
             segment: segment.id,
             first: segment.first,
+            next: segment.next,
             last_appended_at: segment.last_appended_at,
         })
         .collect();

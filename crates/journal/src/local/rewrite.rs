@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
+use super::durable::or_without;
 use super::files::{Scan, Step, damaged, read_header};
 use super::format::block::{Row, StoredBlock};
 use super::format::names;
@@ -40,19 +41,32 @@ impl Output {
     }
 }
 
-/// Copies a sealed segment without the bytes of the records at `erased`.
+/// Copies a sealed segment without the bytes of the records at `erased`. When that fails, nothing of the copy is left.
 pub(super) fn rewrite(
     disk: &dyn Disk,
     segment: &Segment,
     erased: &BTreeSet<Offset>,
 ) -> Result<Rewritten, JournalError> {
-    let name = names::segment(segment.id);
-    let old = disk.open(&name).map_err(JournalError::Read)?;
+    let old = disk.open(&names::segment(segment.id)).map_err(JournalError::Read)?;
     let header = read_header(old.as_ref(), segment.id)?;
     let header = SegmentHeader { generation: header.generation + 1, ..header };
-    let file = disk.create(&names::unfinished(&name)).map_err(JournalError::Disk)?;
-    let mut output = Output { file, written: 0, bytes: header.encode() };
-    let mut scan = Scan::new(old.as_ref(), segment.id, segment.first).map_err(JournalError::Read)?;
+    let name = names::rewritten(segment.id, header.generation);
+    let stored_bytes = or_without(disk, &name, || {
+        let file = disk.create(&name).map_err(JournalError::Disk)?;
+        let output = Output { file, written: 0, bytes: header.encode() };
+        copy_without(old.as_ref(), segment, erased, output)
+    })?;
+    Ok(Rewritten { segment: segment.id, generation: header.generation, stored_bytes })
+}
+
+/// Answers the bytes written.
+fn copy_without(
+    old: &dyn DiskFile,
+    segment: &Segment,
+    erased: &BTreeSet<Offset>,
+    mut output: Output,
+) -> Result<u64, JournalError> {
+    let mut scan = Scan::new(old, segment.id, segment.first).map_err(JournalError::Read)?;
     loop {
         match scan.step()? {
             Step::Block { block, .. } => without(*block, erased).encode(&mut output.bytes),
@@ -66,7 +80,7 @@ pub(super) fn rewrite(
     }
     output.flush()?;
     output.file.sync_data().map_err(JournalError::Disk)?;
-    Ok(Rewritten { segment: segment.id, generation: header.generation, stored_bytes: output.written })
+    Ok(output.written)
 }
 
 /// The block without the bytes and salts of erased records.

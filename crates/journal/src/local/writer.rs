@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use super::Shared;
 use super::attempts::Unreadable;
-use super::durable::{WriteError, create_segment, is_full, replace};
+use super::durable::{WriteError, create_segment, is_full, remove_if_there, replace};
 use super::format::anchor::Anchor;
 use super::format::segment::SegmentHeader;
 use super::format::{checkpoint, names};
@@ -255,19 +255,19 @@ impl Writer {
             Ok(file) => file,
             Err(error) if is_full(&error) => {
                 // The name must be gone for good before the active segment grows on: the new header says that it ends.
-                let removed =
-                    self.disk.remove(&names::segment(header.id)).and_then(|()| self.disk.sync_dir(""));
+                let removed = remove_if_there(self.disk.as_ref(), &names::segment(header.id));
+                let removed = removed.and_then(|()| self.disk.sync_dir(""));
                 return Err(removed
                     .map_or_else(|error| self.poison("remove a segment", &error), |()| WriteError::Full));
             }
             Err(error) => return Err(self.poison("begin a segment", &error)),
         };
-        let ids =
-            SealedIds { segment: active.id, first: active.first, last_appended_at: active.last_appended_at };
-        if let Err(error) = self.tail.window.seal(ids) {
-            // The ids stay in memory, with those of the next segment. After a restart they are read from the segment.
-            tracing::warn!(%error, segment = active.id, "cannot write a segment's ids");
-        }
+        self.tail.window.seal(SealedIds {
+            segment: active.id,
+            first: active.first,
+            next: active.next,
+            last_appended_at: active.last_appended_at,
+        });
         self.tail.window.tidy(header.created_at, 0);
         self.tail.file = file;
         let index = self.shared.state.lock().roll(Segment::new(&header, super::format::segment::SIZE as u64));
@@ -295,12 +295,8 @@ impl Writer {
             return Ok(());
         }
         for segment in std::mem::take(&mut self.tail.doomed) {
-            match self.disk.remove(&names::segment(segment)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(self.poison("remove a segment", &error));
-                }
-                _ => {}
-            }
+            remove_if_there(self.disk.as_ref(), &names::segment(segment))
+                .map_err(|error| self.poison("remove a segment", &error))?;
         }
         self.disk.sync_dir("").map_err(|error| self.poison("remove segments", &error))
     }
@@ -357,7 +353,7 @@ impl Writer {
         let segment =
             self.shared.state.lock().timeline.sealed().iter().find(|of| of.id == rewritten.segment).copied();
         let Some(segment) = segment else { return Ok(()) };
-        let renamed = self.disk.rename(&names::unfinished(&name), &name);
+        let renamed = self.disk.rename(&names::rewritten(segment.id, rewritten.generation), &name);
         renamed.map_err(|error| self.poison("swap a rewritten segment", &error))?;
         // Readers find the new file from here on, whether or not its name is durable.
         let (generation, bytes) = (rewritten.generation, rewritten.stored_bytes);

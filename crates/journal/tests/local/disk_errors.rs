@@ -1,7 +1,9 @@
 //! A disk that fails, or has no room.
 
-use journal::conformance::{append, id};
-use journal::{AppendError, Journal, JournalError};
+use event::StreamSet;
+use journal::conformance::{append, id, name};
+use journal::disk::Disk;
+use journal::{AppendError, ConsumerCommand, Journal, JournalError, Offset, StartAt};
 use testkit::disk::{Faults, SimDisk};
 
 use crate::rig::{ACCOUNT, FIRST, Rig, receipts, store, stored_ids};
@@ -85,4 +87,77 @@ async fn a_disk_that_fills_up_at_a_new_segment_refuses_and_goes_on() {
     drop(journal);
     rig.disk.crash();
     assert_eq!(stored_ids(&rig.open()).await, [id(1), id(2), id(3)]);
+}
+
+/// Bytes of all files, and the files.
+fn used(disk: &SimDisk) -> (u64, usize) {
+    let files = disk.list("").unwrap();
+    (files.iter().map(|file| disk.bytes(file).unwrap().len() as u64).sum(), files.len())
+}
+
+fn sidecars(disk: &SimDisk) -> Vec<String> {
+    let mut files = disk.list("").unwrap();
+    files.retain(|file| file.strip_suffix(".ids").is_some());
+    files.sort();
+    files
+}
+
+fn unfinished(disk: &SimDisk) -> usize {
+    disk.list("").unwrap().iter().filter(|file| file.strip_suffix(".tmp").is_some()).count()
+}
+
+#[tokio::test]
+async fn a_disk_without_room_for_one_more_file_refuses_and_goes_on() {
+    let rig = Rig::filled(1, 2).await;
+    let journal = rig.open();
+    rig.disk.set_faults(Faults { max_files: Some(used(&rig.disk).1), ..Faults::default() });
+    assert!(matches!(journal.append(append(ACCOUNT, [3])).await, Err(AppendError::Full)));
+    assert!(!journal.head().poisoned);
+    rig.disk.set_faults(Faults::default());
+    store(&journal, [3, 4]).await;
+    assert_eq!(stored_ids(&journal).await, [id(1), id(2), id(3), id(4)]);
+}
+
+#[tokio::test]
+async fn a_full_disk_opens_without_sidecars_and_they_are_written_when_there_is_room() {
+    let rig = Rig::filled(1, 4).await;
+    rig.disk.forget(&sidecars(&rig.disk)[0]);
+    rig.disk.set_bytes(&sidecars(&rig.disk)[0], b"broken".to_vec());
+    rig.disk.set_faults(Faults { capacity: Some(used(&rig.disk).0 + 300), ..Faults::default() });
+    let journal = rig.open();
+    for n in 1..=4 {
+        assert_eq!(receipts(&journal, n).await, [false], "event {n} is known");
+    }
+    assert_eq!(sidecars(&rig.disk).len(), 1, "what was written in part is removed");
+    // A segment's header fits, its ids do not.
+    rig.disk.set_faults(Faults { capacity: Some(used(&rig.disk).0 + 2_000), ..Faults::default() });
+    store(&journal, [5]).await;
+    assert_eq!(sidecars(&rig.disk).len(), 1);
+    for n in 1..=5 {
+        assert_eq!(receipts(&journal, n).await, [false], "event {n} is known");
+    }
+    rig.disk.set_faults(Faults::default());
+    store(&journal, [6]).await;
+    assert_eq!(sidecars(&rig.disk).len(), 5);
+    drop(journal);
+    let journal = rig.open();
+    for n in 1..=6 {
+        assert_eq!(receipts(&journal, n).await, [false], "event {n} is known");
+    }
+}
+
+#[tokio::test]
+async fn what_a_full_disk_could_not_take_leaves_nothing_behind() {
+    let rig = Rig::filled(1, 2).await;
+    let journal = rig.open();
+    rig.disk.set_faults(Faults { capacity: Some(used(&rig.disk).0 + 10), ..Faults::default() });
+    let answer = journal.erase(&[Offset { block: 1, index: 0 }]).await;
+    assert!(matches!(answer, Err(JournalError::Disk(_))), "{answer:?}");
+    assert_eq!(unfinished(&rig.disk), 0);
+    let (streams, start) = (StreamSet::product(), StartAt::Earliest);
+    let command = ConsumerCommand::Create { name: name("c"), streams, start, until: None };
+    let answer = journal.consumers(command).await;
+    assert!(matches!(answer, Err(JournalError::Disk(_))), "{answer:?}");
+    assert_eq!(unfinished(&rig.disk), 0);
+    assert!(!journal.head().poisoned);
 }

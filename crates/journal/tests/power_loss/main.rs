@@ -32,6 +32,7 @@ const HONEST: Faults = Faults {
     fail_write_after: None,
     fail_sync_after: None,
     capacity: None,
+    max_files: None,
 };
 
 #[test]

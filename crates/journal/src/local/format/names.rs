@@ -19,6 +19,11 @@ pub(in crate::local) fn unfinished(name: &str) -> String {
     format!("{name}{UNFINISHED}")
 }
 
+/// A segment that is being rewritten, in its new generation.
+pub(in crate::local) fn rewritten(segment: u64, generation: u32) -> String {
+    format!("{segment:016x}{SEGMENT}.{generation:08x}{UNFINISHED}")
+}
+
 /// Where the bytes that were cut off a segment are kept; `at` is the position of the cut.
 pub(in crate::local) fn cut(segment: u64, at: u64, made: i64) -> String {
     format!("{}/{segment:016x}-{at:08x}-{made}", crate::disk::LOST_AND_FOUND)

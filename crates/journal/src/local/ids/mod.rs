@@ -5,6 +5,7 @@
 //! it is missing or damaged.
 
 mod filter;
+mod sealed;
 pub(super) mod sidecar;
 pub(super) mod window;
 

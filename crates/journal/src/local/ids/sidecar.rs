@@ -10,6 +10,7 @@ use base::{EventId, Timestamp};
 use super::filter::{BLOCK, Probe, n_blocks};
 use super::{KeyUse, Kind, Table};
 use crate::disk::{Disk, DiskFile};
+use crate::local::durable::{or_without, remove_if_there};
 use crate::local::format::wire::{Fields, Put};
 use crate::local::format::{FormatError, names};
 use crate::local::open_files::{FileOf, OpenFiles};
@@ -185,14 +186,13 @@ impl Sidecar {
         }
         files.forget_ids(segment);
         // Never over the bytes of an older sidecar: after a crash its pages would pass beside new ones.
-        match disk.remove(&names::ids(segment)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let file = disk.create(&names::ids(segment))?;
-        file.write_all_at(&pages.bytes, 0)?;
-        // Not needed for safety: a sidecar that did not survive is rebuilt. It saves the time after a crash.
-        file.sync_data()?;
+        remove_if_there(disk, &names::ids(segment))?;
+        or_without(disk, &names::ids(segment), || {
+            let file = disk.create(&names::ids(segment))?;
+            file.write_all_at(&pages.bytes, 0)?;
+            // Not needed for safety: a sidecar that did not survive is rebuilt. It saves the time after a crash.
+            file.sync_data()
+        })?;
         Ok(Self { header, files: Arc::clone(files), filter: Some(filter) })
     }
 
@@ -204,10 +204,6 @@ impl Sidecar {
             return Err(Unusable);
         }
         Ok(Self { header, files: Arc::clone(files), filter: None })
-    }
-
-    pub(super) const fn segment(&self) -> u64 {
-        self.header.segment
     }
 
     pub(super) fn bounds(&self, class: usize) -> Bounds {

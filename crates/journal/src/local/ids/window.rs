@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base::{EventId, Timestamp};
 
+use super::sealed::Ids;
 use super::sidecar::{Bounds, Sidecar, Unusable, class};
 use super::{KeyUse, Kind, Table};
 use crate::JournalError;
@@ -28,6 +29,8 @@ pub(in crate::local) struct WindowOptions {
 pub(in crate::local) struct SealedIds {
     pub(in crate::local) segment: u64,
     pub(in crate::local) first: u64,
+    /// The sequence after its last block.
+    pub(in crate::local) next: u64,
     pub(in crate::local) last_appended_at: Timestamp,
 }
 
@@ -37,7 +40,7 @@ pub(in crate::local) struct Window {
     options: WindowOptions,
     pub(in crate::local) active: Table,
     /// Oldest first.
-    sealed: VecDeque<(SealedIds, Sidecar)>,
+    sealed: VecDeque<(SealedIds, Ids)>,
     /// Places in `sealed` that the ids of the current group can be in, newest first.
     near: Vec<usize>,
 }
@@ -59,21 +62,34 @@ impl Window {
 
     /// Opens the sidecar of a sealed segment, newer than all before, or rebuilds it.
     pub(in crate::local) fn open(&mut self, segment: SealedIds) -> Result<(), JournalError> {
-        let sidecar = match Sidecar::open(&self.files, segment.segment) {
-            Ok(sidecar) => sidecar,
+        let ids = match Sidecar::open(&self.files, segment.segment) {
+            Ok(sidecar) => Ids::Sidecar(sidecar),
             Err(Unusable) => self.rebuild(segment)?,
         };
-        self.sealed.push_back((segment, sidecar));
+        self.sealed.push_back((segment, ids));
         Ok(())
     }
 
-    /// Makes the active table the sidecar of a segment that is sealed now. On an error the table stays as it is.
-    pub(in crate::local) fn seal(&mut self, segment: SealedIds) -> std::io::Result<()> {
-        let sidecar = Sidecar::write(self.disk.as_ref(), &self.files, segment.segment, &self.active)?;
-        self.active = Table::default();
-        self.sealed.push_back((segment, sidecar));
+    /// Makes the active table the sidecar of a segment that is sealed now.
+    pub(in crate::local) fn seal(&mut self, segment: SealedIds) {
+        let table = std::mem::take(&mut self.active);
+        self.sealed.push_back((segment, Ids::in_memory(table)));
+        self.save();
         self.budget();
-        Ok(())
+    }
+
+    /// Writes the sidecars of ids that are in memory, as long as there is room.
+    fn save(&mut self) {
+        for (segment, ids) in &mut self.sealed {
+            let Ids::Memory(table, _) = ids else { continue };
+            match Sidecar::write(self.disk.as_ref(), &self.files, segment.segment, table) {
+                Ok(sidecar) => *ids = Ids::Sidecar(sidecar),
+                Err(error) => {
+                    tracing::warn!(%error, segment = segment.segment, "cannot write a segment's ids; they stay in memory");
+                    return;
+                }
+            }
+        }
     }
 
     /// Replaces the sidecar of a rewritten segment.
@@ -99,7 +115,8 @@ impl Window {
 
     fn budget(&mut self) {
         let mut left = self.options.filter_bytes;
-        for (_, sidecar) in self.sealed.iter_mut().rev() {
+        for (_, ids) in self.sealed.iter_mut().rev() {
+            let Ids::Sidecar(sidecar) = ids else { continue };
             let fits = sidecar.filter_bytes() <= left;
             left = if fits { left - sidecar.filter_bytes() } else { 0 };
             if !fits {
@@ -119,9 +136,9 @@ impl Window {
                 bounds.add(id);
             }
         }
-        let near = self.sealed.iter().enumerate().rev().filter(|(_, (segment, sidecar))| {
+        let near = self.sealed.iter().enumerate().rev().filter(|(_, (segment, ids))| {
             self.covers(segment.last_appended_at, now)
-                && group.iter().enumerate().any(|(class, bounds)| bounds.meet(&sidecar.bounds(class)))
+                && group.iter().enumerate().any(|(class, bounds)| bounds.meet(&ids.bounds(class)))
         });
         self.near = near.map(|(at, _)| at).collect();
     }
@@ -136,7 +153,7 @@ impl Window {
             return Ok(Some(*owner));
         }
         let oldest = now.minus(self.options.events);
-        self.search(oldest, |sidecar| sidecar.event(id))
+        self.search(oldest, |ids| ids.event(id))
     }
 
     /// How this request key was used, if that is known. Only for ids that the window is focused on.
@@ -148,7 +165,7 @@ impl Window {
         let oldest = now.minus(self.options.keys);
         let found = match self.active.keys.get(&id) {
             Some(key) => Some(*key),
-            None => self.search(oldest, |sidecar| sidecar.key(id))?,
+            None => self.search(oldest, |ids| ids.key(id))?,
         };
         Ok(found.filter(|key| key.at >= oldest))
     }
@@ -156,20 +173,20 @@ impl Window {
     fn search<T>(
         &mut self,
         oldest: Timestamp,
-        find: impl Fn(&Sidecar) -> Result<Option<T>, Unusable>,
+        find: impl Fn(&Ids) -> Result<Option<T>, Unusable>,
     ) -> Result<Option<T>, JournalError> {
         for nth in 0..self.near.len() {
             let Some(at) = self.near.get(nth).copied() else { break };
-            let Some((segment, sidecar)) = self.sealed.get(at) else { continue };
+            let Some((segment, ids)) = self.sealed.get(at) else { continue };
             if segment.last_appended_at < oldest {
                 continue;
             }
-            let found = if let Ok(found) = find(sidecar) {
+            let found = if let Ok(found) = find(ids) {
                 found
             } else {
                 self.repair(at)?;
-                let (_, sidecar) = self.sealed.get(at).ok_or(JournalError::Closed)?;
-                find(sidecar).map_err(|Unusable| damaged_ids(sidecar.segment()))?
+                let (segment, ids) = self.sealed.get(at).ok_or(JournalError::Closed)?;
+                find(ids).map_err(|Unusable| damaged_ids(segment.segment))?
             };
             if found.is_some() {
                 return Ok(found);
@@ -180,28 +197,36 @@ impl Window {
 
     fn repair(&mut self, at: usize) -> Result<(), JournalError> {
         let Some((segment, _)) = self.sealed.get(at) else { return Ok(()) };
-        let sidecar = self.rebuild(*segment)?;
+        let ids = self.rebuild(*segment)?;
         if let Some(place) = self.sealed.get_mut(at) {
-            place.1 = sidecar;
+            place.1 = ids;
         }
         Ok(())
     }
 
-    fn rebuild(&self, segment: SealedIds) -> Result<Sidecar, JournalError> {
+    /// Reads the ids of a segment, which must be complete, and writes them as its sidecar if there is room.
+    fn rebuild(&self, segment: SealedIds) -> Result<Ids, JournalError> {
         tracing::warn!(segment = segment.segment, "rebuilding the ids of a segment");
         let file = self.disk.open(&names::segment(segment.segment)).map_err(JournalError::Read)?;
         let mut scan =
             Scan::new(file.as_ref(), segment.segment, segment.first).map_err(JournalError::Read)?;
         let mut table = Table::default();
-        loop {
+        while scan.sequence < segment.next {
             match scan.step()? {
                 Step::Block { block, .. } => table.add(&block),
-                Step::End => break,
+                Step::End => {
+                    return Err(damaged(segment.segment, scan.position, "the segment ends too early"));
+                }
                 Step::Broken(why) => return Err(damaged(segment.segment, scan.position, why)),
             }
         }
-        let disk = self.disk.as_ref();
-        Sidecar::write(disk, &self.files, segment.segment, &table).map_err(JournalError::Read)
+        match Sidecar::write(self.disk.as_ref(), &self.files, segment.segment, &table) {
+            Ok(sidecar) => Ok(Ids::Sidecar(sidecar)),
+            Err(error) => {
+                tracing::warn!(%error, segment = segment.segment, "cannot write a segment's ids; they stay in memory");
+                Ok(Ids::in_memory(table))
+            }
+        }
     }
 }
 

@@ -1,0 +1,47 @@
+//! The ids of one sealed segment: in a sidecar, or in memory while there is no room for one.
+
+use base::EventId;
+
+use super::sidecar::{Bounds, Sidecar, Unusable, class};
+use super::{KeyUse, Kind, Table};
+use crate::prepared::Owner;
+
+pub(super) enum Ids {
+    Sidecar(Sidecar),
+    /// The sidecar could not be written. It is tried again when the next segment is sealed.
+    Memory(Box<Table>, [Bounds; 3]),
+}
+
+impl Ids {
+    pub(super) fn in_memory(table: Table) -> Self {
+        let mut bounds = [Bounds::default(); 3];
+        let events = table.events.keys().map(|id| (Kind::Event, *id));
+        for (kind, id) in events.chain(table.keys.keys().map(|id| (Kind::Request, *id))) {
+            if let Some(bounds) = bounds.get_mut(class(kind, id)) {
+                bounds.add(id);
+            }
+        }
+        Self::Memory(Box::new(table), bounds)
+    }
+
+    pub(super) fn bounds(&self, class: usize) -> Bounds {
+        match self {
+            Self::Sidecar(sidecar) => sidecar.bounds(class),
+            Self::Memory(_, bounds) => bounds.get(class).copied().unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn event(&self, id: EventId) -> Result<Option<Owner>, Unusable> {
+        match self {
+            Self::Sidecar(sidecar) => sidecar.event(id),
+            Self::Memory(table, _) => Ok(table.events.get(&id).copied()),
+        }
+    }
+
+    pub(super) fn key(&self, id: EventId) -> Result<Option<KeyUse>, Unusable> {
+        match self {
+            Self::Sidecar(sidecar) => sidecar.key(id),
+            Self::Memory(table, _) => Ok(table.keys.get(&id).copied()),
+        }
+    }
+}
