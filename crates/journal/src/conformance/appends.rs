@@ -106,6 +106,19 @@ pub async fn a_key_is_forgotten_after_a_day(rig: Rig) {
     assert_eq!(ids(&rig.all().await), [id(1), id(2)]);
 }
 
+/// With its new body, from then on.
+pub async fn a_forgotten_key_can_be_used_again_for_a_day(rig: Rig) {
+    rig.journal.append(keyed([1], 7)).await.expect("append");
+    rig.clock.advance(Duration::from_hours(25));
+    rig.journal.append(keyed([2], 8)).await.expect("append");
+    rig.clock.advance(Duration::from_hours(24));
+    assert!(matches!(rig.journal.append(keyed([3], 7)).await, Err(AppendError::KeyReused)));
+    rig.journal.append(keyed([2], 8)).await.expect("append");
+    rig.clock.advance(Duration::from_millis(1));
+    rig.journal.append(keyed([3], 7)).await.expect("append");
+    assert_eq!(ids(&rig.all().await), [id(1), id(2), id(3)]);
+}
+
 /// Nothing of the append is stored then.
 pub async fn what_is_no_record_of_the_stream_is_refused(rig: Rig) {
     let too_large = record(ACCOUNT, 2, &"x".repeat(MAX_RECORD_BYTES));

@@ -114,6 +114,20 @@ pub async fn a_lease_waits_for_a_block_to_come_back(rig: Rig) {
     assert_eq!(begin.elapsed().as_secs(), 70);
 }
 
+/// Not until the time at which the lease would have ended before.
+pub async fn a_lease_waits_for_one_that_was_cut_short(rig: Rig) {
+    stored(&rig, 1).await;
+    let lease = rig.lease("c").await.remove(0);
+    let begin = tokio::time::Instant::now();
+    let journal = Arc::clone(&rig.journal);
+    let waiting = LeaseLimits { wait: Duration::from_hours(1), ..limits() };
+    let task = tokio::spawn(async move { journal.lease(&name("c"), StreamSet::product(), waiting).await });
+    tokio::task::yield_now().await;
+    rig.journal.extend(lease.id, Duration::from_secs(5)).await.expect("extend");
+    assert_eq!(sequences(&task.await.expect("task").expect("lease")), [1]);
+    assert_eq!(begin.elapsed().as_secs(), 5);
+}
+
 /// A consumer may lease fewer streams than it has, in any order.
 pub async fn leasing_streams_one_by_one_misses_nothing(rig: Rig) {
     rig.create("c", StreamSet::product(), StartAt::Earliest).await;

@@ -30,12 +30,13 @@ macro_rules! conformance_suite {
             records_come_back_as_they_were_appended, receipts_name_the_place_of_each_event,
             an_id_is_stored_once, appends_at_once_store_an_id_once, an_id_belongs_to_its_producer_and_content,
             a_key_with_another_body_stores_nothing, a_key_is_forgotten_after_a_day,
+            a_forgotten_key_can_be_used_again_for_a_day,
             what_is_no_record_of_the_stream_is_refused);
         $crate::conformance_suite!(@module $open, leases:
             a_settled_block_does_not_come_again, a_block_handed_back_comes_again_after_its_delay,
             an_expired_lease_is_stale_and_the_block_comes_again, an_extended_lease_lasts,
             limits_bound_a_lease_but_one_block_always_fits, a_lease_waits_for_an_append,
-            a_lease_waits_for_a_block_to_come_back, leasing_streams_one_by_one_misses_nothing,
+            a_lease_waits_for_a_block_to_come_back, a_lease_waits_for_one_that_was_cut_short, leasing_streams_one_by_one_misses_nothing,
             a_tally_that_does_not_count_every_event_is_refused, endless_durations_are_no_error,
             without_a_consumer_nothing_is_leased);
         $crate::conformance_suite!(@module $open, consumers:

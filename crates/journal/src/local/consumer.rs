@@ -49,13 +49,15 @@ pub(super) struct Consumer {
 /// Leases that one call takes, until a bound is reached.
 pub(super) struct Basket {
     limits: LeaseLimits,
+    /// What can be leased is decided for this moment.
+    now: Instant,
     bytes: usize,
     pub(super) taken: Vec<Taken>,
 }
 
 impl Basket {
-    pub(super) const fn new(limits: LeaseLimits) -> Self {
-        Self { limits, bytes: 0, taken: Vec::new() }
+    pub(super) const fn new(limits: LeaseLimits, now: Instant) -> Self {
+        Self { limits, now, bytes: 0, taken: Vec::new() }
     }
 
     fn has_room_for(&self, block: &BlockInfo) -> bool {
@@ -85,7 +87,7 @@ impl Consumer {
         timeline: &Timeline,
         pinned: &Pinned,
     ) -> Result<(), Missing> {
-        let now = Instant::now();
+        let now = basket.now;
         let again = self.due.range(..=(now, u64::MAX)).map(|(_, sequence)| *sequence);
         let again = again.filter(|sequence| self.is_of(*sequence, streams)).take(basket.limits.max_blocks);
         for sequence in again.collect::<Vec<_>>() {
@@ -197,9 +199,12 @@ impl Consumer {
         (out.lease == Some(lease) && out.free_at > Instant::now()).then_some(out.block)
     }
 
-    /// Keeps a lease for `ttl` from now.
-    pub(super) fn extend(&mut self, lease: LeaseId, sequence: u64, ttl: Duration) {
-        self.set_free_at(sequence, Some(lease), Instant::now() + ttl.min(LONGEST));
+    /// Keeps a lease for `ttl` from now. Answers whether it ends earlier than before.
+    pub(super) fn extend(&mut self, lease: LeaseId, sequence: u64, ttl: Duration) -> bool {
+        let before = self.out.get(&sequence).map(|out| out.free_at);
+        let free_at = Instant::now() + ttl.min(LONGEST);
+        self.set_free_at(sequence, Some(lease), free_at);
+        before.is_some_and(|before| free_at < before)
     }
 
     /// Lets a block be leased again after `delay`.
@@ -247,9 +252,10 @@ impl Consumer {
         self.out.values().filter_map(|out| out.lease)
     }
 
-    /// When the next block of the streams that is out can be leased again, if not now.
-    pub(super) fn next_release(&self, streams: StreamSet) -> Option<Instant> {
-        let later = self.due.range((Instant::now(), u64::MAX)..);
+    /// When the next block of the streams that is out can be leased again, if it could not at `now`: the time of the
+    /// basket that it was not in, so that none is missed in between.
+    pub(super) fn next_release(&self, streams: StreamSet, now: Instant) -> Option<Instant> {
+        let later = self.due.range((now, u64::MAX)..);
         later.filter(|(_, sequence)| self.is_of(*sequence, streams)).map(|(at, _)| *at).next()
     }
 
@@ -266,5 +272,33 @@ impl Consumer {
             oldest_pending: oldest,
             pending_bytes: appended.bytes.saturating_sub(self.cursor.settled_bytes),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::Timestamp;
+
+    #[test]
+    fn a_block_that_comes_back_just_after_the_look_for_it_is_waited_for() {
+        let mut consumer = Consumer::new(Cursor::new(StreamSet::product(), 1, None, Totals::default()));
+        let stream = Stream::AccountEvent;
+        let block = BlockInfo {
+            sequence: 1,
+            position: 192,
+            stream,
+            n_records: 1,
+            appended_bytes: 1,
+            stored_bytes: 1,
+            appended_at: Timestamp::default(),
+        };
+        let looked = Instant::now();
+        let limits =
+            LeaseLimits { max_blocks: 1, max_bytes: 1, ttl: Duration::from_nanos(1), wait: Duration::ZERO };
+        consumer.lease(block, &mut Basket::new(limits, looked), &mut 0, looked);
+        assert!(Instant::now() > looked + Duration::from_nanos(1), "it is back by now");
+        let release = consumer.next_release(stream.into(), looked);
+        assert_eq!(release, Some(looked + Duration::from_nanos(1)));
     }
 }

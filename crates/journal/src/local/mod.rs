@@ -15,6 +15,7 @@ mod attempts;
 mod consumer;
 mod cursor;
 mod durable;
+mod erase;
 mod files;
 mod format;
 mod ids;
@@ -31,7 +32,6 @@ mod timeline;
 mod verify;
 mod writer;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -51,7 +51,7 @@ use self::attempts::{Pinned, Unreadable};
 use self::consumer::{Basket, Taken};
 use self::durable::WriteError;
 use self::ids::window::WindowOptions;
-use self::queue::{Command, Reply, Waiting};
+use self::queue::{Command, Waiting};
 use self::shared::Shared;
 use self::state::State;
 use self::writer::Writer;
@@ -201,7 +201,9 @@ impl LocalJournal {
     pub async fn close(&self) -> Result<(), JournalError> {
         self.shared.closed.store(true, Ordering::SeqCst);
         self.shared.changed.notify_waiters();
-        self.order(Command::Close).await
+        // Nobody rewrites a file of a directory that belongs to somebody else.
+        let _none = self.rewriting.lock().await;
+        self.shared.order(Command::Close).await
     }
 
     /// The segments, for [`crate::retention::trim_point`].
@@ -211,38 +213,20 @@ impl LocalJournal {
 
     /// Reads everything and checks it against the hash chain. [`JournalError::Damaged`] names the first bad block.
     pub async fn verify(&self) -> Result<Verified, JournalError> {
+        self.shared.check_open()?;
         let (segments, anchor) = self.shared.snapshot();
         let shared = Arc::clone(&self.shared);
         blocking(move || verify::verify(shared.disk.as_ref(), &segments, anchor)).await
     }
 
     /// Erases the bytes of records for good. Their digests stay, so that [`LocalJournal::verify`] still passes; events
-    /// that are not there any more are no error. Rewrites every segment that holds one of them.
+    /// that are not there any more are no error. Rewrites every segment that holds one of them, also when the caller does
+    /// not wait for it.
     pub async fn erase(&self, offsets: &[Offset]) -> Result<(), JournalError> {
-        let _one_at_a_time = self.rewriting.lock().await;
-        let first_active = self.shared.state.lock().timeline.active().first;
-        if offsets.iter().any(|offset| offset.block >= first_active) {
-            self.order(Command::Roll).await?;
-        }
-        let erased: BTreeSet<Offset> = offsets.iter().copied().collect();
-        for segment in self.shared.sealed_with(&erased) {
-            let (shared, erased) = (Arc::clone(&self.shared), erased.clone());
-            let rewritten =
-                blocking(move || rewrite::rewrite(shared.disk.as_ref(), &segment, &erased)).await?;
-            self.order(|reply| Command::Swap(rewritten, reply)).await?;
-        }
-        Ok(())
-    }
-
-    fn check_open(&self) -> Result<(), JournalError> {
-        if self.shared.closed.load(Ordering::SeqCst) { Err(JournalError::Closed) } else { Ok(()) }
-    }
-
-    /// Has the writer carry out a command.
-    async fn order(&self, command: impl FnOnce(Reply) -> Command) -> Result<(), JournalError> {
-        let (reply, answer) = oneshot::channel();
-        self.shared.queue.command(command(reply));
-        answer.await.map_err(|_| self.shared.ended())?
+        self.shared.check()?;
+        let erased = Arc::new(offsets.iter().copied().collect());
+        let erase = erase::erase(Arc::clone(&self.shared), Arc::clone(&self.rewriting), erased);
+        tokio::spawn(erase).await.unwrap_or(Err(JournalError::Closed))
     }
 
     /// Leases what can be leased now. What cannot be read comes again later and does not hold up the rest.
@@ -251,8 +235,9 @@ impl LocalJournal {
         consumer: &ConsumerName,
         streams: StreamSet,
         limits: LeaseLimits,
+        now: Instant,
     ) -> Result<Vec<Lease>, LeaseError> {
-        let mut basket = Held::new(&self.shared, limits);
+        let mut basket = Held::new(&self.shared, Basket::new(limits, now));
         let lease =
             |state: &mut State, pinned: &Pinned| state.lease(consumer, streams, &mut basket.basket, pinned);
         self.shared.attempt(Unreadable::IsPassed, lease).await?;
@@ -289,8 +274,8 @@ struct Held {
 }
 
 impl Held {
-    fn new(shared: &Arc<Shared>, limits: LeaseLimits) -> Self {
-        Self { shared: Arc::clone(shared), basket: Basket::new(limits) }
+    fn new(shared: &Arc<Shared>, basket: Basket) -> Self {
+        Self { shared: Arc::clone(shared), basket }
     }
 
     /// The caller has them.
@@ -327,10 +312,7 @@ async fn blocking<T: Send + 'static>(
 #[async_trait]
 impl Journal for LocalJournal {
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
-        self.check_open()?;
-        if self.shared.is_poisoned() {
-            return Err(JournalError::Poisoned.into());
-        }
+        self.shared.check()?;
         let prepared = Prepared::new(append, &self.random)?;
         let (reply, answer) = oneshot::channel();
         let waiting = Waiting { bytes: prepared.size(), prepared, reply };
@@ -348,8 +330,9 @@ impl Journal for LocalJournal {
         loop {
             let mut changed = std::pin::pin!(self.shared.changed.notified());
             changed.as_mut().enable();
-            self.check_open()?;
-            let leases = self.take(consumer, streams, limits).await?;
+            self.shared.check()?;
+            let now = Instant::now();
+            let leases = self.take(consumer, streams, limits, now).await?;
             if !leases.is_empty() {
                 return Ok(leases);
             }
@@ -357,18 +340,22 @@ impl Journal for LocalJournal {
                 // There is nothing else: say what cannot be had.
                 return self.shared.unreadable(consumer).map_or(Ok(Vec::new()), |error| Err(error.into()));
             }
-            let release = self.shared.state.lock().next_release(consumer, streams);
+            let release = self.shared.state.lock().next_release(consumer, streams, now);
             let until = release.map_or(deadline, |release| release.min(deadline));
             let _ = tokio::time::timeout_at(until, changed).await;
         }
     }
 
     async fn extend(&self, lease: LeaseId, ttl: Duration) -> Result<(), LeaseError> {
-        self.shared.state.lock().extend(lease, ttl)
+        self.shared.check()?;
+        if self.shared.state.lock().extend(lease, ttl)? {
+            self.shared.changed.notify_waiters();
+        }
+        Ok(())
     }
 
     async fn settle(&self, lease: LeaseId, settlement: Settlement) -> Result<(), LeaseError> {
-        self.check_open()?;
+        self.shared.check()?;
         let (was_dirty, answer) = {
             let mut state = self.shared.state.lock();
             (state.dirty, state.settle(lease, settlement))
@@ -384,6 +371,7 @@ impl Journal for LocalJournal {
     async fn read(&self, range: ReadRange) -> Result<Vec<Arc<Block>>, JournalError> {
         let mut range = range;
         loop {
+            self.shared.check_open()?;
             let find = |state: &mut State, pinned: &Pinned| shared::find(state, pinned, &mut range);
             let found = self.shared.attempt(Unreadable::IsPassed, find).await?;
             if found.is_empty() {
@@ -406,11 +394,8 @@ impl Journal for LocalJournal {
     }
 
     async fn consumers(&self, command: ConsumerCommand) -> Result<Vec<Consumer>, JournalError> {
-        self.check_open()?;
         let changes = command != ConsumerCommand::List;
-        if changes && self.shared.is_poisoned() {
-            return Err(JournalError::Poisoned);
-        }
+        if changes { self.shared.check() } else { self.shared.check_open() }?;
         let removed = match &command {
             ConsumerCommand::Remove { name } => self.shared.describe(std::slice::from_ref(name)).await?,
             _ => Vec::new(),
@@ -421,14 +406,14 @@ impl Journal for LocalJournal {
             .await?;
         if changes {
             self.shared.changed.notify_waiters();
-            self.order(Command::Checkpoint).await?;
+            self.shared.order(Command::Checkpoint).await?;
         }
         if removed.is_empty() { self.shared.describe(&names).await } else { Ok(removed) }
     }
 
     async fn trim(&self, up_to: u64) -> Result<(), JournalError> {
-        self.check_open()?;
-        self.order(|reply| Command::Trim(up_to, reply)).await
+        self.shared.check()?;
+        self.shared.order(|reply| Command::Trim(up_to, reply)).await
     }
 
     fn head(&self) -> Head {

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use super::attempts::{Attempts, Pinned, Unreadable};
 use super::consumer::Taken;
 use super::open_files::OpenFiles;
-use super::queue::Queue;
+use super::queue::{Command, Queue, Reply};
 use super::reader::Reader;
 use super::state::{State, Stop};
 use super::timeline::{Look, Missing, Segment};
@@ -57,9 +57,27 @@ impl Shared {
         self.poisoned.load(Ordering::SeqCst)
     }
 
+    /// Fails when nothing is answered any more.
+    pub(super) fn check_open(&self) -> Result<(), JournalError> {
+        if self.closed.load(Ordering::SeqCst) { Err(JournalError::Closed) } else { Ok(()) }
+    }
+
+    /// Fails when nothing can be changed any more. What is changed in memory would never be saved.
+    pub(super) fn check(&self) -> Result<(), JournalError> {
+        self.check_open()?;
+        if self.is_poisoned() { Err(JournalError::Poisoned) } else { Ok(()) }
+    }
+
+    /// Has the writer carry out a command.
+    pub(super) async fn order(&self, command: impl FnOnce(Reply) -> Command) -> Result<(), JournalError> {
+        let (reply, answer) = oneshot::channel();
+        self.queue.command(command(reply));
+        answer.await.map_err(|_| self.ended())?
+    }
+
     /// Why the writer does not answer any more.
     pub(super) fn ended(&self) -> JournalError {
-        if self.is_poisoned() { JournalError::Poisoned } else { JournalError::Closed }
+        self.check().err().unwrap_or(JournalError::Closed)
     }
 
     /// Tries something with the state until all indexes that it needs are in memory.

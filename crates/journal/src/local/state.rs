@@ -72,9 +72,14 @@ impl State {
         Ok(taken?)
     }
 
-    /// When a block of the consumer that is out can be leased again, if not now.
-    pub(super) fn next_release(&self, name: &ConsumerName, streams: StreamSet) -> Option<Instant> {
-        self.consumers.get(name)?.next_release(streams)
+    /// When a block of the consumer that is out can be leased again, if it could not at `now`.
+    pub(super) fn next_release(
+        &self,
+        name: &ConsumerName,
+        streams: StreamSet,
+        now: Instant,
+    ) -> Option<Instant> {
+        self.consumers.get(name)?.next_release(streams, now)
     }
 
     fn leased(&mut self, lease: LeaseId) -> Result<(&mut Consumer, BlockInfo), LeaseError> {
@@ -84,10 +89,10 @@ impl State {
         Ok((consumer, block))
     }
 
-    pub(super) fn extend(&mut self, lease: LeaseId, ttl: Duration) -> Result<(), LeaseError> {
+    /// Answers whether the lease ends earlier than before.
+    pub(super) fn extend(&mut self, lease: LeaseId, ttl: Duration) -> Result<bool, LeaseError> {
         let (consumer, block) = self.leased(lease)?;
-        consumer.extend(lease, block.sequence, ttl);
-        Ok(())
+        Ok(consumer.extend(lease, block.sequence, ttl))
     }
 
     pub(super) fn settle(&mut self, lease: LeaseId, settlement: Settlement) -> Result<(), LeaseError> {

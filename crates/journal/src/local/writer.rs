@@ -115,8 +115,18 @@ impl Writer {
         }
     }
 
+    /// Carries out a command. On a poisoned journal there is none that could be.
     fn command(&mut self, command: Command) {
         let (answer, reply) = match command {
+            Command::Trim(_, reply)
+            | Command::Roll(reply)
+            | Command::Swap(_, reply)
+            | Command::Checkpoint(reply)
+            | Command::Close(reply)
+                if self.shared.is_poisoned() =>
+            {
+                (Err(WriteError::Poisoned), reply)
+            }
             Command::Trim(up_to, reply) => (self.trim(up_to), reply),
             Command::Roll(reply) => (self.roll(), reply),
             Command::Swap(rewritten, reply) => (self.swap(rewritten), reply),
@@ -219,6 +229,8 @@ impl Writer {
     fn poison(&self, what: &str, error: &io::Error) -> WriteError {
         if !self.shared.poisoned.swap(true, Ordering::SeqCst) {
             tracing::error!(%error, "cannot {what}; the journal accepts nothing until idstream is restarted");
+            // Whoever waits for a block is told.
+            self.shared.changed.notify_waiters();
         }
         WriteError::Poisoned
     }
@@ -231,9 +243,6 @@ impl Writer {
 
     /// Seals the active segment and begins the next, unless the active one has no block.
     fn roll(&mut self) -> Result<(), WriteError> {
-        if self.shared.is_poisoned() {
-            return Err(WriteError::Poisoned);
-        }
         let (active, totals) = {
             let state = self.shared.state.lock();
             (*state.timeline.active(), *state.timeline.totals())
@@ -346,9 +355,6 @@ impl Writer {
 
     /// Puts the rewritten file of a segment in the old one's place.
     fn swap(&mut self, rewritten: super::rewrite::Rewritten) -> Result<(), WriteError> {
-        if self.shared.is_poisoned() {
-            return Err(WriteError::Poisoned);
-        }
         let name = names::segment(rewritten.segment);
         let segment =
             self.shared.state.lock().timeline.sealed().iter().find(|of| of.id == rewritten.segment).copied();

@@ -120,7 +120,9 @@ impl Journal for ModelJournal {
     }
 
     async fn extend(&self, lease: LeaseId, ttl: Duration) -> Result<(), LeaseError> {
-        self.store.lock().extend(lease, ttl)
+        self.store.lock().extend(lease, ttl)?;
+        self.changed.notify_waiters();
+        Ok(())
     }
 
     async fn settle(&self, lease: LeaseId, settlement: Settlement) -> Result<(), LeaseError> {

@@ -40,12 +40,13 @@ impl Store {
     ) -> Result<Appended, AppendError> {
         if let Some(key) = prepared.request_key {
             let known = self.keys.get(&key.id);
-            if known.is_some_and(|(digest, at)| {
-                *digest != key.digest && now.since(*at) <= options.request_key_window
-            }) {
-                return Err(AppendError::KeyReused);
+            match known.filter(|(_, at)| now.since(*at) <= options.request_key_window) {
+                Some((digest, _)) if *digest != key.digest => return Err(AppendError::KeyReused),
+                Some(_) => {}
+                None => {
+                    self.keys.insert(key.id, (key.digest, now));
+                }
             }
-            self.keys.entry(key.id).or_insert((key.digest, now));
         }
         let mut receipts = Vec::with_capacity(prepared.entries.len());
         let mut open: Vec<PreparedEntry> = Vec::new();

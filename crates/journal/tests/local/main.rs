@@ -4,6 +4,7 @@
 
 mod damage;
 mod disk_errors;
+mod ended;
 mod handles;
 mod one_bad_segment;
 mod restart;
