@@ -70,6 +70,53 @@ pub trait DiskFile: Send + Sync {
     fn sync_data(&self) -> io::Result<()>;
 }
 
+/// Creates a directory with all that is missing above it, mode 0700, so that its names survive the loss of power. One
+/// that is there already is no error.
+pub fn create_directory(path: &Path) -> io::Result<()> {
+    for step in steps(path, Path::is_dir) {
+        if step.is_missing
+            && let Err(error) = DirBuilder::new().mode(0o700).create(step.directory)
+            && !step.directory.is_dir()
+        {
+            return Err(error);
+        }
+        // A directory's name is in its parent. One that was there may have been made by a process that died before it
+        // synced; where this process may not open or sync the parent, it was not one of ours.
+        if let Err(error) = File::open(step.parent).and_then(|parent| parent.sync_all())
+            && (step.is_missing || error.raw_os_error() == Some(EIO))
+        {
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// The disk could not do it.
+const EIO: i32 = 5;
+
+/// A directory on the way to a path, and where its name is.
+#[derive(Debug, PartialEq, Eq)]
+struct DirectoryStep<'a> {
+    directory: &'a Path,
+    parent: &'a Path,
+    is_missing: bool,
+}
+
+/// What makes a directory durable, from the top.
+fn steps(path: &Path, is_there: impl Fn(&Path) -> bool) -> Vec<DirectoryStep<'_>> {
+    let mut steps: Vec<_> = path
+        .ancestors()
+        .filter_map(|directory| {
+            let parent = directory.parent()?;
+            // The parent of a relative path of one component is where the process is.
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            Some(DirectoryStep { directory, parent, is_missing: !is_there(directory) })
+        })
+        .collect();
+    steps.reverse();
+    steps
+}
+
 /// A directory of the operating system. Files have mode 0600, directories 0700.
 #[derive(Debug)]
 pub struct RealDisk {
@@ -80,16 +127,8 @@ impl RealDisk {
     /// The directory at `root`, created when it is not there.
     pub fn open(root: impl Into<PathBuf>) -> io::Result<Self> {
         let root = root.into();
-        DirBuilder::new().recursive(true).mode(0o700).create(root.join(LOST_AND_FOUND))?;
-        let disk = Self { root };
-        disk.sync_dir("")?;
-        // The directory's own name is in its parent. A parent that cannot be opened was not made by this call.
-        if let Some(parent) = disk.root.parent().filter(|path| !path.as_os_str().is_empty())
-            && let Ok(parent) = File::open(parent)
-        {
-            parent.sync_all()?;
-        }
-        Ok(disk)
+        create_directory(&root.join(LOST_AND_FOUND))?;
+        Ok(Self { root })
     }
 
     /// Where the directory is.
@@ -191,6 +230,38 @@ mod tests {
         assert_eq!(disk.lock().unwrap_err().kind(), io::ErrorKind::WouldBlock);
         drop(held);
         disk.lock().unwrap();
+    }
+
+    #[test]
+    fn every_directory_on_the_way_is_synced_in_its_parent() {
+        let step = |directory, parent, is_missing| DirectoryStep {
+            directory: Path::new(directory),
+            parent: Path::new(parent),
+            is_missing,
+        };
+        let there = |path: &Path| path == Path::new("/") || path == Path::new("/var");
+        assert_eq!(
+            steps(Path::new("/var/lib/data"), there),
+            [
+                step("/var", "/", false),
+                step("/var/lib", "/var", true),
+                step("/var/lib/data", "/var/lib", true)
+            ]
+        );
+        assert_eq!(steps(Path::new("data"), |_| false), [step("data", ".", true)]);
+        assert_eq!(steps(Path::new("/"), |_| true), []);
+    }
+
+    #[test]
+    fn a_directory_is_made_with_all_above_it_and_may_be_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let deep = dir.path().join("a/b/c");
+        create_directory(&deep).unwrap();
+        create_directory(&deep).unwrap();
+        assert!(deep.is_dir());
+        fs::write(dir.path().join("file"), "x").unwrap();
+        create_directory(&dir.path().join("file")).unwrap_err();
+        create_directory(&dir.path().join("file/below")).unwrap_err();
     }
 
     #[test]

@@ -2,14 +2,14 @@
 //! and what to do.
 
 use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Clock, Random, Secret};
 use catalog::{Catalog, Keyring, SqliteStore};
-use journal::disk::RealDisk;
+use journal::disk::{RealDisk, create_directory};
 use journal::local::{LocalJournal, LocalOptions};
 
 use crate::commands::{Failed, Failure};
@@ -45,8 +45,7 @@ pub(crate) fn open(
 }
 
 fn make_directory(data: &Path) -> Result<(), Failure> {
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data);
-    let metadata = made.and_then(|()| std::fs::metadata(data)).map_err(|error| {
+    let metadata = create_directory(data).and_then(|()| std::fs::metadata(data)).map_err(|error| {
         let why = match error.kind() {
             ErrorKind::AlreadyExists => "it is not a directory".to_owned(),
             ErrorKind::PermissionDenied => "this user may not make it".to_owned(),
