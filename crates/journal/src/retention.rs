@@ -89,9 +89,10 @@ pub fn trim_point(policy: &Policy, segments: &[SegmentFacts], holds: &[Hold], no
     let held_from = holds.iter().filter(|hold| hold.holds).map(|hold| hold.floor).min().unwrap_or(u64::MAX);
     let mut newer = totals(segments);
     let mut point = start;
-    for segment in segments {
+    let appended_at: Vec<_> = segments.iter().map(|segment| segment.last_appended_at).collect();
+    for (segment, appended_at) in segments.iter().zip(believable(&appended_at, now)) {
         newer = zip(newer, segment.payload_bytes, u64::saturating_sub);
-        if segment.next > held_from || !may_go(policy, segment, &newer, now) {
+        if segment.next > held_from || !may_go(policy, segment, &newer, now.since(appended_at)) {
             break;
         }
         point = segment.next;
@@ -99,9 +100,26 @@ pub fn trim_point(policy: &Policy, segments: &[SegmentFacts], holds: &[Hold], no
     point
 }
 
-/// Whether every stream with events in the segment can do without it. `newer`: payload bytes in later segments.
-fn may_go(policy: &Policy, segment: &SegmentFacts, newer: &PerStream, now: Timestamp) -> bool {
-    let age = now.since(segment.last_appended_at);
+/// Times at which things were appended one after another, as far as they can be believed at `now`. One that is yet to
+/// come was written by a clock that was ahead: the earliest of those that follow takes its place, or `now`. So a clock
+/// that was once wrong does not keep its segment, and all behind it, until its time comes.
+///
+/// A time that is too early is believed: nothing shows that it is wrong, and the times before it are not touched, so
+/// that a clock that once began in 1970 does not age everything.
+pub(crate) fn believable(appended_at: &[Timestamp], now: Timestamp) -> Vec<Timestamp> {
+    let mut following = now;
+    let believable = appended_at.iter().rev().map(|at| {
+        following = following.min(*at);
+        if *at > now { following } else { *at }
+    });
+    let mut believable: Vec<_> = believable.collect();
+    believable.reverse();
+    believable
+}
+
+/// Whether every stream with events in the segment of this age can do without it. `newer`: payload bytes in later
+/// segments.
+fn may_go(policy: &Policy, segment: &SegmentFacts, newer: &PerStream, age: Duration) -> bool {
     policy.rules().zip(segment.payload_bytes).zip(newer).all(|(((_, keep), bytes), newer)| {
         bytes == 0
             || keep.max_age.is_some_and(|max_age| age > max_age)
@@ -182,6 +200,23 @@ mod tests {
         assert_eq!(point(30), 11);
         assert_eq!(point(11), 21);
         assert_eq!(point(10), 31);
+    }
+
+    #[test]
+    fn a_clock_that_was_once_ahead_or_behind_neither_keeps_nor_ages_what_others_wrote() {
+        let mut segments = segments(&[ACCOUNT, ACCOUNT, ACCOUNT, ACCOUNT]);
+        segments[1].last_appended_at = at(9_000);
+        let point = |segments: &[SegmentFacts], now| trim_point(&Policy::default(), segments, &[], now);
+        assert_eq!(point(&segments, at(31)), 11);
+        assert_eq!(point(&segments, at(32)), 11, "it is as old as the segment after it, 30 days");
+        assert_eq!(point(&segments, at(33)), 31);
+        assert_eq!(point(&segments, at(34)), 41);
+        segments[3].last_appended_at = at(9_000);
+        assert_eq!(point(&segments, at(34)), 31, "nothing follows: it may be from now");
+
+        let mut segments = self::segments(&[ACCOUNT, ACCOUNT, ACCOUNT, ACCOUNT]);
+        segments[3].last_appended_at = Timestamp::default();
+        assert_eq!(point(&segments, at(20)), 1, "the last one does not age those before it");
     }
 
     #[test]

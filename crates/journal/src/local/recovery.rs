@@ -23,6 +23,7 @@ use super::timeline::{Segment, Timeline};
 use super::writer::Tail;
 use crate::JournalError;
 use crate::disk::{Disk, DiskFile};
+use crate::retention::believable;
 
 /// Checkpoints and anchors larger than this are not read.
 const MAX_SMALL_FILE: u64 = 256 * 1024 * 1024;
@@ -246,9 +247,12 @@ fn complete(state: &mut State, reader: &Reader, first: u64) -> Result<(), Journa
 
 /// Opens the sidecars of the segments that are young enough, and removes all others.
 fn open_ids(disk: &dyn Disk, state: &State, window: &mut Window, now: Timestamp) -> Result<(), JournalError> {
-    let young = state.timeline.sealed().iter().filter(|segment| window.covers(segment.last_appended_at, now));
+    let sealed = state.timeline.sealed();
+    let appended_at: Vec<_> = sealed.iter().map(|segment| segment.last_appended_at).collect();
+    let young = sealed.iter().zip(believable(&appended_at, now));
     let young: Vec<SealedIds> = young
-        .map(|segment| SealedIds {
+        .filter(|(_, appended_at)| window.covers(*appended_at, now))
+        .map(|(segment, _)| SealedIds {
             segment: segment.id,
             first: segment.first,
             next: segment.next,

@@ -12,6 +12,7 @@ mod rig;
 
 use std::time::Duration;
 
+use base::Clock;
 use event::StreamSet;
 use journal::conformance::{append, confirmed, id, limits, name};
 use journal::local::LocalJournal;
@@ -110,6 +111,23 @@ async fn an_id_is_forgotten_after_the_window() {
     rig.clock.advance(Duration::from_hours(73));
     assert_eq!(receipts(&journal, 1).await, [true]);
     assert_eq!(receipts(&journal, 1).await, [false]);
+}
+
+#[tokio::test]
+async fn a_clock_that_was_once_ahead_does_not_keep_the_ids_of_all_that_follows() {
+    let rig = Rig::new(1);
+    let journal = rig.open();
+    let begin = rig.clock.now();
+    rig.clock.set(begin.plus(Duration::from_hours(24 * 365)));
+    store(&journal, [1]).await;
+    rig.clock.set(begin);
+    store(&journal, 2..=4).await;
+    rig.clock.advance(Duration::from_hours(100));
+    store(&journal, 5..=6).await;
+    let files = journal::disk::Disk::list(&rig.disk, "").unwrap();
+    let sidecars = files.iter().filter(|file| file.strip_suffix(".ids").is_some());
+    assert_eq!(sidecars.count(), 1, "that of event 5");
+    assert_eq!(receipts(&journal, 1).await, [true]);
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use crate::local::files::{Scan, Step, damaged};
 use crate::local::format::names;
 use crate::local::open_files::OpenFiles;
 use crate::prepared::Owner;
+use crate::retention::believable;
 
 /// How long ids are known, and how much memory the filters may take.
 #[derive(Clone, Copy, Debug)]
@@ -103,9 +104,12 @@ impl Window {
     /// Forgets segments that are too old or were dropped (those below `first_kept`), and their files. Keeps the newest
     /// filters in memory, as many as the budget allows.
     pub(in crate::local) fn tidy(&mut self, now: Timestamp, first_kept: u64) {
-        while let Some((segment, _)) = self.sealed.front()
-            && (!self.covers(segment.last_appended_at, now) || segment.segment < first_kept)
-        {
+        let appended_at: Vec<_> = self.sealed.iter().map(|(segment, _)| segment.last_appended_at).collect();
+        for appended_at in believable(&appended_at, now) {
+            let Some((segment, _)) = self.sealed.front() else { break };
+            if self.covers(appended_at, now) && segment.segment >= first_kept {
+                break;
+            }
             self.files.forget_ids(segment.segment);
             let _ = self.disk.remove(&names::ids(segment.segment));
             self.sealed.pop_front();
