@@ -5,7 +5,7 @@ use event::Record;
 use super::files::{Scan, Step, damaged, read_header};
 use super::format::block::StoredBlock;
 use super::format::names;
-use super::timeline::Segment;
+use super::timeline::{BlockInfo, Segment, Totals};
 use crate::JournalError;
 use crate::disk::Disk;
 
@@ -24,56 +24,85 @@ pub struct Verified {
     pub hash: [u8; 32],
 }
 
-/// Checks the segments, which follow each other; `anchor` is the hash before the first one.
+/// What the next block must follow.
+struct Walk {
+    verified: Verified,
+    /// What was appended before it.
+    totals: Totals,
+}
+
+/// Checks the segments, which follow each other; the last one is the active one. `anchor` is the hash before the first.
 pub(super) fn verify(
     disk: &dyn Disk,
     segments: &[Segment],
     anchor: [u8; 32],
 ) -> Result<Verified, JournalError> {
     let first = segments.first().map_or(1, |segment| segment.first);
-    let mut verified = Verified { first, next: first, n_records: 0, n_erased: 0, hash: anchor };
-    for segment in segments {
+    let verified = Verified { first, next: first, n_records: 0, n_erased: 0, hash: anchor };
+    let mut walk = Walk { verified, totals: segments.first().map_or_else(Totals::default, |of| of.before) };
+    for (at, segment) in segments.iter().enumerate() {
+        walk.segment(disk, segment, at + 1 < segments.len())?;
+    }
+    Ok(walk.verified)
+}
+
+impl Walk {
+    fn segment(&mut self, disk: &dyn Disk, segment: &Segment, is_sealed: bool) -> Result<(), JournalError> {
         let file = disk.open(&names::segment(segment.id)).map_err(JournalError::Read)?;
         let header = read_header(file.as_ref(), segment.id)?;
-        if header.first != verified.next || header.previous_hash != verified.hash {
+        if header.first != self.verified.next || header.previous_hash != self.verified.hash {
             return Err(damaged(segment.id, 0, "the segment does not follow the one before"));
+        }
+        if (header.events_before, header.bytes_before) != (self.totals.events, self.totals.bytes) {
+            return Err(damaged(segment.id, 0, "the segment does not count what was appended before it"));
         }
         let mut scan = Scan::new(file.as_ref(), segment.id, segment.first).map_err(JournalError::Read)?;
         while scan.sequence < segment.next {
             let at = scan.position;
             match scan.step()? {
-                Step::Block { block, .. } => check(&block, &mut verified).map_err(|why| {
+                Step::Block { block, .. } => self.block(&block, at).map_err(|why| {
                     damaged(segment.id, at, format_args!("block {}: {why}", block.header.sequence))
                 })?,
                 Step::End => return Err(damaged(segment.id, at, "the segment ends too early")),
                 Step::Broken(why) => return Err(damaged(segment.id, at, why)),
             }
         }
+        if is_sealed && scan.position != scan.len() {
+            return Err(damaged(segment.id, scan.position, "something follows the last block"));
+        }
+        Ok(())
     }
-    Ok(verified)
-}
 
-fn check(block: &StoredBlock, verified: &mut Verified) -> Result<(), &'static str> {
-    if block.header.previous_hash != verified.hash {
-        return Err("its previous hash is not that of the block before");
-    }
-    if block.header.hash != block.hash() {
-        return Err("its hash does not follow from its records' digests");
-    }
-    let readable = block.to_block();
-    for (index, row) in block.rows.iter().enumerate() {
-        if row.erased {
-            verified.n_erased += 1;
-            continue;
+    fn block(&mut self, block: &StoredBlock, position: u64) -> Result<(), &'static str> {
+        let verified = &mut self.verified;
+        if block.header.previous_hash != verified.hash {
+            return Err("its previous hash is not that of the block before");
         }
-        let record = readable.record_bytes(index).and_then(|bytes| Record::parse(bytes).ok());
-        let record = record.ok_or("a record is malformed")?;
-        if record.salted_digest(&row.salt, &record.content_digest()) != row.digest {
-            return Err("a record is not what its digest says");
+        if block.header.hash != block.hash() {
+            return Err("its hash does not follow from its records' digests");
         }
-        verified.n_records += 1;
+        if block.header.events_before != self.totals.events {
+            return Err("it does not count what was appended before it");
+        }
+        let readable = block.to_block();
+        for (index, row) in block.rows.iter().enumerate() {
+            if row.erased {
+                verified.n_erased += 1;
+                continue;
+            }
+            let record = readable.record_bytes(index).and_then(|bytes| Record::parse(bytes).ok());
+            let record = record.ok_or("a record is malformed")?;
+            if record.stream() != block.header.stream {
+                return Err("a record is of another stream");
+            }
+            if record.salted_digest(&row.salt, &record.content_digest()) != row.digest {
+                return Err("a record is not what its digest says");
+            }
+            verified.n_records += 1;
+        }
+        verified.next = block.header.sequence + 1;
+        verified.hash = block.header.hash;
+        self.totals.count(&BlockInfo::new(&block.header, position));
+        Ok(())
     }
-    verified.next = block.header.sequence + 1;
-    verified.hash = block.header.hash;
-    Ok(())
 }

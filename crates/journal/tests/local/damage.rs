@@ -160,3 +160,44 @@ async fn an_intact_block_of_a_newer_version_encoding_or_lane_is_not_taken_for_a_
         }
     }
 }
+
+/// Changes a byte of a block's header, with a checksum that fits. The hash does not cover these fields.
+fn forge(rig: &Rig, file: &str, at: usize, byte: u8) {
+    let mut bytes = rig.disk.bytes(file).unwrap();
+    bytes[192 + at] = byte;
+    let sum = crc32c::crc32c(&bytes[192..192 + 164]);
+    bytes[192 + 164..192 + 168].copy_from_slice(&sum.to_le_bytes());
+    rig.disk.set_bytes(file, bytes);
+}
+
+#[tokio::test]
+async fn verifying_names_what_the_hash_chain_does_not_cover() {
+    let last = "0000000000000004.segment";
+    for (file, what, expected) in [
+        (FIRST, "stream", "block 1: a record is of another stream"),
+        (last, "stream", "block 4: a record is of another stream"),
+        (FIRST, "count", "block 1: it does not count"),
+        ("0000000000000002.segment", "header", "does not count"),
+        (FIRST, "trailing", "something follows the last block"),
+    ] {
+        let rig = Rig::filled(1, 4).await;
+        match what {
+            "stream" => forge(&rig, file, 24, event::Stream::AuditLog as u8),
+            "count" => forge(&rig, file, 56, 9),
+            "header" => {
+                let mut bytes = rig.disk.bytes(file).unwrap();
+                bytes[88] ^= 1;
+                let sum = crc32c::crc32c(&bytes[..188]);
+                bytes[188..192].copy_from_slice(&sum.to_le_bytes());
+                rig.disk.set_bytes(file, bytes);
+            }
+            _ => {
+                let mut bytes = rig.disk.bytes(file).unwrap();
+                bytes.push(0);
+                rig.disk.set_bytes(file, bytes);
+            }
+        }
+        let Err(JournalError::Damaged(found)) = rig.open().verify().await else { panic!("{what}: verified") };
+        assert!(found.contains(file) && found.contains(expected), "{what}: {found}");
+    }
+}
