@@ -201,3 +201,39 @@ async fn verifying_names_what_the_hash_chain_does_not_cover() {
         assert!(found.contains(file) && found.contains(expected), "{what}: {found}");
     }
 }
+
+#[tokio::test]
+async fn numbers_that_nothing_can_follow_are_damage_and_no_panic() {
+    for number in [0, u64::MAX] {
+        let rig = Rig::filled(1, 4).await;
+        let journal = rig.open();
+        journal.trim(3).await.unwrap();
+        journal.close().await.unwrap();
+        // Where the numbers are: next of the checkpoint, sequence of the anchor, number and first of a segment.
+        let fourth = "0000000000000004.segment";
+        for (file, at, checked) in
+            [("consumers", 16, None), ("anchor", 16, None), (fourth, 16, Some(188)), (fourth, 24, Some(188))]
+        {
+            let before = rig.disk.bytes(file).unwrap();
+            let mut bytes = before.clone();
+            bytes[at..at + 8].copy_from_slice(&u64::to_le_bytes(number));
+            let end = checked.unwrap_or(bytes.len() - 4);
+            let sum = crc32c::crc32c(&bytes[..end]);
+            bytes[end..end + 4].copy_from_slice(&sum.to_le_bytes());
+            rig.disk.set_bytes(file, bytes);
+            rig.damage();
+            rig.disk.set_bytes(file, before);
+        }
+        rig.open();
+    }
+}
+
+/// Its ids would be those of the blocks that are left.
+#[tokio::test]
+async fn a_sealed_segment_that_ends_early_does_not_give_its_ids() {
+    let rig = Rig::filled(1, 3).await;
+    rig.disk.forget("0000000000000001.ids");
+    let bytes = rig.disk.bytes(FIRST).unwrap();
+    rig.disk.set_bytes(FIRST, bytes[..192].to_vec());
+    assert!(rig.damage().contains("the segment ends too early"));
+}

@@ -34,7 +34,7 @@ impl Anchor {
             version => return Err(FormatError::Version(version)),
         }
         fields.take(6)?;
-        let anchor = Self { sequence: fields.u64()?, hash: fields.array()? };
+        let anchor = Self { sequence: fields.number()?, hash: fields.array()? };
         if fields.0.is_empty() { Ok(anchor) } else { Err(FormatError::Malformed("bytes after the anchor")) }
     }
 }

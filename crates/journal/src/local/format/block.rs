@@ -78,7 +78,7 @@ impl BlockHeader {
             // Encodings other than 0 and lanes other than 0 are new versions too.
             [version, ..] => return Err(FormatError::Version(u16::from(version))),
         }
-        let (segment, sequence) = (fields.u64()?, fields.u64()?);
+        let (segment, sequence) = (fields.number()?, fields.number()?);
         let [stream, _] = fields.array()?;
         let header = Self {
             segment,

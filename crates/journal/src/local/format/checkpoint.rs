@@ -71,7 +71,7 @@ impl Checkpoint {
         }
         fields.u16()?;
         let n_consumers = fields.u32()?;
-        let next = fields.u64()?;
+        let next = fields.number()?;
         let mut consumers = BTreeMap::new();
         for _ in 0..n_consumers {
             let len = usize::from(fields.u8()?);

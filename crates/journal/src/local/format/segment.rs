@@ -59,8 +59,8 @@ impl SegmentHeader {
         }
         Ok(Self {
             generation: fields.u32()?,
-            id: fields.u64()?,
-            first: fields.u64()?,
+            id: fields.number()?,
+            first: fields.number()?,
             created_at: fields.time()?,
             previous_appended_at: fields.time()?,
             events_before: fields.per_stream()?,

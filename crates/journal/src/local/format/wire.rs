@@ -36,6 +36,13 @@ impl<'a> Fields<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
+    /// A segment's number or a block's sequence: from 1, so far below the end of numbers that the next ones exist.
+    pub(in crate::local) fn number(&mut self) -> Result<u64, FormatError> {
+        let number = self.u64()?;
+        let fits = (1..=u64::MAX / 2).contains(&number);
+        if fits { Ok(number) } else { Err(FormatError::Malformed("a number is out of range")) }
+    }
+
     pub(in crate::local) fn time(&mut self) -> Result<Timestamp, FormatError> {
         let ms = self.array().map(i64::from_le_bytes)?;
         Timestamp::from_millis(ms).map_err(|_| FormatError::Malformed("a time is out of range"))
