@@ -32,8 +32,8 @@ pub struct SimDisk {
 /// What the disk does wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
-    /// `sync_data` answers well and does nothing.
-    pub sync_data_lies: bool,
+    /// `sync_data` of files whose names end so answers well and does nothing.
+    pub sync_data_lies: Option<&'static str>,
     /// `sync_dir` answers well and does nothing.
     pub sync_dir_lies: bool,
     /// After this many changes (writes, syncs, creations, renames, removals) the power is gone: everything fails.
@@ -223,7 +223,7 @@ impl State {
             self.forsake(file);
             return Err(io::Error::other("injected sync error"));
         }
-        if self.faults.sync_data_lies {
+        if self.faults.sync_data_lies.is_some_and(|end| self.is_called(file, end)) {
             return Ok(());
         }
         let file = self.file(file, epoch)?;
@@ -231,6 +231,10 @@ impl State {
             change.apply(&mut file.durable);
         }
         Ok(())
+    }
+
+    fn is_called(&self, file: usize, end: &str) -> bool {
+        self.names.iter().any(|(name, of)| *of == file && name.ends_with(end))
     }
 
     /// What was to be synced counts as clean from now on, whatever of it is durable.

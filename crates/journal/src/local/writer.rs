@@ -7,10 +7,10 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use base::{Clock, Timestamp};
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::Shared;
 use super::attempts::Unreadable;
@@ -75,17 +75,8 @@ impl Writer {
     /// Works until the journal is closed or abandoned.
     pub(super) fn run(mut self) {
         loop {
-            let dirty = self.shared.state.lock().dirty && !self.shared.is_poisoned();
-            let due = self.last_checkpoint + self.shared.options.checkpoint_every;
-            if dirty && Instant::now() >= due {
-                // Room may come back: try again in a while.
-                if let Err(error) = self.checkpoint() {
-                    tracing::error!(error = ?error, "cannot save the journal's consumers");
-                }
-                self.last_checkpoint = Instant::now();
-            }
-            let due = dirty.then(|| self.last_checkpoint + self.shared.options.checkpoint_every);
-            match self.shared.queue.next(GROUP_BYTES, due) {
+            let due = self.save_when_due();
+            match self.shared.queue.next(GROUP_BYTES, due.map(Instant::into_std)) {
                 Work::Command(Command::Close(reply)) => {
                     let saved = self.checkpoint().map_err(WriteError::into_journal_error);
                     // Whoever is answered finds the directory free.
@@ -99,12 +90,27 @@ impl Writer {
         }
     }
 
-    /// Does one thing that waits. `false` when there was none.
+    /// Does one thing that waits, after the consumers were saved if it is time. `false` when there was none.
     pub(super) fn step(&mut self) -> bool {
+        self.save_when_due();
         let work = self.shared.queue.try_next(GROUP_BYTES);
         let found = !matches!(work, Work::Idle | Work::Abandoned);
         self.work(work);
         found
+    }
+
+    /// Saves the consumers when they moved and it is time. Answers when it is time again.
+    fn save_when_due(&mut self) -> Option<Instant> {
+        let every = self.shared.options.checkpoint_every;
+        let is_dirty = || self.shared.state.lock().dirty && !self.shared.is_poisoned();
+        if is_dirty() && Instant::now() >= self.last_checkpoint + every {
+            // Room may come back: try again in a while.
+            if let Err(error) = self.checkpoint() {
+                tracing::error!(error = ?error, "cannot save the journal's consumers");
+            }
+        }
+        let is_dirty = self.shared.state.lock().dirty && !self.shared.is_poisoned();
+        is_dirty.then(|| self.last_checkpoint + every)
     }
 
     fn work(&mut self, work: Work) {

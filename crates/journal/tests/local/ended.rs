@@ -95,17 +95,26 @@ async fn whoever_waits_for_a_block_is_told_when_the_journal_is_poisoned() {
     assert!(matches!(answer, Err(LeaseError::Journal(JournalError::Poisoned))), "{answer:?}");
 }
 
-/// Its blocks come from the disk, so that the call waits.
+/// Its blocks come from the disk, so that the call waits, unless another thread is faster.
 #[tokio::test]
 async fn a_lease_that_nobody_waits_for_hands_its_blocks_back() {
     let (_rig, journal) = with_a_consumer(1_000_000, 3).await;
-    {
+    let mut n_dropped = 0;
+    for _ in 0..50 {
         let (consumer, streams) = (name("c"), StreamSet::product());
         let mut lease = std::pin::pin!(journal.lease(&consumer, streams, limits()));
-        let polled =
-            std::future::poll_fn(|context| std::task::Poll::Ready(lease.as_mut().poll(context).is_pending()));
-        assert!(polled.await, "it waits for the disk");
+        let polled = std::future::poll_fn(|context| std::task::Poll::Ready(lease.as_mut().poll(context)));
+        match polled.await {
+            std::task::Poll::Pending => n_dropped += 1,
+            std::task::Poll::Ready(leases) => {
+                for lease in leases.unwrap() {
+                    let back = Settlement::HandBack(Duration::ZERO);
+                    journal.settle(lease.id, back).await.unwrap();
+                }
+            }
+        }
     }
+    assert!(n_dropped > 0);
     let leases = journal.lease(&name("c"), StreamSet::product(), limits()).await.unwrap();
     assert_eq!(leases.len(), 3);
 }

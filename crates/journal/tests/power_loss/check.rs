@@ -8,13 +8,19 @@ use event::{Stream, StreamSet};
 use journal::conformance::{limits, name};
 use journal::{Block, Consumer, ConsumerCommand, Journal, ReadRange, Settlement};
 
-use super::world::{Promised, Promises, SeenBlock, World};
+use super::consumers::Promised;
+use super::world::{Promises, SeenBlock, World};
 
 impl World {
     pub(crate) async fn check(&mut self) -> Result<(), String> {
         let blocks = self.read_all().await?;
         let first = self.journal()?.head().first;
         events_are_as_promised(&blocks, first, &self.promises)?;
+        // Whatever can be read is durable from here on, whether or not its append was answered.
+        for (offset, record) in blocks.iter().flat_map(|block| block.records()) {
+            let event = (offset, record.as_bytes().to_vec());
+            self.promises.acknowledged.insert(record.event_id(), event);
+        }
         for block in &blocks {
             let seen = SeenBlock { stream: block.stream(), n_records: block.n_records() as u64 };
             self.promises.blocks.insert(block.sequence(), seen);
@@ -46,8 +52,21 @@ impl World {
     }
 
     async fn check_consumers(&mut self, first: u64) -> Result<(), String> {
-        let names: Vec<String> = self.promises.consumers.keys().cloned().collect();
-        for consumer in names {
+        let journal = self.journal()?;
+        let all = self.drive(async move { journal.consumers(ConsumerCommand::List).await }).await?;
+        let all = all.map_err(|error| format!("cannot list consumers: {error}"))?;
+        let is_there = |consumer: &String| all.iter().any(|found| found.name == name(consumer));
+        if let Some(back) = self.promises.removed.iter().find(|consumer| is_there(consumer)) {
+            return Err(format!("the consumer {back} was removed and is back"));
+        }
+        let (there, gone): (Vec<_>, Vec<_>) = self.promises.consumers.keys().cloned().partition(is_there);
+        for consumer in gone {
+            if !self.promises.consumers.remove(&consumer).is_some_and(|promised| promised.maybe_removed) {
+                return Err(format!("the consumer {consumer} is gone"));
+            }
+            self.promises.removed.insert(consumer);
+        }
+        for consumer in there {
             let leased = self.lease_all(&consumer).await?;
             let journal = self.journal()?;
             let all = self.drive(async move { journal.consumers(ConsumerCommand::List).await }).await?;
@@ -58,7 +77,11 @@ impl World {
             let Some(promised) = self.promises.consumers.get_mut(&consumer) else { continue };
             books_are_as_promised(&found, promised, &leased, blocks, first)
                 .map_err(|violation| format!("consumer {consumer}: {violation}"))?;
-            // What comes again is as if it had not been settled.
+            // What comes again is as if it had not been settled, nor passed.
+            promised.maybe_removed = false;
+            let passed = blocks.range(..promised.maybe_passed).map(|(sequence, _)| *sequence);
+            promised.gone.extend(passed.filter(|sequence| !leased.contains(sequence)));
+            promised.maybe_passed = promised.passed;
             promised.settled.retain(|sequence| !leased.contains(sequence));
         }
         Ok(())
@@ -106,7 +129,7 @@ fn events_are_as_promised(blocks: &[Arc<Block>], first: u64, promises: &Promises
             if promises.erased.contains(&offset) {
                 return Err(format!("{id} at {offset} was erased and is back"));
             }
-            if promises.sent.get(&id).map(Vec::as_slice) != Some(record.as_bytes()) {
+            if !promises.sent.get(&id).is_some_and(|sent| sent.contains(record.as_bytes())) {
                 return Err(format!("{id} at {offset} is not what was sent"));
             }
         }
@@ -132,7 +155,7 @@ fn books_are_as_promised(
     first: u64,
 ) -> Result<(), String> {
     let its = || {
-        let from_start = blocks.range(promised.started_at..);
+        let from_start = blocks.range(promised.started_at..promised.until.max(promised.started_at));
         from_start.filter(|(_, block)| promised.streams.contains(block.stream) && block.n_records > 0)
     };
     let appended: u64 = its().map(|(_, block)| block.n_records).sum();
@@ -144,11 +167,13 @@ fn books_are_as_promised(
         return Err(format!("{appended} appended, {pending} pending, {:?}", found.state.tally));
     }
     for (sequence, _) in its() {
-        let is_settled = promised.settled.contains(sequence) || *sequence < first;
+        let is_settled = promised.settled.contains(sequence)
+            || promised.gone.contains(sequence)
+            || *sequence < first.max(promised.maybe_passed);
         if !leased.contains(sequence) && !is_settled {
             return Err(format!("block {sequence} was never settled and does not come"));
         }
-        if leased.contains(sequence) && promised.saved.contains(sequence) {
+        if leased.contains(sequence) && (promised.saved.contains(sequence) || *sequence < promised.passed) {
             return Err(format!("block {sequence} was settled and saved, and comes again"));
         }
         if !is_settled && *sequence < found.state.floor {

@@ -5,17 +5,15 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::consumers::Promised;
 use base::{EventId, ManualClock, Random};
-use event::{Stream, StreamSet};
-use journal::conformance::{append, clock, confirmed, entry, id, limits, name, record};
+use event::Stream;
+use journal::conformance::{append, clock, entry, id, record};
 use journal::local::{LocalJournal, LocalOptions, Stepper};
-use journal::{
-    Append, AppendError, Appended, ConsumerCommand, Entry, Journal, JournalError, LeaseLimits, Offset,
-    Receipt, Settlement, StartAt,
-};
+use journal::{Append, AppendError, Appended, Entry, Journal, JournalError, Offset, Receipt, RequestKey};
 use testkit::disk::{Faults, SimDisk};
 
-const STREAMS: [Stream; 3] = [Stream::AccountEvent, Stream::AuditLog, Stream::Quarantine];
+pub(crate) const STREAMS: [Stream; 3] = [Stream::AccountEvent, Stream::AuditLog, Stream::Quarantine];
 
 /// A block as a consumer sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,28 +22,21 @@ pub(crate) struct SeenBlock {
     pub(crate) n_records: u64,
 }
 
-/// What one consumer was promised.
-#[derive(Default)]
-pub(crate) struct Promised {
-    pub(crate) streams: StreamSet,
-    pub(crate) started_at: u64,
-    /// Blocks that were settled, whether or not that was saved.
-    pub(crate) settled: BTreeSet<u64>,
-    /// Those of them that were settled before a checkpoint that went well.
-    pub(crate) saved: BTreeSet<u64>,
-}
-
 /// What the journal answered, and what it may hold besides.
 #[derive(Default)]
 pub(crate) struct Promises {
     pub(crate) acknowledged: BTreeMap<EventId, (Offset, Vec<u8>)>,
     /// Every record that was ever sent.
-    pub(crate) sent: BTreeMap<EventId, Vec<u8>>,
+    pub(crate) sent: BTreeMap<EventId, BTreeSet<Vec<u8>>>,
+    /// Request keys that were accepted: the digest, and a sequence at or before which the key is stored.
+    keys: BTreeMap<EventId, ([u8; 8], u64)>,
+    keys_sent: BTreeMap<EventId, BTreeSet<[u8; 8]>>,
     pub(crate) erased: BTreeSet<Offset>,
     pub(crate) maybe_erased: BTreeSet<Offset>,
     /// The highest trim point that was asked for.
     pub(crate) trimmed: u64,
     pub(crate) consumers: BTreeMap<String, Promised>,
+    pub(crate) removed: BTreeSet<String>,
     /// Every block that was ever there after a sync.
     pub(crate) blocks: BTreeMap<u64, SeenBlock>,
 }
@@ -57,6 +48,8 @@ pub(crate) struct World {
     random: Random,
     running: Option<(LocalJournal, Stepper)>,
     next_event: u64,
+    /// How often the power failed or the process was killed.
+    pub(crate) n_cuts: u64,
     pub(crate) promises: Promises,
 }
 
@@ -64,9 +57,14 @@ fn stream_of(n: u64) -> Stream {
     STREAMS[(n % 3) as usize]
 }
 
-/// Stream and content follow from the number, so that an event sent again is the same.
-fn event_number(n: u64) -> Entry {
-    let text = format!("\"{}\"", "x".repeat((n * 37 % 400) as usize));
+fn id_of(entry: &Entry) -> EventId {
+    event::Record::parse(&entry.record).expect("a record").event_id()
+}
+
+/// Stream and content follow from the number, so that an event sent again is the same, unless it is to be another.
+fn event_number(n: u64, other_content: bool) -> Entry {
+    let letter = if other_content { "y" } else { "x" };
+    let text = format!("\"{}\"", letter.repeat(1 + (n * 37 % 400) as usize));
     Entry { record: record(stream_of(n), n, &text), ..entry(stream_of(n), n) }
 }
 
@@ -79,6 +77,7 @@ impl World {
             random: Random::from_seed(seed ^ 0x5eed),
             running: None,
             next_event: 0,
+            n_cuts: 0,
             promises: Promises::default(),
         };
         world.disk.set_faults(faults);
@@ -98,7 +97,7 @@ impl World {
         LocalJournal::open_stepped(Arc::new(self.disk.clone()), clock, random, options)
     }
 
-    fn up_to(&self, bound: u64) -> u64 {
+    pub(crate) fn up_to(&self, bound: u64) -> u64 {
         self.random.up_to(bound)
     }
 
@@ -132,36 +131,43 @@ impl World {
     /// Does this and that until the disk is dark.
     pub(crate) async fn work_until_the_power_fails(&mut self) -> Result<(), String> {
         let lasts = 1 + self.up_to(120);
-        self.disk.set_faults(Faults { power_lasts: Some(lasts), ..self.faults });
-        while self.disk.counts().changes <= lasts {
+        let faults = match self.up_to(3) {
+            0 => Faults { fail_sync_after: Some(self.up_to(20)), ..self.faults },
+            1 => Faults { fail_write_after: Some(self.up_to(20)), ..self.faults },
+            _ => Faults { power_lasts: Some(lasts), ..self.faults },
+        };
+        self.disk.set_faults(faults);
+        while self.disk.counts().changes <= lasts && !self.is_dark() {
             self.clock.advance(Duration::from_millis(self.up_to(500)));
-            match self.up_to(11) {
-                0..6 => self.append_some().await?,
-                6..8 => self.consume().await?,
-                8 => self.save(),
-                9 => self.create_consumer().await?,
-                10 => self.trim().await?,
+            match self.up_to(15) {
+                0..7 => self.append_some().await?,
+                7..10 => self.consume().await?,
+                10 => self.save(),
+                11 => self.create_consumer().await?,
+                12 => self.seek().await?,
+                13 => self.remove_consumer().await?,
+                14 => self.trim().await?,
                 _ => self.erase().await?,
             }
         }
         Ok(())
     }
 
-    /// One to four appends that may become one group; some events are sent again.
+    /// One to four appends that may become one group; some events and request keys are sent again.
     async fn append_some(&mut self) -> Result<(), String> {
         let mut tasks = Vec::new();
+        let next = self.journal()?.head().next;
         for _ in 0..=self.up_to(3) {
             let sent = self.some_events();
             for entry in &sent.entries {
-                let id = event::Record::parse(&entry.record).expect("a record").event_id();
-                self.promises.sent.insert(id, entry.record.clone());
+                self.promises.sent.entry(id_of(entry)).or_default().insert(entry.record.clone());
             }
             let journal = self.journal()?;
             tasks.push((sent.clone(), tokio::spawn(async move { journal.append(sent).await })));
         }
         self.drive_until(|| tasks.iter().all(|(_, task)| task.is_finished())).await?;
         for (sent, task) in tasks {
-            self.note(&sent, task.await.map_err(|error| error.to_string())?)?;
+            self.note(&sent, next, task.await.map_err(|error| error.to_string())?)?;
         }
         Ok(())
     }
@@ -174,66 +180,89 @@ impl World {
             let n = if again { self.up_to(self.next_event - 1) } else { self.next_event };
             self.next_event = self.next_event.max(n + 1);
             if stream_of(n) == stream {
-                sent.entries.push(event_number(n));
+                let other_content = again && self.up_to(3) == 0;
+                sent.entries.push(event_number(n, other_content));
             }
+        }
+        if self.up_to(5) == 0 {
+            let digest = [self.up_to(1) as u8; 8];
+            sent.request_key = Some(RequestKey { id: id(1_000_000 + self.up_to(5)), digest });
         }
         sent
     }
 
-    fn note(&mut self, sent: &Append, answer: Result<Appended, AppendError>) -> Result<(), String> {
+    /// `next`: the journal's end before the append.
+    fn note(
+        &mut self,
+        sent: &Append,
+        next: u64,
+        answer: Result<Appended, AppendError>,
+    ) -> Result<(), String> {
+        if let Some(key) = sent.request_key {
+            self.note_key(key, next, &answer)?;
+        }
         let Ok(appended) = answer else { return Ok(()) };
         for (entry, receipt) in sent.entries.iter().zip(&appended.receipts) {
-            let id = event::Record::parse(&entry.record).expect("a record").event_id();
-            match receipt {
-                Receipt::Stored(offset) => {
-                    let before = self.promises.acknowledged.insert(id, (*offset, entry.record.clone()));
-                    // The id of an event that was trimmed or erased is forgotten.
-                    let first = self.journal()?.head().first;
-                    if let Some((before, _)) = before
-                        && before.block >= first
-                        && !self.promises.maybe_erased.contains(&before)
-                    {
-                        return Err(format!("{id} was acknowledged at {before} and again at {offset}"));
-                    }
-                    let block = SeenBlock { stream: sent.stream, n_records: 0 };
-                    let block = self.promises.blocks.entry(offset.block).or_insert(block);
-                    block.n_records = block.n_records.max(u64::from(offset.index) + 1);
+            self.note_receipt(sent.stream, entry, *receipt)?;
+        }
+        Ok(())
+    }
+
+    /// A key with another body is refused from its first use on, until it is trimmed.
+    fn note_key(
+        &mut self,
+        key: RequestKey,
+        next: u64,
+        answer: &Result<Appended, AppendError>,
+    ) -> Result<(), String> {
+        let first = self.journal()?.head().first;
+        let known = self.promises.keys.get(&key.id).filter(|(_, from)| *from >= first);
+        let other = known.is_some_and(|(digest, _)| *digest != key.digest);
+        match answer {
+            Ok(_) if other => return Err(format!("request key {} was taken twice", key.id)),
+            Ok(_) if known.is_none() => {
+                self.promises.keys.insert(key.id, (key.digest, next));
+            }
+            Err(AppendError::KeyReused) => {
+                let sent = self.promises.keys_sent.get(&key.id);
+                if !sent.is_some_and(|sent| sent.iter().any(|digest| *digest != key.digest)) {
+                    return Err(format!("request key {} was never used with another body", key.id));
                 }
-                Receipt::Duplicate => {}
-                other => return Err(format!("{id} was answered {other:?}")),
             }
+            _ => {}
         }
+        self.promises.keys_sent.entry(key.id).or_default().insert(key.digest);
         Ok(())
     }
 
-    fn some_consumer(&self) -> Option<String> {
-        let last = self.promises.consumers.len().checked_sub(1)?;
-        self.promises.consumers.keys().nth(self.up_to(last as u64) as usize).cloned()
-    }
-
-    /// Leases some blocks; settles some, hands some back, keeps some.
-    async fn consume(&mut self) -> Result<(), String> {
-        let Some(consumer) = self.some_consumer() else { return Ok(()) };
-        let limits = LeaseLimits { max_blocks: 1 + self.up_to(5) as usize, ..limits() };
-        let (journal, named) = (self.journal()?, name(&consumer));
-        let all = Stream::ALL.into_iter().collect();
-        let leased = self.drive(async move { journal.lease(&named, all, limits).await }).await?;
-        for lease in leased.map_err(|error| error.to_string())? {
-            let settlement = match self.up_to(4) {
-                0 => continue,
-                1 => Settlement::HandBack(Duration::ZERO),
-                _ => Settlement::Done(confirmed(&lease.block)),
-            };
-            let journal = self.journal()?;
-            let answer = self.drive(async move { journal.settle(lease.id, settlement).await }).await?;
-            answer.map_err(|error| error.to_string())?;
-            if let (Settlement::Done(_), Some(promised)) =
-                (settlement, self.promises.consumers.get_mut(&consumer))
+    fn note_receipt(&mut self, stream: Stream, entry: &Entry, receipt: Receipt) -> Result<(), String> {
+        let (id, first) = (id_of(entry), self.journal()?.head().first);
+        // The id of an event that was trimmed or erased is forgotten.
+        let known = self.promises.acknowledged.get(&id);
+        let known =
+            known.filter(|(at, _)| at.block >= first && !self.promises.maybe_erased.contains(at)).cloned();
+        match (receipt, known) {
+            (Receipt::Stored(offset), None) => {
+                self.promises.acknowledged.insert(id, (offset, entry.record.clone()));
+                let block = SeenBlock { stream, n_records: 0 };
+                let block = self.promises.blocks.entry(offset.block).or_insert(block);
+                block.n_records = block.n_records.max(u64::from(offset.index) + 1);
+                Ok(())
+            }
+            (Receipt::Stored(offset), Some((before, _))) => {
+                Err(format!("{id} was acknowledged at {before} and again at {offset}"))
+            }
+            (Receipt::Duplicate, Some((_, record))) if record == entry.record => Ok(()),
+            (Receipt::Conflict, Some((_, record))) if record != entry.record => Ok(()),
+            (Receipt::Duplicate | Receipt::Conflict, None)
+                if self.promises.maybe_erased.iter().any(|at| at.block >= first) =>
             {
-                promised.settled.insert(lease.block.sequence());
+                Ok(())
+            }
+            (other, known) => {
+                Err(format!("{id} was answered {other:?}, but {:?} was promised", known.map(|(at, _)| at)))
             }
         }
-        Ok(())
     }
 
     fn save(&mut self) {
@@ -245,34 +274,14 @@ impl World {
         }
     }
 
-    fn is_dark(&self) -> bool {
+    pub(crate) fn is_dark(&self) -> bool {
         self.running.as_ref().is_none_or(|(journal, _)| journal.head().poisoned)
     }
 
-    fn saved(&mut self) {
+    pub(crate) fn saved(&mut self) {
         for promised in self.promises.consumers.values_mut() {
             promised.saved.clone_from(&promised.settled);
         }
-    }
-
-    async fn create_consumer(&mut self) -> Result<(), String> {
-        let consumer = format!("c{}", self.promises.consumers.len());
-        if self.promises.consumers.len() > 4 {
-            return Ok(());
-        }
-        let streams: StreamSet =
-            if self.up_to(1) == 0 { STREAMS[self.up_to(2) as usize].into() } else { StreamSet::product() };
-        let start = if self.up_to(1) == 0 { StartAt::Earliest } else { StartAt::Now };
-        let command = ConsumerCommand::Create { name: name(&consumer), streams, start, until: None };
-        let journal = self.journal()?;
-        let created = self.drive(async move { journal.consumers(command).await }).await?;
-        if let Some(created) = created.ok().and_then(|mut created| created.pop()) {
-            self.saved();
-            // An earlier attempt that was not answered may have created it differently.
-            let (streams, started_at) = (created.streams, created.state.started_at);
-            self.promises.consumers.insert(consumer, Promised { streams, started_at, ..Promised::default() });
-        }
-        Ok(())
     }
 
     async fn trim(&mut self) -> Result<(), String> {
@@ -304,31 +313,43 @@ impl World {
         Ok(())
     }
 
-    /// Cuts the power, now and then once more while the journal is being opened, and opens it again.
+    /// Cuts the power or ends the process alone, now and then once more while the journal is being opened, and opens it
+    /// again.
     pub(crate) fn reopen(&mut self) -> Result<(), String> {
         self.running = None;
-        self.disk.crash();
-        if self.up_to(2) == 0 {
-            self.disk.set_faults(Faults { power_lasts: Some(self.up_to(8)), ..self.faults });
+        self.cut();
+        while self.up_to(2) == 0 {
+            let faults = if self.up_to(1) == 0 {
+                Faults { power_lasts: Some(self.up_to(8)), ..self.faults }
+            } else {
+                Faults { fail_sync_after: Some(self.up_to(2)), ..self.faults }
+            };
+            self.disk.set_faults(faults);
             drop(self.open());
-            self.disk.crash();
+            self.cut();
         }
         self.disk.set_faults(self.faults);
         self.running = Some(self.open().map_err(|error| error.to_string())?);
         Ok(())
     }
 
+    fn cut(&mut self) {
+        self.n_cuts += 1;
+        if self.up_to(1) == 0 { self.disk.crash() } else { self.disk.kill() }
+    }
+
     /// Sends an event with a number that was never used, to see that the journal goes on.
     pub(crate) async fn append_one_more(&mut self) -> Result<(), String> {
         let n = self.next_event.next_multiple_of(3);
         self.next_event = n + 1;
-        let sent = Append { entries: vec![event_number(n)], ..append(STREAMS[0], []) };
-        self.promises.sent.insert(id(n), sent.entries[0].record.clone());
+        let sent = Append { entries: vec![event_number(n, false)], ..append(STREAMS[0], []) };
+        self.promises.sent.entry(id(n)).or_default().insert(sent.entries[0].record.clone());
         let (journal, call) = (self.journal()?, sent.clone());
+        let next = journal.head().next;
         let answer = self.drive(async move { journal.append(call).await }).await?;
         if let Err(error) = &answer {
             return Err(format!("the journal does not go on: {error}"));
         }
-        self.note(&sent, answer)
+        self.note(&sent, next, answer)
     }
 }
