@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use base::{Clock, Random, Secret};
 use catalog::{Catalog, Keyring, SqliteStore};
+use journal::Journal;
 use journal::disk::{RealDisk, create_directory};
-use journal::local::{LocalJournal, LocalOptions};
+use journal::local::{LocalJournal, LocalOptions, Recovery};
 
 use crate::commands::{Failed, Failure};
 use crate::settings::{KEY_VARIABLE, Settings};
@@ -83,10 +84,28 @@ fn open_journal(
         ..LocalOptions::default()
     };
     let journal = LocalJournal::open(Arc::new(disk), Arc::clone(clock), Arc::clone(random), options);
-    Ok(Arc::new(journal.map_err(|error| match std::error::Error::source(&error) {
+    let journal = journal.map_err(|error| match std::error::Error::source(&error) {
         Some(_) => Failed::at(format!("cannot open the journal in {}", directory.display()))(error).into(),
         None => Failure::from(cannot(&error)),
-    })?))
+    })?;
+    log_recovery(&journal);
+    Ok(Arc::new(journal))
+}
+
+/// Tells the operator what the last end left behind.
+fn log_recovery(journal: &LocalJournal) {
+    let (head, Recovery { cut_bytes, n_unproven, n_dropped }) = (journal.head(), journal.recovery());
+    tracing::info!(first = head.first, next = head.next, bytes = head.stored_bytes, "the journal is open");
+    if cut_bytes > 0 {
+        tracing::warn!(cut_bytes, "a torn tail that was never acknowledged was moved to lost+found");
+    }
+    if n_unproven > 0 || n_dropped > 0 {
+        tracing::warn!(
+            blocks_kept = n_unproven,
+            segments_dropped = n_dropped,
+            "the last process did not end cleanly; its last blocks were kept and its last trim was completed"
+        );
+    }
 }
 
 /// The master key, and where it came from: the environment, else the file that is set, else a file beside the data
