@@ -17,6 +17,8 @@ pub(super) enum FileOf {
     Segment { id: u64, generation: u32 },
     /// The ids of a segment.
     Ids(u64),
+    /// The filters of the ids of `n` segments.
+    Filters { first: u64, n: usize },
 }
 
 impl FileOf {
@@ -24,6 +26,7 @@ impl FileOf {
         match self {
             Self::Segment { id, .. } => names::segment(id),
             Self::Ids(segment) => names::ids(segment),
+            Self::Filters { first, n } => names::filters(first, n),
         }
     }
 }
@@ -65,6 +68,11 @@ impl OpenFiles {
     /// Closes a segment that was rewritten or dropped, in every generation.
     pub(super) fn forget_segment(&self, segment: u64) {
         self.files.lock().retain(|(of, _)| !matches!(of, FileOf::Segment { id, .. } if *id == segment));
+    }
+
+    /// Closes the groups of filters that begin with a segment.
+    pub(super) fn forget_filters(&self, segment: u64) {
+        self.files.lock().retain(|(of, _)| !matches!(of, FileOf::Filters { first, .. } if *first == segment));
     }
 
     /// Closes a sidecar that was replaced or removed.

@@ -267,6 +267,7 @@ fn open_ids(disk: &dyn Disk, state: &State, window: &mut Window, now: Timestamp)
     for segment in young {
         window.open(segment)?;
     }
+    window.open_groups()?;
     window.tidy(now, 0);
     Ok(())
 }

@@ -6,6 +6,7 @@ pub(in crate::local) const ANCHOR: &str = "anchor";
 pub(in crate::local) const UNFINISHED: &str = ".tmp";
 const SEGMENT: &str = ".segment";
 const IDS: &str = ".ids";
+const FILTERS: &str = ".filters";
 
 pub(in crate::local) fn segment(id: u64) -> String {
     format!("{id:016x}{SEGMENT}")
@@ -13,6 +14,17 @@ pub(in crate::local) fn segment(id: u64) -> String {
 
 pub(in crate::local) fn ids(segment: u64) -> String {
     format!("{segment:016x}{IDS}")
+}
+
+/// The filters of the ids of `n` segments from `first` on.
+pub(in crate::local) fn filters(first: u64, n: usize) -> String {
+    format!("{first:016x}.{n}{FILTERS}")
+}
+
+/// First segment and number of segments of a file of filters.
+pub(in crate::local) fn filters_of(name: &str) -> Option<(u64, usize)> {
+    let (first, n) = name.strip_suffix(FILTERS)?.split_once('.')?;
+    Some((number(first)?, n.parse().ok()?))
 }
 
 pub(in crate::local) fn unfinished(name: &str) -> String {

@@ -5,6 +5,8 @@
 //! it is missing or damaged.
 
 mod filter;
+mod group;
+mod groups;
 mod sealed;
 pub(super) mod sidecar;
 pub(super) mod window;

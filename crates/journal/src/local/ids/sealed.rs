@@ -31,6 +31,11 @@ impl Ids {
         }
     }
 
+    /// Whether asking costs a read even when the answer is no.
+    pub(super) const fn asks_the_disk(&self) -> bool {
+        matches!(self, Self::Sidecar(sidecar) if sidecar.filter.is_none())
+    }
+
     pub(super) fn event(&self, id: EventId) -> Result<Option<Owner>, Unusable> {
         match self {
             Self::Sidecar(sidecar) => sidecar.event(id),

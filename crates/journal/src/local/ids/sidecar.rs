@@ -214,6 +214,15 @@ impl Sidecar {
         self.header.n_filter_blocks() * BLOCK
     }
 
+    pub(super) const fn segment(&self) -> u64 {
+        self.header.segment
+    }
+
+    /// Reads the filter's blocks from the first to the last.
+    pub(super) const fn filter_reader(&self) -> FilterReader<'_> {
+        FilterReader { sidecar: self, number: 0, page: [0; PAGE] }
+    }
+
     /// Reads the filter into memory.
     pub(super) fn load_filter(&mut self) -> Result<(), Unusable> {
         let mut filter = Vec::with_capacity(self.header.n_filter_pages() * PAGE);
@@ -276,16 +285,39 @@ impl Sidecar {
     }
 }
 
-fn read_page(file: &dyn DiskFile, segment: u64, number: usize) -> Result<[u8; PAGE], Unusable> {
+pub(super) fn read_page(file: &dyn DiskFile, segment: u64, number: usize) -> Result<[u8; PAGE], Unusable> {
     let mut page = [0; PAGE];
     file.read_exact_at(&mut page, (number * PAGE) as u64)?;
     let (body, sum) = page.split_last_chunk::<4>().ok_or(Unusable)?;
     if page_sum(segment, number, body) == u32::from_le_bytes(*sum) { Ok(page) } else { Err(Unusable) }
 }
 
-fn page_sum(segment: u64, number: usize, body: &[u8]) -> u32 {
+pub(super) fn page_sum(segment: u64, number: usize, body: &[u8]) -> u32 {
     let place = crc32c::crc32c_append(crc32c::crc32c(&segment.to_le_bytes()), &(number as u64).to_le_bytes());
     crc32c::crc32c_append(place, body)
+}
+
+/// Reads the blocks of a filter in order, from memory or page by page.
+pub(super) struct FilterReader<'a> {
+    sidecar: &'a Sidecar,
+    /// The page that is in `page`; 0: none.
+    number: usize,
+    page: [u8; PAGE],
+}
+
+impl FilterReader<'_> {
+    pub(super) fn block(&mut self, nth: usize) -> Result<[u8; BLOCK], Unusable> {
+        if let Some(filter) = &self.sidecar.filter {
+            return filter.get(nth * BLOCK..).and_then(|rest| rest.first_chunk()).copied().ok_or(Unusable);
+        }
+        let number = 1 + nth / BLOCKS_PER_PAGE;
+        if number != self.number {
+            self.page = self.sidecar.page(number)?;
+            self.number = number;
+        }
+        let rest = self.page.get(nth % BLOCKS_PER_PAGE * BLOCK..);
+        rest.and_then(|rest| rest.first_chunk()).copied().ok_or(Unusable)
+    }
 }
 
 struct Pages {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use base::{EventId, Timestamp};
 
+use super::filter::Probe;
+use super::groups::{Asked, Groups, Sealed};
 use super::sealed::Ids;
 use super::sidecar::{Bounds, Sidecar, Unusable, class};
 use super::{KeyUse, Kind, Table};
@@ -41,7 +43,8 @@ pub(in crate::local) struct Window {
     options: WindowOptions,
     pub(in crate::local) active: Table,
     /// Oldest first.
-    sealed: VecDeque<(SealedIds, Ids)>,
+    sealed: Sealed,
+    groups: Groups,
     /// Places in `sealed` that the ids of the current group can be in, newest first.
     near: Vec<usize>,
 }
@@ -53,7 +56,8 @@ impl Window {
         options: WindowOptions,
         active: Table,
     ) -> Self {
-        Self { disk, files, options, active, sealed: VecDeque::new(), near: Vec::new() }
+        let groups = Groups::new(Arc::clone(&disk), Arc::clone(&files));
+        Self { disk, files, options, active, sealed: VecDeque::new(), groups, near: Vec::new() }
     }
 
     /// Whether ids of a segment that was last appended to at `last_appended_at` are still known.
@@ -76,7 +80,13 @@ impl Window {
         let table = std::mem::take(&mut self.active);
         self.sealed.push_back((segment, Ids::in_memory(table)));
         self.save();
+        self.groups.grow(&self.sealed);
         self.budget();
+    }
+
+    /// Opens the groups of filters, after the sidecars.
+    pub(in crate::local) fn open_groups(&mut self) -> Result<(), JournalError> {
+        self.groups.open(&self.sealed).map_err(JournalError::Read)
     }
 
     /// Writes the sidecars of ids that are in memory, as long as there is room.
@@ -114,6 +124,7 @@ impl Window {
             let _ = self.disk.remove(&names::ids(segment.segment));
             self.sealed.pop_front();
         }
+        self.groups.tidy(self.sealed.front().map_or(u64::MAX, |(segment, _)| segment.segment));
         self.budget();
     }
 
@@ -157,7 +168,7 @@ impl Window {
             return Ok(Some(*owner));
         }
         let oldest = now.minus(self.options.events);
-        self.search(oldest, |ids| ids.event(id))
+        self.search(Kind::Event, id, oldest, |ids| ids.event(id))
     }
 
     /// How this request key was used, if that is known. Only for ids that the window is focused on.
@@ -169,20 +180,29 @@ impl Window {
         let oldest = now.minus(self.options.keys);
         let found = match self.active.keys.get(&id) {
             Some(key) => Some(*key),
-            None => self.search(oldest, |ids| ids.key(id))?,
+            None => self.search(Kind::Request, id, oldest, |ids| ids.key(id))?,
         };
         Ok(found.filter(|key| key.at >= oldest))
     }
 
     fn search<T>(
         &mut self,
+        kind: Kind,
+        id: EventId,
         oldest: Timestamp,
         find: impl Fn(&Ids) -> Result<Option<T>, Unusable>,
     ) -> Result<Option<T>, JournalError> {
+        if self.near.is_empty() {
+            return Ok(None);
+        }
+        let (probe, mut asked) = (Probe::new(kind, &id), Asked::default());
         for nth in 0..self.near.len() {
             let Some(at) = self.near.get(nth).copied() else { break };
             let Some((segment, ids)) = self.sealed.get(at) else { continue };
-            if segment.last_appended_at < oldest {
+            if segment.last_appended_at < oldest || !ids.bounds(class(kind, id)).contain(id) {
+                continue;
+            }
+            if ids.asks_the_disk() && !self.groups.may_hold(segment.segment, probe, &mut asked) {
                 continue;
             }
             let found = if let Ok(found) = find(ids) {
