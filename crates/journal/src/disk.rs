@@ -19,7 +19,7 @@ pub const LOST_AND_FOUND: &str = "lost+found";
 ///
 /// Anything else may survive wholly, in parts or not at all, in any combination. A byte that is written over itself is
 /// what it was and will be, power or not. After a failed sync nothing is known about the bytes that it was to make
-/// durable, not even when a later sync succeeds, though they may be read back: they must be written again first.
+/// durable, not even when a later sync succeeds, though they may be read back: they must be written again first. The same holds for a file's length.
 pub trait Disk: Send + Sync + 'static {
     /// Opens an existing file for reading and writing.
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;

@@ -120,6 +120,10 @@ impl End {
             self.cut(disk, file, segment, now)?;
         }
         copy(file, self.known..self.position, file, self.known)?;
+        // The length as well, or bytes that were cut off come back behind what is written next. To set the length that is
+        // seen already would change nothing.
+        file.set_len(self.position + 1).map_err(JournalError::Disk)?;
+        file.set_len(self.position).map_err(JournalError::Disk)?;
         file.sync_data().map_err(JournalError::Disk)?;
         disk.sync_dir("").map_err(JournalError::Disk)
     }

@@ -141,11 +141,14 @@ impl<'a> Scan<'a> {
         if self.position == self.window.len {
             return Ok(Ok(None));
         }
-        Ok(self.header()?.map(|header| {
+        Ok(self.header()?.and_then(|header| {
             let info = BlockInfo::new(&header, self.position);
-            self.position += header.stored_bytes() as u64;
-            self.sequence += 1;
-            Some(info)
+            let end = self.position + header.stored_bytes() as u64;
+            if end > self.window.len {
+                return Err("the file ends in a block");
+            }
+            (self.position, self.sequence) = (end, self.sequence + 1);
+            Ok(Some(info))
         }))
     }
 

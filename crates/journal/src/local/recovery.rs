@@ -12,6 +12,7 @@ use super::attempts::{Attempts, Unreadable};
 use super::durable::{create_segment, replace};
 use super::files::{damaged, read_header, read_small};
 use super::format::anchor::Anchor;
+use super::format::block::HEADER;
 use super::format::checkpoint::{self, Checkpoint};
 use super::format::segment::{SIZE, SegmentHeader};
 use super::format::{FormatError, names};
@@ -188,7 +189,7 @@ fn first_segment(disk: &dyn Disk, next: u64, now: Timestamp) -> Result<(SegmentH
 }
 
 fn holds_no_block(file: &dyn DiskFile) -> Result<bool, JournalError> {
-    Ok(file.len().map_err(JournalError::Read)? <= SIZE as u64)
+    Ok(file.len().map_err(JournalError::Read)? < (SIZE + HEADER) as u64)
 }
 
 /// The oldest segment must be where the anchor says, or before when a trim was interrupted.

@@ -32,6 +32,31 @@ async fn a_failed_write_or_sync_poisons_the_journal_until_it_is_opened_again() {
     }
 }
 
+/// The sync after the cut fails: the disk may still have what was cut off, and the shorter file counts as clean.
+#[tokio::test]
+async fn what_was_cut_off_does_not_come_back_behind_what_is_written_next() {
+    for seed in 0..20 {
+        let mut rig = Rig::new(1_000_000);
+        rig.disk = SimDisk::new(seed);
+        store(&rig.open(), 1..=2).await;
+        let mut bytes = rig.disk.bytes(FIRST).unwrap();
+        bytes.extend([0xaa; 5_000]);
+        rig.disk.set_bytes(FIRST, bytes);
+        rig.disk.set_faults(Faults { fail_sync_after: Some(1), ..Faults::default() });
+        assert!(matches!(rig.try_open().map(|_| ()), Err(JournalError::Disk(_))));
+        rig.disk.kill();
+        let journal = rig.open();
+        store(&journal, [3]).await;
+        journal.erase(&[Offset { block: 99, index: 0 }]).await.unwrap();
+        assert_eq!(journal.segments().len(), 2, "the first one is sealed");
+        drop(journal);
+        rig.disk.crash();
+        let journal = rig.open();
+        journal.verify().await.unwrap();
+        assert_eq!(stored_ids(&journal).await, [id(1), id(2), id(3)], "seed {seed}");
+    }
+}
+
 /// Of the group or of the header of a segment, which is written before its first group.
 #[tokio::test]
 async fn what_a_failed_sync_left_in_the_page_cache_is_made_durable_before_it_counts() {

@@ -43,7 +43,7 @@ impl World {
             let range = ReadRange { streams, from, until: u64::MAX, max_bytes: 2_000 };
             let journal = self.journal()?;
             let read = self.drive(async move { journal.read(range).await }).await?;
-            let read = read.map_err(|error| format!("cannot read: {error}"))?;
+            let read = read.map_err(|error| format!("cannot read from {from} on: {error:?}"))?;
             if read.is_empty() {
                 return Ok(blocks);
             }

@@ -30,7 +30,8 @@ pub(crate) struct Promises {
     pub(crate) sent: BTreeMap<EventId, BTreeSet<Vec<u8>>>,
     /// Request keys that were accepted: the digest, and a sequence at or before which the key is stored.
     keys: BTreeMap<EventId, ([u8; 8], u64)>,
-    keys_sent: BTreeMap<EventId, BTreeSet<[u8; 8]>>,
+    /// Every key and digest that was ever sent, and the journal's end before the first time.
+    keys_sent: BTreeMap<EventId, BTreeMap<[u8; 8], u64>>,
     pub(crate) erased: BTreeSet<Offset>,
     pub(crate) maybe_erased: BTreeSet<Offset>,
     /// The highest trim point that was asked for.
@@ -186,7 +187,8 @@ impl World {
         }
         if self.up_to(5) == 0 {
             let digest = [self.up_to(1) as u8; 8];
-            sent.request_key = Some(RequestKey { id: id(1_000_000 + self.up_to(5)), digest });
+            sent.request_key =
+                Some(RequestKey { id: id(1_000_000 + 10 * (self.n_cuts / 3) + self.up_to(5)), digest });
         }
         sent
     }
@@ -221,17 +223,20 @@ impl World {
         match answer {
             Ok(_) if other => return Err(format!("request key {} was taken twice", key.id)),
             Ok(_) if known.is_none() => {
-                self.promises.keys.insert(key.id, (key.digest, next));
+                // It may have been stored before, by an append that was not answered.
+                let from =
+                    *self.promises.keys_sent.entry(key.id).or_default().entry(key.digest).or_insert(next);
+                self.promises.keys.insert(key.id, (key.digest, from));
             }
             Err(AppendError::KeyReused) => {
                 let sent = self.promises.keys_sent.get(&key.id);
-                if !sent.is_some_and(|sent| sent.iter().any(|digest| *digest != key.digest)) {
+                if !sent.is_some_and(|sent| sent.keys().any(|digest| *digest != key.digest)) {
                     return Err(format!("request key {} was never used with another body", key.id));
                 }
             }
             _ => {}
         }
-        self.promises.keys_sent.entry(key.id).or_default().insert(key.digest);
+        self.promises.keys_sent.entry(key.id).or_default().entry(key.digest).or_insert(next);
         Ok(())
     }
 
