@@ -70,6 +70,9 @@ pub trait Journal: Send + Sync + 'static {
 
     /// Leases the oldest unsettled, unleased blocks of `streams`. Waits up to `limits.wait` for the first one; an empty
     /// answer means that there was none. The consumer must exist (see [`Journal::consumers`]).
+    ///
+    /// What cannot be read does not hold up the rest: it is left out, and named in an error when nothing else came.
+    /// Dropping the call hands back what it had leased.
     async fn lease(
         &self,
         consumer: &ConsumerName,
@@ -85,7 +88,8 @@ pub trait Journal: Send + Sync + 'static {
 
     /// Blocks of the range in order of sequence, at most `range.max_bytes` of payload but at least one block. Settled
     /// blocks are included until they are trimmed. Fewer blocks than asked for does not mean that the end is reached:
-    /// go on from the last one's sequence + 1 until the answer is empty.
+    /// go on from the last one's sequence + 1 until the answer is empty. An answer ends before what cannot be read; a
+    /// range that begins there is an error.
     async fn read(&self, range: ReadRange) -> Result<Vec<Arc<Block>>, JournalError>;
 
     /// Creates, removes, moves or lists consumers. Durable when it returns.
@@ -437,7 +441,8 @@ pub enum LeaseError {
 /// Why the journal could not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// A write or sync failed. The state of the disk is unknown: nothing is accepted until a restart.
+    /// A write or sync failed. The state of the disk is unknown: nothing is accepted until a restart, no lease and no
+    /// settle either, because they could not be saved. What is stored can be read.
     #[error("a write to the journal failed; it accepts nothing until idstream is restarted")]
     Poisoned,
     /// The journal is shutting down.

@@ -109,8 +109,8 @@ impl Journal for ModelJournal {
             let now = Instant::now();
             let (leases, next) = {
                 let mut store = self.store.lock();
-                let leases = store.lease(consumer, streams, &limits, &self.random, &self.options)?;
-                (leases, store.next_release(consumer).unwrap_or(deadline))
+                let leases = store.lease(consumer, streams, &limits, &self.random, &self.options, now)?;
+                (leases, store.next_release(consumer, now).unwrap_or(deadline))
             };
             if !leases.is_empty() || now >= deadline {
                 return Ok(leases);

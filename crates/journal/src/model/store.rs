@@ -109,9 +109,9 @@ impl Store {
         limits: &LeaseLimits,
         random: &Random,
         options: &ModelOptions,
+        now: Instant,
     ) -> Result<Vec<Lease>, LeaseError> {
         let consumer = self.consumers.get_mut(name).ok_or(LeaseError::NoConsumer)?;
-        let now = Instant::now();
         let mut leases = Vec::new();
         let mut bytes = 0;
         let mut waiting: Vec<u64> = consumer.waiting(now, &self.blocks, streams).collect();
@@ -137,9 +137,9 @@ impl Store {
         Ok(leases)
     }
 
-    /// When the consumer's next lease expires or next delay is over.
-    pub(super) fn next_release(&self, name: &ConsumerName) -> Option<Instant> {
-        self.consumers.get(name)?.next_release(Instant::now())
+    /// When the consumer's next lease expires or next delay is over, after `now`.
+    pub(super) fn next_release(&self, name: &ConsumerName, now: Instant) -> Option<Instant> {
+        self.consumers.get(name)?.next_release(now)
     }
 
     fn out(&mut self, lease: LeaseId) -> Result<(&mut ModelConsumer, u64), LeaseError> {

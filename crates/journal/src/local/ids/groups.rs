@@ -42,7 +42,9 @@ impl Groups {
                 first < group.first() + group.n() as u64 && group.first() < first.saturating_add(n as u64)
             });
             match Group::open(&self.files, first, n) {
-                Ok(group) if !overlaps && is_sealed(first + n as u64 - 1) => self.all.push(group),
+                Ok(group) if !overlaps && is_sealed(first.saturating_add(n as u64 - 1)) => {
+                    self.all.push(group);
+                }
                 _ => self.remove(first, n),
             }
         }
