@@ -48,7 +48,7 @@ pub(crate) fn open(
 fn make_directory(data: &Path) -> Result<(), Failure> {
     let metadata = create_directory(data).and_then(|()| std::fs::metadata(data)).map_err(|error| {
         let why = match error.kind() {
-            ErrorKind::AlreadyExists => "it is not a directory".to_owned(),
+            ErrorKind::AlreadyExists => "it, or a part of its path, is not a directory".to_owned(),
             ErrorKind::PermissionDenied => "this user may not make it".to_owned(),
             _ => error.to_string(),
         };

@@ -130,10 +130,10 @@ impl Demo {
     async fn set_own_aside(&mut self, running: &Running) -> Result<(), Failure> {
         let begun = Instant::now();
         while begun.elapsed() < STUCK {
+            // In this order: what has been told by now is in the books.
+            let has_told = running.has_told_its_changes();
             let report = self.report(0).await?;
-            if running.has_told_its_changes()
-                && report.legs.iter().all(|leg| leg.pending == 0 && leg.distinct > 0)
-            {
+            if has_told && report.legs.iter().all(|leg| leg.pending == 0 && leg.distinct > 0) {
                 for (leg, counted) in self.legs.iter_mut().zip(report.legs) {
                     leg.n_own = counted.delivered;
                 }
