@@ -26,6 +26,8 @@ struct Sorted {
     again: Vec<Item>,
     split: bool,
     hold: bool,
+    /// A single event was refused as a whole request, and it is not known whether the destination takes others.
+    unsure: bool,
     reason: Option<String>,
 }
 
@@ -64,7 +66,9 @@ impl Worker {
             self.waiting.push_back(batch.part(&sorted.again, frame, due));
             return;
         }
-        self.gate.failed(now, backoff, &self.setting.random);
+        // Whether others are taken is soon found out: not by this event, but by the next.
+        let pause = if sorted.unsure { self.setting.pace.backoff } else { backoff };
+        self.gate.failed(now, pause, &self.setting.random);
         if !sorted.hold && takes_others && batch.attempts >= SUSPECT_AFTER && batch.items.len() > 1 {
             self.split(&batch, frame, due);
         } else {
@@ -193,7 +197,13 @@ fn sort(batch: &Batch, verdict: Verdict, takes_others: bool) -> Sorted {
                 sorted.reason.get_or_insert(reason);
                 sorted.again.push(item.clone());
             }
-            Outcome::Split { reason } | Outcome::Hold { reason } => {
+            Outcome::Split { reason } => {
+                sorted.hold = true;
+                sorted.unsure = true;
+                sorted.reason = Some(reason);
+                sorted.again.push(item.clone());
+            }
+            Outcome::Hold { reason } => {
                 sorted.hold = true;
                 sorted.reason = Some(reason);
                 sorted.again.push(item.clone());

@@ -372,3 +372,26 @@ async fn workers_whose_destinations_hang_are_stopped_together() {
     supervisor.shutdown().await;
     assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_first_event_that_is_refused_holds_up_the_next_for_less_than_a_second() {
+    let world = World::new(19, ModelOptions::default());
+    world.net.set_faults(Faults { lost_request: 100, ..NO_FAULTS });
+    let supervisor = world.supervisor().await;
+    world.configure("https", Vendor::Https, true).await;
+    let [account, audit] = world.append(1).await;
+    world.net.refuse(account.iter().chain(&audit).next().unwrap());
+    world.net.set_faults(NO_FAULTS);
+    while supervisor.status("https").unwrap().state != delivery::State::Holding {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let begun = tokio::time::Instant::now();
+    world.append(10).await;
+    while world.net.taken(|taken| taken.ids.len()) < 10 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(begun.elapsed() < Duration::from_secs(1), "the others were held up for {:?}", begun.elapsed());
+    let state = world.settled("https").await;
+    assert_eq!((state.tally.accepted, state.tally.quarantined), (10, 1));
+    supervisor.shutdown().await;
+}

@@ -55,8 +55,8 @@ pub struct SimNet {
     taken: Mutex<Taken>,
     /// Ids that are always refused once refused: poison does not heal.
     poisoned: Mutex<HashSet<String>>,
-    /// Ids whose requests are answered 500.
-    stumbles: Mutex<HashSet<String>>,
+    /// Ids whose requests are answered with a status that proves nothing, or that refuses them as a whole.
+    stumbles: Mutex<HashMap<String, u16>>,
 }
 
 impl SimNet {
@@ -78,7 +78,12 @@ impl SimNet {
 
     /// Answers 500 to every request that holds the event with this id, and takes nothing of it.
     pub fn stumble_over(&self, id: &str) {
-        self.stumbles.lock().insert(id.to_owned());
+        self.stumbles.lock().insert(id.to_owned(), 500);
+    }
+
+    /// Answers 400 to every request that holds the event with this id, and takes nothing of it.
+    pub fn refuse(&self, id: &str) {
+        self.stumbles.lock().insert(id.to_owned(), 400);
     }
 
     /// Looks at what the destination took.
@@ -90,9 +95,10 @@ impl SimNet {
         percent > 0 && self.random.up_to(99) < percent
     }
 
-    fn stumbles_over(&self, body: &[u8]) -> bool {
+    fn stumbles_over(&self, body: &[u8]) -> Option<u16> {
         let body = String::from_utf8_lossy(body);
-        self.stumbles.lock().iter().any(|id| body.contains(id.as_str()))
+        let stumbles = self.stumbles.lock();
+        stumbles.iter().find(|(id, _)| body.contains(id.as_str())).map(|(_, status)| *status)
     }
 
     fn poison(&self, ids: &[String], percent: u64) -> Option<usize> {
@@ -210,8 +216,8 @@ impl Transport for SimNet {
         if self.happens(faults.unfit) {
             return Ok(answer(400, &serde_json::json!({"text": "Invalid data format", "code": 6})));
         }
-        if self.stumbles_over(&request.body) {
-            return Ok(answer(500, &serde_json::json!({"text": "Internal server error", "code": 8})));
+        if let Some(status) = self.stumbles_over(&request.body) {
+            return Ok(answer(status, &serde_json::json!({"text": "Internal server error", "code": 8})));
         }
         let (status, body) = match request.url.path() {
             "/array" => self.array(&request.body),
