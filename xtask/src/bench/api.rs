@@ -16,16 +16,15 @@ pub(super) fn create_client(server: Target<'_>) -> Result<String, Failure> {
     Ok(token.ok_or("the API client came without a token")?.to_owned())
 }
 
-/// Creates a Splunk configuration that sends account events to `receiver`, which knows no others: the server's own audit
-/// logs would be refused.
+/// Creates a Splunk configuration that sends every stream to `receiver`.
 pub(super) fn create_destination(server: Target<'_>, receiver: SocketAddr) -> Result<(), Failure> {
     let body = json!({
         "name": "bench",
         "type": "splunk",
         "configuration": {"url": format!("http://{receiver}"), "apiKey": "bench-credential"},
         "accountEventStreaming": {"enabled": true, "nativeClaims": []},
-        "auditLogStreaming": {"enabled": false},
-        "eventHookLogStreaming": {"enabled": false},
+        "auditLogStreaming": {"enabled": true},
+        "eventHookLogStreaming": {"enabled": true},
     });
     call(server, "POST", "/admin/api/v1/instance/eventStreaming", &body).map(drop)
 }
