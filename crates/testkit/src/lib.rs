@@ -2,3 +2,5 @@
 
 pub mod disk;
 pub mod net;
+pub mod proxy;
+pub mod tls;
