@@ -15,6 +15,7 @@ use http::header::USER_AGENT;
 use intake::{IntakeError, Posted, ProducerIdentity};
 use serde::Serialize;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use crate::call::Call;
@@ -24,6 +25,8 @@ use crate::state::ApiState;
 const OURSELVES: &str = "idstream";
 /// Requests larger than this are left out of their entry, in bytes.
 const MAX_REQUEST: usize = 64 << 10;
+/// Texts longer than this are shown by their digest, in bytes.
+const MAX_TEXT: usize = 4096;
 /// How long to wait before entries that could not be posted are tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -100,7 +103,21 @@ fn masked(request: &Value) -> Option<Value> {
 
 /// What the API shows of an entity, for an entry.
 pub(crate) fn shown(entity: &impl Serialize) -> Option<Value> {
-    serde_json::to_value(entity).ok()
+    serde_json::to_value(entity).ok().map(brief)
+}
+
+/// Long texts (certificates) by their digest: an entry holds the entity up to three times, and must fit into an event.
+fn brief(value: Value) -> Value {
+    match value {
+        Value::String(text) if text.len() > MAX_TEXT => {
+            let digest =
+                Sha256::digest(&text).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+            Value::String(format!("sha256:{digest} ({} bytes)", text.len()))
+        }
+        Value::Array(list) => list.into_iter().map(brief).collect(),
+        Value::Object(object) => object.into_iter().map(|(name, value)| (name, brief(value))).collect(),
+        other => other,
+    }
 }
 
 /// Posts entries as changes are made, until `stop` turns true; then posts what is left.
