@@ -1,13 +1,16 @@
 //! One event streaming configuration, as the catalog keeps it.
 
-use catalog::Sealed;
-use destinations::Vendor;
+use std::collections::BTreeMap;
+
+use base::{Random, Secret};
+use catalog::{KeyError, Keyring, Sealed};
+use destinations::{SecretName, Secrets, Vendor};
 use event::native::Selection;
 use event::{Stream, StreamSet};
 use journal::{ConsumerCommand, Journal, JournalError};
 use serde::{Deserialize, Serialize};
 
-/// What its owner set: where to, which streams, how much of each event. The credential is sealed.
+/// What its owner set: where to, which streams, how much of each event. The secrets are sealed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Configuration {
@@ -25,8 +28,8 @@ pub struct Configuration {
     pub vendor: Vendor,
     /// The vendor's settings, valid for [`destinations::Settings::parse`].
     pub settings: serde_json::Value,
-    /// The credential, sealed for `eventStreaming/{id}`.
-    pub credential: Sealed,
+    /// Its secrets by name, each sealed for its own place (see [`seal`]).
+    pub secrets: BTreeMap<SecretName, Sealed>,
     /// Account events.
     pub account: AccountSwitch,
     /// Audit logs.
@@ -99,7 +102,31 @@ pub struct HookSwitch {
     pub include_raw: bool,
 }
 
+/// Seals a secret for `eventStreaming/{id}/{name}`: nowhere else can it be opened, not even in place of another secret of
+/// the same configuration.
+pub fn seal(
+    keyring: &Keyring,
+    id: &str,
+    name: SecretName,
+    secret: &Secret,
+    random: &Random,
+) -> Result<Sealed, KeyError> {
+    keyring.seal(secret, &place(id, name), random)
+}
+
+fn place(id: &str, name: SecretName) -> String {
+    format!("eventStreaming/{id}/{}", name.name())
+}
+
 impl Configuration {
+    /// Its secrets. Fails when they were sealed with another key, or for another place.
+    pub fn open(&self, keyring: &Keyring) -> Result<Secrets, KeyError> {
+        let open = |(name, sealed): (&SecretName, &Sealed)| {
+            Ok((*name, keyring.open(sealed, &place(&self.id, *name))?))
+        };
+        self.secrets.iter().map(open).collect()
+    }
+
     /// The selections by where they apply, oldest first. There is at least one, and the last one has no end.
     pub fn epochs(&self) -> Vec<Epoch> {
         self.earlier.iter().cloned().chain([self.current()]).collect()
@@ -163,13 +190,9 @@ impl Epoch {
 
 #[cfg(test)]
 mod tests {
-    use base::{Random, Secret};
-    use catalog::Keyring;
-
     use super::*;
 
     fn configuration() -> Configuration {
-        let random = Random::from_seed(1);
         Configuration {
             id: "c".to_owned(),
             name: "c".to_owned(),
@@ -177,12 +200,23 @@ mod tests {
             enabled: true,
             vendor: Vendor::Splunk,
             settings: serde_json::json!({}),
-            credential: Keyring::new(&[7; 32]).seal(&Secret::new("x"), "c", &random).unwrap(),
+            secrets: BTreeMap::new(),
             account: AccountSwitch::default(),
             audit: AuditSwitch::default(),
             hook: HookSwitch::default(),
             earlier: Vec::new(),
         }
+    }
+
+    #[test]
+    fn a_secret_opens_only_in_its_own_place() {
+        let (random, keyring) = (Random::from_seed(1), Keyring::new(&[7; 32]));
+        let mut configuration = configuration();
+        let sealed = seal(&keyring, "c", SecretName::ApiKey, &Secret::new("x"), &random).unwrap();
+        configuration.secrets.insert(SecretName::ApiKey, sealed.clone());
+        assert_eq!(configuration.open(&keyring).unwrap().api_key().expose(), "x");
+        configuration.secrets = BTreeMap::from([(SecretName::ProxyCredential, sealed)]);
+        assert!(matches!(configuration.open(&keyring), Err(KeyError::Damaged)));
     }
 
     #[test]

@@ -147,11 +147,11 @@ fn setting(
     status: Arc<Mutex<Status>>,
 ) -> Result<Setting, Problem> {
     let id = &configuration.id;
-    let credential = parts.keyring.open(&configuration.credential, &format!("eventStreaming/{id}"))?;
+    let secrets = configuration.open(&parts.keyring)?;
     let settings = destinations::Settings::parse(configuration.vendor, &configuration.settings)
         .map_err(|errors| format!("its settings are not valid: {}", said(&errors)))?;
     let chapters = configuration.epochs().into_iter().map(|epoch| {
-        let built = settings.build(&credential, &parts.instance, epoch.selection());
+        let built = settings.build(&secrets, &parts.instance, epoch.selection());
         let destination =
             built.map_err(|errors| format!("its settings cannot be used: {}", said(&errors)))?;
         Ok(Chapter { until: epoch.until, streams: epoch.streams(), destination })

@@ -10,6 +10,7 @@ mod configuration;
 mod crew;
 mod gate;
 mod ledger;
+mod outgoing;
 mod places;
 mod quarantine;
 mod status;
@@ -17,7 +18,7 @@ mod supervisor;
 mod trial;
 mod worker;
 
-pub use configuration::{AccountSwitch, AuditSwitch, Configuration, Epoch, HookSwitch};
+pub use configuration::{AccountSwitch, AuditSwitch, Configuration, Epoch, HookSwitch, seal};
 pub use places::{admit, configuration_id, consumer_name, dismiss};
 pub use status::{State, Status};
 pub use supervisor::{Parts, Supervisor};

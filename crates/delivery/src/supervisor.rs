@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Clock, Random, Secret};
+use base::{Clock, Random};
 use catalog::{Catalog, Keyring};
 use destinations::Transport;
 use event::native::Instance;
@@ -28,7 +28,7 @@ pub struct Parts {
     pub journal: Arc<dyn Journal>,
     /// Where configurations lie.
     pub catalog: Catalog,
-    /// Opens their credentials.
+    /// Opens their secrets.
     pub keyring: Arc<Keyring>,
     /// Sends requests.
     pub transport: Arc<dyn Transport>,
@@ -72,18 +72,14 @@ impl Supervisor {
     }
 
     /// Sends made-up events as `configuration` says, enabled or not, and shows the answer. Takes 20 seconds at most.
-    pub async fn try_out(
-        &self,
-        configuration: &Configuration,
-        credential: &Secret,
-    ) -> Result<Trial, TrialError> {
-        try_out(&self.parts, configuration, credential).await
+    pub async fn try_out(&self, configuration: &Configuration) -> Result<Trial, TrialError> {
+        try_out(&self.parts, configuration).await
     }
 
     /// Sends one event to a destination outside the journal, before it is cut off, as well as it goes. Takes 3 seconds at
     /// most. `event` is the JSON that a producer would post.
-    pub async fn announce(&self, configuration: &Configuration, credential: &Secret, event: &str) {
-        announce(&self.parts, configuration, credential, event).await;
+    pub async fn announce(&self, configuration: &Configuration, event: &str) {
+        announce(&self.parts, configuration, event).await;
     }
 
     /// Stops all workers at once: each waits for its requests in flight and hands the rest back.

@@ -2,10 +2,12 @@
 //! shown as it came. Nothing of it is counted, stored or tried again.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use base::EventId;
 use base::mask::MaskRule;
-use base::{EventId, Secret};
+use catalog::KeyError;
 use destinations::transport::FailureKind;
 use destinations::{Answer, Destination, SettingsError, TransportError};
 use event::model::incoming;
@@ -15,6 +17,7 @@ use http::header::SET_COOKIE;
 use tokio::time::timeout;
 
 use crate::configuration::Configuration;
+use crate::outgoing;
 use crate::supervisor::Parts;
 
 /// How long an answer is waited for: somebody sits before it.
@@ -41,6 +44,9 @@ pub enum TrialError {
     /// The settings or the credential are not valid.
     #[error("the configuration is not valid")]
     Settings(Vec<SettingsError>),
+    /// The secrets cannot be opened.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// The made-up events could not be made.
     #[error(transparent)]
     Sample(#[from] SampleError),
@@ -48,25 +54,27 @@ pub enum TrialError {
 
 /// Sends one event of each stream that `configuration` selects (an account event when it selects none), whether it is
 /// enabled or not.
-pub(crate) async fn try_out(
-    parts: &Parts,
-    configuration: &Configuration,
-    credential: &Secret,
-) -> Result<Trial, TrialError> {
+pub(crate) async fn try_out(parts: &Parts, configuration: &Configuration) -> Result<Trial, TrialError> {
+    let secrets = configuration.open(&parts.keyring)?;
     let settings = destinations::Settings::parse(configuration.vendor, &configuration.settings)
         .map_err(TrialError::Settings)?;
     let epoch = configuration.current();
     let selection = epoch.selection();
     let claims = selection.claims.clone();
-    let destination = settings.build(credential, &parts.instance, selection).map_err(TrialError::Settings)?;
+    let destination = settings.build(&secrets, &parts.instance, selection).map_err(TrialError::Settings)?;
     let mut streams: Vec<Stream> =
         Stream::PRODUCT.into_iter().filter(|stream| epoch.streams().contains(*stream)).collect();
     if streams.is_empty() {
         streams.push(Stream::AccountEvent);
     }
     let body = body(parts, &*destination, &streams, &claims)?;
-    let sent = timeout(PATIENCE, parts.transport.send(destination.request(body.into()))).await;
-    Ok(match sent {
+    let sending = outgoing::send(
+        Arc::clone(&destination),
+        Arc::clone(&parts.transport),
+        body.into(),
+        parts.clock.now(),
+    );
+    Ok(match timeout(PATIENCE, sending).await {
         Ok(Ok(answer)) => shown(&*destination, &answer),
         Ok(Err(error)) => unanswered(&error),
         Err(_) => {
@@ -78,13 +86,14 @@ pub(crate) async fn try_out(
 
 /// Sends one event outside the journal, as well as it goes, when `configuration` selects its stream. `event` is the JSON
 /// that a producer would post.
-pub(crate) async fn announce(parts: &Parts, configuration: &Configuration, credential: &Secret, event: &str) {
+pub(crate) async fn announce(parts: &Parts, configuration: &Configuration, event: &str) {
     let announced = async {
+        let secrets = configuration.open(&parts.keyring)?;
         let settings = destinations::Settings::parse(configuration.vendor, &configuration.settings)
             .map_err(TrialError::Settings)?;
         let epoch = configuration.current();
         let destination =
-            settings.build(credential, &parts.instance, epoch.selection()).map_err(TrialError::Settings)?;
+            settings.build(&secrets, &parts.instance, epoch.selection()).map_err(TrialError::Settings)?;
         let draft = incoming::parse(event, &MaskRule::default()).map_err(SampleError::from)?;
         let (now, id) = (parts.clock.now(), draft.event_id());
         let id = id.unwrap_or_else(|| EventId::draw(now, &parts.random));
@@ -95,7 +104,7 @@ pub(crate) async fn announce(parts: &Parts, configuration: &Configuration, crede
             let mut body = frame.open.as_bytes().to_vec();
             destination.encode(&record, None, false, &mut body);
             body.extend_from_slice(frame.close.as_bytes());
-            let sent = parts.transport.send(destination.request(body.into()));
+            let sent = outgoing::send(destination, Arc::clone(&parts.transport), body.into(), now);
             // Whatever it answers: the event is in the journal too, for all others.
             let _as_well_as_it_goes = timeout(LAST_WORDS, sent).await;
         }

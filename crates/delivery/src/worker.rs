@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use crate::batch::{Batch, Filling};
 use crate::gate::Gate;
 use crate::ledger::Ledger;
+use crate::outgoing;
 use crate::quarantine::Quarantine;
 use crate::status::{State, Status};
 
@@ -248,7 +249,8 @@ impl Worker {
             batch.deliveries_before = self.gate.deliveries();
         }
         batch.attempts += 1;
-        let request = self.setting.current.destination.request(batch.body.clone());
+        let destination = Arc::clone(&self.setting.current.destination);
+        let now = self.setting.clock.now();
         let transport = Arc::clone(&self.setting.transport);
         {
             let mut status = self.setting.status.lock();
@@ -256,7 +258,7 @@ impl Worker {
             status.retried += if batch.attempts > 1 { batch.items.len() as u64 } else { 0 };
         }
         self.in_flight.push(Box::pin(async move {
-            let result = transport.send(request).await;
+            let result = outgoing::send(destination, transport, batch.body.clone(), now).await;
             (batch, result)
         }));
     }

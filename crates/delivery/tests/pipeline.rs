@@ -10,7 +10,7 @@ use std::time::Duration;
 use base::{Clock, EventId, ManualClock, Random, Secret, Timestamp};
 use catalog::{Catalog, Keyring, MemoryStore};
 use delivery::{AccountSwitch, AuditSwitch, Configuration, HookSwitch, Parts, Supervisor};
-use destinations::{Settings, Vendor};
+use destinations::{SecretName, Settings, Vendor};
 use event::native::Instance;
 use event::{Record, RecordBuilder, Section, Stream, StreamSet, quarantine};
 use journal::model::{ModelJournal, ModelOptions};
@@ -64,6 +64,11 @@ impl World {
         .await
     }
 
+    fn sealed(&self, id: &str) -> catalog::Sealed {
+        let secret = Secret::new("credential");
+        delivery::seal(&self.keyring, id, SecretName::ApiKey, &secret, &self.random).unwrap()
+    }
+
     async fn configure(&self, id: &str, vendor: Vendor, audit: bool) {
         let url = match vendor {
             Vendor::Https => serde_json::json!({"url": "http://192.0.2.1/array", "headerName": "x-key"}),
@@ -76,10 +81,7 @@ impl World {
             enabled: true,
             vendor,
             settings: Settings::parse(vendor, &url).unwrap().to_json(),
-            credential: self
-                .keyring
-                .seal(&Secret::new("credential"), &format!("eventStreaming/{id}"), &self.random)
-                .unwrap(),
+            secrets: BTreeMap::from([(SecretName::ApiKey, self.sealed(id))]),
             account: AccountSwitch { enabled: true, ..AccountSwitch::default() },
             audit: AuditSwitch { enabled: audit, ..AuditSwitch::default() },
             hook: HookSwitch::default(),

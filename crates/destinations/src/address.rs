@@ -5,6 +5,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use url::{Host, Url};
+
 /// Metadata services outside the link-local ranges: Alibaba Cloud; Azure's platform address; AWS and Google over IPv6.
 const METADATA_V4: [Ipv4Addr; 2] = [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16)];
 const METADATA_V6: [Ipv6Addr; 2] = [
@@ -23,6 +25,15 @@ pub(crate) fn is_refused(address: IpAddr) -> bool {
                 || METADATA_V6.contains(&v6)
                 || embedded(v6).is_some_and(|v4| is_refused(IpAddr::V4(v4)))
         }
+    }
+}
+
+/// Whether the host of `url` is written as such an address. A name is looked at when it is resolved.
+pub(crate) fn names_refused(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(v4)) => is_refused(v4.into()),
+        Some(Host::Ipv6(v6)) => is_refused(v6.into()),
+        Some(Host::Domain(_)) | None => false,
     }
 }
 

@@ -30,6 +30,8 @@ impl Address {
 
 /// The fields of one configuration, and what is wrong with them so far.
 pub(crate) struct Fields<'a> {
+    /// What stands before the names of its fields, such as `network.`.
+    prefix: String,
     object: Option<&'a Map<String, Value>>,
     errors: Vec<SettingsError>,
 }
@@ -42,24 +44,61 @@ impl<'a> Fields<'a> {
             Some(_) => Vec::new(),
             None => vec![SettingsError::new("configuration", "must be an object")],
         };
-        Self { object, errors }
+        Self { prefix: String::new(), object, errors }
+    }
+
+    /// Of the object in `field`. `None` when it is absent, or no object, which is a complaint. What is wrong with its
+    /// fields comes back by [`Fields::absorb`].
+    pub(crate) fn nested(&mut self, field: &str) -> Option<Self> {
+        let value = self.get(field)?;
+        let Some(object) = value.as_object() else {
+            self.complain(field, "must be an object");
+            return None;
+        };
+        Some(Self { prefix: format!("{}{field}.", self.prefix), object: Some(object), errors: Vec::new() })
+    }
+
+    /// Takes over what is wrong with the fields of a nested object.
+    pub(crate) fn absorb(&mut self, nested: Self) {
+        self.errors.extend(nested.errors);
     }
 
     /// Notes what is wrong with `field`.
     pub(crate) fn complain(&mut self, field: &str, message: impl Into<String>) {
-        self.errors.push(SettingsError::new(field, message));
+        self.errors.push(SettingsError::new(&format!("{}{field}", self.prefix), message));
+    }
+
+    /// Complains about fields that are none of `known`: for objects of our own, where a misspelt field would be taken
+    /// for an omitted one.
+    pub(crate) fn only(&mut self, known: &[&str]) {
+        let unknown: Vec<&String> = self
+            .object
+            .into_iter()
+            .flat_map(Map::keys)
+            .filter(|name| !known.contains(&name.as_str()))
+            .collect();
+        for name in unknown {
+            let shown: String = name.chars().take(64).collect();
+            let message = match known.iter().find(|known| known.eq_ignore_ascii_case(name)) {
+                Some(known) => format!("is not a field here; {known} is"),
+                None => format!("is not a field here; these are: {}", known.join(", ")),
+            };
+            self.complain(&shown, message);
+        }
+    }
+
+    /// Whether a field is given, rightly or wrongly.
+    pub(crate) fn has(&self, field: &str) -> bool {
+        self.get(field).is_some()
+    }
+
+    fn get(&self, field: &str) -> Option<&'a Value> {
+        self.object?.get(field).filter(|value| !value.is_null())
     }
 
     /// A text of `min` to `max` characters without control characters. `null` counts as absent.
     pub(crate) fn text(&mut self, field: &str, min: usize, max: usize) -> Option<&'a str> {
-        let text = match self.object?.get(field)? {
-            Value::Null => return None,
-            Value::String(text) => text,
-            _ => {
-                self.complain(field, "must be a string");
-                return None;
-            }
-        };
+        let text = self.string(field)?;
         let length = text.chars().count();
         if length < min || length > max {
             self.complain(field, format!("must have {min} to {max} characters"));
@@ -70,6 +109,46 @@ impl<'a> Fields<'a> {
             return None;
         }
         Some(text)
+    }
+
+    fn string(&mut self, field: &str) -> Option<&'a str> {
+        let text = self.get(field)?.as_str();
+        if text.is_none() {
+            self.complain(field, "must be a string");
+        }
+        text
+    }
+
+    /// A text of at most `max` characters, whatever they are.
+    pub(crate) fn raw_text(&mut self, field: &str, max: usize) -> Option<&'a str> {
+        let text = self.string(field)?;
+        if text.chars().count() > max {
+            self.complain(field, format!("must have at most {max} characters"));
+            return None;
+        }
+        Some(text)
+    }
+
+    /// A list of at most `max` texts.
+    pub(crate) fn texts(&mut self, field: &str, max: usize) -> Option<Vec<&'a str>> {
+        let value = self.get(field)?;
+        let texts: Option<Vec<&str>> =
+            value.as_array().and_then(|list| list.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
+        if texts.as_ref().is_none_or(|texts| texts.len() > max) {
+            self.complain(field, format!("must be a list of at most {max} strings"));
+            return None;
+        }
+        texts
+    }
+
+    /// A whole number from `min` to `max`.
+    pub(crate) fn number(&mut self, field: &str, min: u64, max: u64) -> Option<u64> {
+        let value = self.get(field)?;
+        let number = value.as_u64().filter(|number| (min..=max).contains(number));
+        if number.is_none() {
+            self.complain(field, format!("must be a whole number from {min} to {max}"));
+        }
+        number
     }
 
     /// One of the named choices; the first one when absent.
@@ -124,17 +203,17 @@ fn checked(text: &str) -> Result<Url, &'static str> {
     if url.fragment().is_some() {
         return Err("must not contain a fragment (#)");
     }
-    let literal = match url.host() {
-        None | Some(Host::Domain("")) => return Err("must name a host"),
-        Some(Host::Domain(_)) => None,
-        Some(Host::Ipv4(v4)) => Some(v4.into()),
-        Some(Host::Ipv6(v6)) => Some(v6.into()),
-    };
-    if literal.is_some_and(address::is_refused) {
-        return Err("must not lead to a link-local or cloud metadata address");
+    if matches!(url.host(), None | Some(Host::Domain(""))) {
+        return Err("must name a host");
+    }
+    if address::names_refused(&url) {
+        return Err(REFUSED);
     }
     Ok(url)
 }
+
+/// About an address that idstream never calls.
+pub(crate) const REFUSED: &str = "must not lead to a link-local or cloud metadata address";
 
 #[cfg(test)]
 mod tests {

@@ -5,18 +5,24 @@
 //! an answer proves about each event. An answer that proves nothing is a retry, never a delivery.
 
 mod address;
+mod batching;
 mod credential;
 pub mod elasticsearch;
 mod fields;
 pub mod https;
+mod network;
 mod reason;
 mod registry;
 mod seam;
+mod secrets;
 pub mod splunk;
 mod streams;
 pub mod transport;
+mod way;
 
 pub use fields::Address;
+pub use network::Route;
 pub use registry::{Settings, SettingsError, Vendor};
 pub use seam::{Answer, BatchLimits, Destination, Frame, Grade, Outcome, Request, Verdict};
+pub use secrets::{SecretName, Secrets};
 pub use transport::{Transport, TransportError};

@@ -23,6 +23,12 @@ impl Hush {
         Self(secrets.into_iter().filter(|secret| secret.expose().len() >= 4).collect())
     }
 
+    /// The same, and `more`.
+    pub(crate) fn and(mut self, more: impl IntoIterator<Item = Secret>) -> Self {
+        self.0.extend(Self::new(more).0);
+        self
+    }
+
     /// `text` with every occurrence of the credential masked.
     pub(crate) fn scrub(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret.expose(), MASK))

@@ -3,13 +3,16 @@
 use std::fmt;
 use std::sync::Arc;
 
-use base::Secret;
 use event::native::{Instance, NativeProfile, Selection};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::fields::Address;
+use crate::batching::Batching;
+use crate::fields::{Address, Fields};
+use crate::network::Network;
 use crate::seam::Destination;
+use crate::secrets::{SIGNING_SECRETS, SecretName, Secrets};
+use crate::way::Way;
 use crate::{elasticsearch, https, splunk};
 
 /// A kind of destination: the contract's `type`.
@@ -48,7 +51,7 @@ impl fmt::Display for Vendor {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field} {message}")]
 pub struct SettingsError {
-    /// The field as it is spelled in the contract (`url`, `apiKey`, …), or `configuration` for the whole.
+    /// The field as it is spelled in the contract (`url`, `apiKey`, `network.proxy`, …), or `configuration` for the whole.
     pub field: String,
     /// An end of the sentence "the field …".
     pub message: String,
@@ -60,71 +63,125 @@ impl SettingsError {
     }
 }
 
-/// A vendor's configuration, valid, without its credential.
+/// A configuration, valid, without its secrets: the vendor's part, and the parts that are the same for every vendor.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Settings {
-    /// For [`Vendor::Splunk`].
+pub struct Settings {
+    part: Part,
+    network: Network,
+    batching: Batching,
+}
+
+/// A vendor's own part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
     Splunk(splunk::Settings),
-    /// For [`Vendor::Elasticsearch`].
     Elasticsearch(elasticsearch::Settings),
-    /// For [`Vendor::Https`].
     Https(https::Settings),
 }
 
-impl Settings {
-    /// Reads the contract's `configuration` object. A credential in it (`apiKey`) and unknown fields are passed over;
-    /// every field that is wrong is named.
-    pub fn parse(vendor: Vendor, configuration: &Value) -> Result<Self, Vec<SettingsError>> {
+impl Part {
+    fn parse(vendor: Vendor, configuration: &Value) -> Result<Self, Vec<SettingsError>> {
         match vendor {
             Vendor::Splunk => splunk::Settings::parse(configuration).map(Self::Splunk),
             Vendor::Elasticsearch => elasticsearch::Settings::parse(configuration).map(Self::Elasticsearch),
             Vendor::Https => https::Settings::parse(configuration).map(Self::Https),
         }
     }
+}
+
+impl Settings {
+    /// Reads the contract's `configuration` object, `network` and `batch` (ours) included. Secrets in it (see
+    /// [`Secrets::parse`]) and unknown fields are passed over; every field that is wrong is named.
+    pub fn parse(vendor: Vendor, configuration: &Value) -> Result<Self, Vec<SettingsError>> {
+        let part = Part::parse(vendor, configuration);
+        let mut fields = Fields::of(configuration);
+        let network = Network::parse(&mut fields);
+        let batching = Batching::parse(&mut fields, vendor);
+        match (part, fields.finish(Some((network, batching)))) {
+            (Ok(part), Ok((network, batching))) => Ok(Self { part, network, batching }),
+            (part, others) => {
+                let mut errors = part.err().unwrap_or_default();
+                // What is no object is complained of once.
+                errors.extend(others.err().into_iter().flatten().filter(|_| configuration.is_object()));
+                Err(errors)
+            }
+        }
+    }
 
     /// Whose settings these are.
     pub const fn vendor(&self) -> Vendor {
-        match self {
-            Self::Splunk(_) => Vendor::Splunk,
-            Self::Elasticsearch(_) => Vendor::Elasticsearch,
-            Self::Https(_) => Vendor::Https,
+        match self.part {
+            Part::Splunk(_) => Vendor::Splunk,
+            Part::Elasticsearch(_) => Vendor::Elasticsearch,
+            Part::Https(_) => Vendor::Https,
         }
     }
 
     /// The address.
     pub const fn url(&self) -> &Address {
-        match self {
-            Self::Splunk(settings) => &settings.url,
-            Self::Elasticsearch(settings) => &settings.url,
-            Self::Https(settings) => &settings.url,
+        match &self.part {
+            Part::Splunk(settings) => &settings.url,
+            Part::Elasticsearch(settings) => &settings.url,
+            Part::Https(settings) => &settings.url,
         }
     }
 
-    /// The contract's response shape; [`Settings::parse`] reads it back. Never holds a credential.
+    /// The contract's response shape; [`Settings::parse`] reads it back. Never holds a secret.
     pub fn to_json(&self) -> Value {
-        match self {
-            Self::Splunk(settings) => settings.to_json(),
-            Self::Elasticsearch(settings) => settings.to_json(),
-            Self::Https(settings) => settings.to_json(),
+        let mut object = match &self.part {
+            Part::Splunk(settings) => settings.to_json(),
+            Part::Elasticsearch(settings) => settings.to_json(),
+            Part::Https(settings) => settings.to_json(),
+        };
+        self.network.show(&mut object);
+        self.batching.show(&mut object);
+        Value::Object(object)
+    }
+
+    /// Whether secrets are sent to the same parties as with `other`: to the same address of the same vendor, through the
+    /// same proxy, vouched for by the same authorities. Otherwise no secret that was given for one may be used with the
+    /// other.
+    pub fn leads_like(&self, other: &Self) -> bool {
+        self.vendor() == other.vendor()
+            && self.url() == other.url()
+            && self.network.leads_like(&other.network)
+    }
+
+    /// Whether a secret of this name has a use.
+    pub fn has_use_for(&self, name: SecretName) -> bool {
+        match name {
+            SecretName::ApiKey => true,
+            SecretName::ClientKey => self.network.has_client_certificate(),
+            SecretName::ProxyCredential => self.network.has_proxy(),
+            SecretName::SigningSecret | SecretName::SecondSigningSecret => self.vendor() == Vendor::Https,
         }
     }
 
-    /// A destination that can be sent to. Fails when the credential cannot be used.
+    /// A destination that can be sent to. Fails when a secret is missing, unfit or of no use.
     pub fn build(
         &self,
-        credential: &Secret,
+        secrets: &Secrets,
         instance: &Instance,
         selection: Selection,
     ) -> Result<Arc<dyn Destination>, Vec<SettingsError>> {
+        let way = Way::new(&self.network, self.batching, secrets)?;
+        let signs = secrets.iter().any(|(name, secret)| {
+            name.field() == SIGNING_SECRETS && !secret.expose().is_empty() && !self.has_use_for(name)
+        });
+        if signs {
+            return Err(vec![SettingsError::new(SIGNING_SECRETS, "are for the type https only")]);
+        }
         let profile = NativeProfile::new(instance, selection);
-        Ok(match self {
-            Self::Splunk(settings) => {
-                Arc::new(splunk::Splunk::new(settings, credential, &instance.domain, profile)?)
+        Ok(match &self.part {
+            Part::Splunk(settings) => {
+                let token = secrets.api_key();
+                Arc::new(splunk::Splunk::new(settings, &token, &instance.domain, profile, way)?)
             }
-            Self::Elasticsearch(settings) => {
-                Arc::new(elasticsearch::Elasticsearch::new(settings, credential, profile)?)
+            Part::Elasticsearch(settings) => {
+                let credential = secrets.api_key();
+                Arc::new(elasticsearch::Elasticsearch::new(settings, &credential, profile, way)?)
             }
-            Self::Https(settings) => Arc::new(https::Https::new(settings, credential, profile)?),
+            Part::Https(settings) => Arc::new(https::Https::new(settings, secrets, profile, way)?),
         })
     }
 }

@@ -1,9 +1,13 @@
 //! The destination seam: what every vendor implements, all of it pure.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use base::Timestamp;
 use bytes::Bytes;
 use event::Record;
+
+use crate::network::Route;
 
 /// One vendor's way of taking events, built from valid settings and a credential.
 ///
@@ -19,8 +23,11 @@ pub trait Destination: Send + Sync + 'static {
     /// Appends one event's piece. `offset` is the record's (block, index) in the journal, `None` for a test event.
     fn encode(&self, record: &Record<'_>, offset: Option<(u64, u32)>, is_replay: bool, out: &mut Vec<u8>);
 
-    /// The request that carries a finished body.
-    fn request(&self, body: Bytes) -> Request;
+    /// The request that carries a finished body and is sent `now`.
+    fn request(&self, body: Bytes, now: Timestamp) -> Request;
+
+    /// Whether making a request takes so long (packing, signing) that it should be kept off the async threads.
+    fn is_costly(&self) -> bool;
 
     /// What the answer to a request of `n_events` events proves about each of them. Always `n_events` outcomes.
     fn classify(&self, n_events: usize, answer: &Answer) -> Verdict;
@@ -62,6 +69,8 @@ pub struct Request {
     pub headers: http::HeaderMap,
     /// The body.
     pub body: Bytes,
+    /// How it gets there.
+    pub route: Arc<Route>,
 }
 
 /// What came back.

@@ -79,7 +79,7 @@ impl Client {
         headers.insert(AUTHORIZATION, self.token.clone());
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.extend(key.map(|key| (HeaderName::from_static("idempotency-key"), key)));
-        let request = Request { url: url.clone(), method, headers, body: body.into() };
+        let request = Request { url: url.clone(), method, headers, body: body.into(), route: Arc::default() };
         self.transport.send(request).await.map_err(|error| ClientError::Transport(url.into(), error))
     }
 

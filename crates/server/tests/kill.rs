@@ -75,7 +75,9 @@ impl Caller {
         headers.insert(AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {}", self.token)).unwrap());
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let url = format!("{}/{path}", server.base).parse().unwrap();
-        self.transport.send(Request { url, method, headers, body: Bytes::from(body) }).await
+        self.transport
+            .send(Request { url, method, headers, body: Bytes::from(body), route: Arc::default() })
+            .await
     }
 
     async fn json(&self, server: &Server, method: Method, path: &str, body: String) -> Value {

@@ -5,11 +5,16 @@ mod show;
 mod status;
 mod trial;
 
+use std::collections::BTreeMap;
+
 use base::Secret;
-use catalog::{Catalog, Found, KeyError, Note};
+use base::mask::MASK;
+use catalog::{Catalog, Found, Note, Sealed};
 use delivery::Configuration;
+use destinations::{SecretName, Secrets};
 use event::native::Selection;
 use http::StatusCode;
+use serde_json::Value;
 
 use self::parse::{Known, Wanted};
 use self::show::ConfigurationOut;
@@ -58,7 +63,7 @@ pub(crate) async fn create(mut call: Call) -> Answer {
     let configuration = complete(&call.state, id, wanted, None)?;
     let path = format!("{STREAMING}/{}", configuration.id);
     let shown = ConfigurationOut::of(&configuration);
-    let note = call.note(&told(Action::Create, None, Some(&configuration)), Some(&body));
+    let note = call.note(&told(Action::Create, None, Some(&configuration)), Some(&hushed(&body)));
     let state = call.state.clone();
     let revision = to_its_end(async move { enter(&state, configuration, note).await }).await?;
     let answer = call::json(StatusCode::CREATED, &shown)?;
@@ -76,7 +81,8 @@ pub(crate) async fn replace(mut call: Call) -> Answer {
     // It has a place, unless an older copy of the journal was restored: then it begins anew.
     delivery::admit(&*call.state.journal, &configuration.id).await?;
     let shown = ConfigurationOut::of(&configuration);
-    let note = call.note(&told(Action::Update, Some(&found.value), Some(&configuration)), Some(&body));
+    let note =
+        call.note(&told(Action::Update, Some(&found.value), Some(&configuration)), Some(&hushed(&body)));
     if found.value.enabled && !configuration.enabled {
         announce(&call.state, &found.value, &note).await;
     }
@@ -129,13 +135,26 @@ fn told<'a>(
     }
 }
 
+/// A request without its secrets, wherever somebody put them.
+fn hushed(body: &Value) -> Value {
+    let is_secret =
+        |name: &str| SecretName::ALL.iter().any(|secret| secret.field().rsplit('.').next() == Some(name));
+    match body {
+        Value::Array(list) => list.iter().map(hushed).collect(),
+        Value::Object(object) => {
+            let member = |(name, value): (&String, &Value)| {
+                (name.clone(), if is_secret(name) { MASK.into() } else { hushed(value) })
+            };
+            object.iter().map(member).collect()
+        }
+        other => other.clone(),
+    }
+}
+
 /// Tells a destination that it is about to be cut off, as well as it goes: an attacker's first deed would be to silence
 /// the one that watches. Waits a few seconds at most; all others are told by the audit log itself.
 async fn announce(state: &ApiState, configuration: &Configuration, note: &Note) {
-    match state.keyring.open(&configuration.credential, &place(&configuration.id)) {
-        Ok(secret) => state.delivery.announce(configuration, &secret, &note.to_string()).await,
-        Err(error) => tracing::warn!(%error, "a destination could not be told that it is cut off"),
-    }
+    state.delivery.announce(configuration, &note.to_string()).await;
 }
 
 fn find(catalog: &Catalog, id: &str) -> Result<Found<Configuration>, ApiError> {
@@ -180,30 +199,25 @@ fn check_name(catalog: &Catalog, configuration: &Configuration) -> Result<(), Ap
     Ok(())
 }
 
-/// Where a configuration's credential is sealed for.
-fn place(id: &str) -> String {
-    format!("{ENTITY}/{id}")
-}
-
-/// The document of what is wanted. The credential is checked against the settings, then sealed; without a new one the
-/// stored one stays.
+/// The document of what is wanted. Its secrets are checked against the settings, then sealed; of those that are not given
+/// the stored ones stay, as far as they have a use.
 fn complete(
     state: &ApiState,
     id: String,
     wanted: Wanted,
     before: Option<&Configuration>,
 ) -> Result<Configuration, ApiError> {
-    let place = place(&id);
-    let (secret, kept) = match (wanted.api_key, before) {
-        (Some(secret), _) => (secret, None),
-        (None, Some(before)) => {
-            (state.keyring.open(&before.credential, &place)?, Some(before.credential.clone()))
+    let (mut opened, mut sealed) = kept(state, &wanted, before)?;
+    for (name, secret) in wanted.secrets.iter() {
+        if name != SecretName::ApiKey && secret.expose().is_empty() {
+            opened.remove(&name);
+            sealed.remove(&name);
+            continue;
         }
-        (None, None) => return Err(ApiError::field(ENTITY, "configuration.apiKey", "must not be null")),
-    };
-    check_credential(state, &wanted.settings, &secret)?;
-    let seal = || -> Result<_, KeyError> { state.keyring.seal(&secret, &place, &state.random) };
-    let credential = kept.map_or_else(seal, Ok)?;
+        opened.insert(name, secret.clone());
+        sealed.insert(name, delivery::seal(&state.keyring, &id, name, secret, &state.random)?);
+    }
+    check_secrets(state, &wanted.settings, &opened.into_iter().collect())?;
     Ok(Configuration {
         id,
         name: wanted.name,
@@ -211,7 +225,7 @@ fn complete(
         enabled: wanted.enabled.or(before.map(|before| before.enabled)).unwrap_or(true),
         vendor: wanted.settings.vendor(),
         settings: wanted.settings.to_json(),
-        credential,
+        secrets: sealed,
         account: wanted.account,
         audit: wanted.audit,
         hook: wanted.hook,
@@ -219,12 +233,26 @@ fn complete(
     })
 }
 
-fn check_credential(
+/// The stored secrets that still have a use, opened and sealed.
+type Kept = (BTreeMap<SecretName, Secret>, BTreeMap<SecretName, Sealed>);
+
+fn kept(state: &ApiState, wanted: &Wanted, before: Option<&Configuration>) -> Result<Kept, ApiError> {
+    let mut kept = Kept::default();
+    let Some(before) = before else { return Ok(kept) };
+    let opened = before.open(&state.keyring)?;
+    for (name, sealed) in before.secrets.iter().filter(|(name, _)| wanted.settings.has_use_for(**name)) {
+        kept.0.extend(opened.get(*name).map(|secret| (*name, secret.clone())));
+        kept.1.insert(*name, sealed.clone());
+    }
+    Ok(kept)
+}
+
+fn check_secrets(
     state: &ApiState,
     settings: &destinations::Settings,
-    secret: &Secret,
+    secrets: &Secrets,
 ) -> Result<(), ApiError> {
-    let built = settings.build(secret, &state.instance, Selection::default());
+    let built = settings.build(secrets, &state.instance, Selection::default());
     built.map(drop).map_err(|errors| ApiError::fields(errors.into_iter().map(field_error).collect()))
 }
 

@@ -1,9 +1,8 @@
 //! A request's body, read into what its sender wants.
 
-use base::Secret;
 use base::mask::MaskRule;
 use delivery::{AccountSwitch, AuditSwitch, Configuration, HookSwitch};
-use destinations::{Settings, Vendor};
+use destinations::{SecretName, Secrets, Settings, Vendor};
 use event::claims;
 use serde_json::Value;
 
@@ -27,16 +26,14 @@ const FIELDS: [&str; 9] = [
 /// Names of query parameters that hold a credential, beside those that are masked everywhere.
 const SECRET_PARAMETERS: [&str; 6] = ["auth", "code", "key", "sig", "signature", "subscription-key"];
 
-/// Longest credential, in characters. Vendors set their own limits below it.
-const MAX_API_KEY: usize = 4096;
-
 /// What a valid request asks for.
 pub(super) struct Wanted {
     pub(super) name: String,
     pub(super) description: Option<String>,
     pub(super) enabled: Option<bool>,
     pub(super) settings: Settings,
-    pub(super) api_key: Option<Secret>,
+    /// The secrets that it brings; what is empty, but for the credential, shall be none.
+    pub(super) secrets: Secrets,
     pub(super) account: AccountSwitch,
     pub(super) audit: AuditSwitch,
     pub(super) hook: HookSwitch,
@@ -46,6 +43,7 @@ pub(super) struct Wanted {
 pub(super) struct Known {
     id: String,
     settings: Settings,
+    secrets: Vec<SecretName>,
 }
 
 impl Known {
@@ -53,7 +51,9 @@ impl Known {
     pub(super) fn of(configuration: &Configuration) -> Result<Self, String> {
         let id = configuration.id.clone();
         match Settings::parse(configuration.vendor, &configuration.settings) {
-            Ok(settings) => Ok(Self { id, settings }),
+            Ok(settings) => {
+                Ok(Self { id, settings, secrets: configuration.secrets.keys().copied().collect() })
+            }
             Err(errors) => {
                 Err(format!("the stored settings of configuration {id} are not valid: {errors:?}"))
             }
@@ -73,18 +73,7 @@ pub(super) fn wanted(body: &Value, known: Option<&Known>) -> Result<Wanted, ApiE
     let description = fields.text("description", 0, 1024, &mut complaints);
     let enabled = fields.boolean("enabled", &mut complaints);
     let settings = settings(&fields, body, &mut complaints);
-    let configuration = fields.object("configuration", &mut complaints);
-    let api_key = configuration.text("apiKey", 0, MAX_API_KEY, &mut complaints);
-    match known {
-        None => drop(configuration.require("apiKey", &mut complaints)),
-        Some(known)
-            if api_key.is_none() && settings.as_ref().is_some_and(|new| leads_elsewhere(new, known)) =>
-        {
-            let message = "must be given when type or url changes: a stored secret is never sent elsewhere";
-            configuration.complain("apiKey", message, &mut complaints);
-        }
-        Some(_) => {}
-    }
+    let secrets = secrets(&fields, settings.as_ref(), known, &mut complaints);
     let account = account(&fields.object("accountEventStreaming", &mut complaints), &mut complaints);
     let audit = audit(&fields.object("auditLogStreaming", &mut complaints), &mut complaints);
     let hook = hook(&fields.object("eventHookLogStreaming", &mut complaints), &mut complaints);
@@ -93,7 +82,7 @@ pub(super) fn wanted(body: &Value, known: Option<&Known>) -> Result<Wanted, ApiE
         description: description.filter(|text| !text.is_empty()).map(ToOwned::to_owned),
         enabled,
         settings,
-        api_key: api_key.map(Secret::new),
+        secrets,
         account,
         audit,
         hook,
@@ -107,9 +96,46 @@ fn check_id(fields: &Fields<'_>, known: &Known, complaints: &mut Complaints) {
     }
 }
 
-/// Whether the secret would be sent to another place than it was given for.
-fn leads_elsewhere(new: &Settings, known: &Known) -> bool {
-    new.vendor() != known.settings.vendor() || new.url() != known.settings.url()
+/// The secrets that the request brings. When it leads elsewhere than what is known, it must bring all that are stored: to
+/// the proxy of somebody else, or to a server that somebody else vouches for, they would be sent as well.
+fn secrets(
+    fields: &Fields<'_>,
+    settings: Option<&Settings>,
+    known: Option<&Known>,
+    complaints: &mut Complaints,
+) -> Secrets {
+    const ELSEWHERE: &str = "must be given when type, url, proxy or caCertificate changes: a stored secret is never sent elsewhere";
+    let configuration = fields.object("configuration", complaints);
+    let Some(value) =
+        fields.require("configuration", &mut Complaints::about(ENTITY)).filter(|it| it.is_object())
+    else {
+        return Secrets::default();
+    };
+    let found = Secrets::parse(value).unwrap_or_else(|errors| {
+        complain(errors, complaints);
+        Secrets::default()
+    });
+    match (known, settings) {
+        (None, _) => drop(configuration.require("apiKey", complaints)),
+        (Some(known), Some(settings)) if !settings.leads_like(&known.settings) => {
+            let stored = known.secrets.iter().filter(|name| settings.has_use_for(**name));
+            let mut missing: Vec<&str> =
+                stored.filter(|name| found.get(**name).is_none()).map(|name| name.field()).collect();
+            missing.dedup();
+            for field in missing {
+                configuration.complain(field, ELSEWHERE, complaints);
+            }
+        }
+        (Some(_), _) => {}
+    }
+    found
+}
+
+/// Notes a vendor's complaints, named as the caller spelled the fields.
+fn complain(errors: Vec<destinations::SettingsError>, complaints: &mut Complaints) {
+    for error in errors.into_iter().map(field_error) {
+        complaints.add(error.field, error.message);
+    }
 }
 
 fn settings(fields: &Fields<'_>, body: &Value, complaints: &mut Complaints) -> Option<Settings> {
@@ -121,12 +147,8 @@ fn settings(fields: &Fields<'_>, body: &Value, complaints: &mut Complaints) -> O
     };
     let configuration = body.get("configuration").filter(|value| value.is_object())?;
     fields.object("configuration", complaints).only(fields_of(vendor), complaints);
-    let settings = Settings::parse(vendor, configuration).map_err(|errors| {
-        for error in errors.into_iter().map(field_error) {
-            complaints.add(error.field, error.message);
-        }
-    });
-    let settings = settings.ok()?;
+    let settings =
+        Settings::parse(vendor, configuration).map_err(|errors| complain(errors, complaints)).ok()?;
     if let Some(parameter) = secret_parameter(&settings) {
         // Its name may be quoted, unless it is so odd that it may be the credential itself.
         let named = if parameter.len() <= 32 { format!(" ({parameter})") } else { String::new() };
@@ -139,9 +161,18 @@ fn settings(fields: &Fields<'_>, body: &Value, complaints: &mut Complaints) -> O
 /// The fields of a vendor's configuration.
 const fn fields_of(vendor: Vendor) -> &'static [&'static str] {
     match vendor {
-        Vendor::Splunk => &["url", "apiKey", "index", "source", "sourceType"],
-        Vendor::Elasticsearch => &["url", "apiKey", "index", "authScheme"],
-        Vendor::Https => &["url", "apiKey", "headerName", "format"],
+        Vendor::Splunk => &["url", "apiKey", "index", "source", "sourceType", "network", "batch"],
+        Vendor::Elasticsearch => &["url", "apiKey", "index", "authScheme", "network", "batch"],
+        Vendor::Https => &[
+            "url",
+            "apiKey",
+            "headerName",
+            "format",
+            "signingSecrets",
+            "signingSecretsSet",
+            "network",
+            "batch",
+        ],
     }
 }
 

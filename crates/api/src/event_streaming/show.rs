@@ -1,6 +1,8 @@
-//! A configuration as it is answered: the contract's fields and our few, never a credential.
+//! A configuration as it is answered: the contract's fields and our few, never a
+//! secret.
 
 use delivery::Configuration;
+use destinations::SecretName;
 use event::claims;
 use serde::Serialize;
 use serde_json::Value;
@@ -50,6 +52,31 @@ struct OnlyId {
     id: &'static str,
 }
 
+/// The vendor's settings, and which secrets beside the credential are set.
+fn with_marks(configuration: &Configuration) -> Value {
+    let mut shown = configuration.settings.clone();
+    let is_set = |name| configuration.secrets.contains_key(&name);
+    for (name, mark) in
+        [(SecretName::ClientKey, "clientKeySet"), (SecretName::ProxyCredential, "proxyCredentialSet")]
+    {
+        if is_set(name)
+            && let Some(network) = shown.get_mut("network").and_then(Value::as_object_mut)
+        {
+            network.insert(mark.to_owned(), true.into());
+        }
+    }
+    let n_signing = [SecretName::SigningSecret, SecretName::SecondSigningSecret]
+        .into_iter()
+        .filter(|name| is_set(*name))
+        .count();
+    if n_signing > 0
+        && let Some(shown) = shown.as_object_mut()
+    {
+        shown.insert("signingSecretsSet".to_owned(), n_signing.into());
+    }
+    shown
+}
+
 impl ConfigurationOut {
     pub(super) fn of(configuration: &Configuration) -> Self {
         let account = &configuration.account;
@@ -60,7 +87,7 @@ impl ConfigurationOut {
             description: configuration.description.clone(),
             enabled: configuration.enabled,
             r#type: configuration.vendor.name(),
-            configuration: configuration.settings.clone(),
+            configuration: with_marks(configuration),
             account_event_streaming: AccountOut {
                 enabled: account.enabled,
                 include_actions: account.include_actions,

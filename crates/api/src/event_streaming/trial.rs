@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use base::Secret;
 use delivery::{Configuration, Trial, TrialError};
 use http::StatusCode;
 use serde::Serialize;
 
 use super::parse::{self, Known};
-use super::{ENTITY, complete, field_error, find, place};
+use super::{ENTITY, complete, field_error, find};
 use crate::call::{self, Answer, Call};
 use crate::error::ApiError;
 use crate::state::ApiState;
@@ -35,12 +34,11 @@ impl From<Trial> for TrialOut {
 /// Tries the stored configuration out, enabled or not.
 pub(crate) async fn stored(call: Call) -> Answer {
     let found = find(&call.state.catalog, call.id())?;
-    let secret = call.state.keyring.open(&found.value.credential, &place(&found.value.id))?;
-    answer(&call.state, &found.value, &secret).await
+    answer(&call.state, &found.value).await
 }
 
-/// Tries out what the body describes, without storing it. With the `id` of a stored configuration its credential is used
-/// when the body brings none, unless the body leads elsewhere.
+/// Tries out what the body describes, without storing it. With the `id` of a stored configuration its secrets are used
+/// where the body brings none, unless the body leads elsewhere.
 pub(crate) async fn unsaved(mut call: Call) -> Answer {
     let body = call.json().await?;
     let before = match body.get("id").and_then(serde_json::Value::as_str) {
@@ -51,12 +49,11 @@ pub(crate) async fn unsaved(mut call: Call) -> Answer {
     let wanted = parse::wanted(&body, known.as_ref())?;
     let id = before.as_ref().map_or(UNSAVED, |before| &before.id).to_owned();
     let configuration = complete(&call.state, id, wanted, before.as_ref())?;
-    let secret = call.state.keyring.open(&configuration.credential, &place(&configuration.id))?;
-    answer(&call.state, &configuration, &secret).await
+    answer(&call.state, &configuration).await
 }
 
-async fn answer(state: &ApiState, configuration: &Configuration, secret: &Secret) -> Answer {
-    match state.delivery.try_out(configuration, secret).await {
+async fn answer(state: &ApiState, configuration: &Configuration) -> Answer {
+    match state.delivery.try_out(configuration).await {
         Ok(trial) => call::json(StatusCode::OK, &TrialOut::from(trial)),
         Err(TrialError::Settings(errors)) => {
             Err(ApiError::fields(errors.into_iter().map(field_error).collect()).about(ENTITY))

@@ -240,7 +240,7 @@ async fn a_stored_secret_is_kept_and_never_sent_elsewhere() {
     let created = create(&app, splunk("one")).await;
     let path = path_of(&created);
     let id = created["id"].as_str().unwrap().to_owned();
-    let sealed = || app.catalog.get::<Configuration>(&id).unwrap().value.credential;
+    let sealed = || app.catalog.get::<Configuration>(&id).unwrap().value.secrets;
     let before = sealed();
     let body = with(with(splunk("one"), "/id", created["id"].clone()), "/configuration/apiKey", Value::Null);
 

@@ -11,14 +11,14 @@ mod encode;
 mod settings;
 pub mod template;
 
-use base::Secret;
+use base::{Secret, Timestamp};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use event::Record;
 use event::native::NativeProfile;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue};
 use url::Url;
 
 pub use self::settings::{AuthScheme, Settings};
@@ -26,6 +26,7 @@ use crate::credential;
 use crate::reason::Hush;
 use crate::registry::SettingsError;
 use crate::seam::{Answer, BatchLimits, Destination, Frame, Request, Verdict};
+use crate::way::Way;
 
 /// Longest bearer token, in characters: a signed token is longer than the contract's keys.
 const MAX_BEARER_CHARS: usize = 4096;
@@ -36,6 +37,7 @@ pub struct Elasticsearch {
     endpoint: Url,
     headers: HeaderMap,
     lines: encode::Lines,
+    way: Way,
     hush: Hush,
 }
 
@@ -45,6 +47,7 @@ impl Elasticsearch {
         settings: &Settings,
         credential: &Secret,
         profile: NativeProfile,
+        way: Way,
     ) -> Result<Self, Vec<SettingsError>> {
         let max = match settings.auth_scheme {
             AuthScheme::Bearer => MAX_BEARER_CHARS,
@@ -63,7 +66,8 @@ impl Elasticsearch {
             endpoint: settings.endpoint(),
             headers,
             lines: encode::Lines::new(settings, profile),
-            hush: Hush::new(hush),
+            hush: way.hush(Hush::new(hush)),
+            way,
         })
     }
 }
@@ -89,7 +93,7 @@ fn presented(scheme: AuthScheme, credential: &Secret) -> Result<(&'static str, S
 
 impl Destination for Elasticsearch {
     fn limits(&self) -> BatchLimits {
-        BatchLimits { max_bytes: 2_000_000, max_events: 4000, max_in_flight: 4 }
+        self.way.limits(BatchLimits { max_bytes: 2_000_000, max_events: 4000, max_in_flight: 4 })
     }
 
     fn frame(&self) -> Frame {
@@ -101,8 +105,14 @@ impl Destination for Elasticsearch {
         self.lines.append(record, offset, is_replay, out);
     }
 
-    fn request(&self, body: Bytes) -> Request {
-        Request { url: self.endpoint.clone(), method: Method::POST, headers: self.headers.clone(), body }
+    fn request(&self, body: Bytes, _: Timestamp) -> Request {
+        let mut headers = self.headers.clone();
+        let body = self.way.pack(body, &mut headers);
+        self.way.post(self.endpoint.clone(), headers, body)
+    }
+
+    fn is_costly(&self) -> bool {
+        self.way.packs()
     }
 
     fn classify(&self, n_events: usize, answer: &Answer) -> Verdict {

@@ -1,21 +1,26 @@
-//! Any server that takes documents over HTTPS: a JSON array or JSON lines, with one header of the owner's choice.
+//! Any server that takes documents over HTTPS: a JSON array or JSON lines, with one header of the owner's choice,
+//! signed when there is a secret to sign with.
 
 mod classify;
 mod settings;
+mod signature;
 
-use base::Secret;
+use base::Timestamp;
 use bytes::Bytes;
 use event::Record;
 use event::native::NativeProfile;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 pub use self::settings::{Format, Settings};
+use self::signature::Signer;
 use crate::credential;
 use crate::reason::Hush;
 use crate::registry::SettingsError;
 use crate::seam::{Answer, BatchLimits, Destination, Frame, Request, Verdict};
+use crate::secrets::Secrets;
+use crate::way::Way;
 
 /// A server that can be sent to.
 #[derive(Debug)]
@@ -24,6 +29,8 @@ pub struct Https {
     headers: HeaderMap,
     format: Format,
     profile: NativeProfile,
+    signer: Option<Signer>,
+    way: Way,
     hush: Hush,
 }
 
@@ -31,9 +38,11 @@ impl Https {
     /// From valid settings and a credential. Without a header name or a credential, no such header is sent.
     pub(crate) fn new(
         settings: &Settings,
-        credential: &Secret,
+        secrets: &Secrets,
         profile: NativeProfile,
+        way: Way,
     ) -> Result<Self, Vec<SettingsError>> {
+        let credential = &secrets.api_key();
         credential::check_length(credential, credential::MAX_CHARS)?;
         let mut headers = HeaderMap::new();
         let kind = match settings.format {
@@ -48,14 +57,23 @@ impl Https {
             let unfit = |_| vec![SettingsError::new("headerName", "must be the name of an HTTP header")];
             headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(unfit)?, value);
         }
-        let hush = Hush::new([credential.clone()]);
-        Ok(Self { endpoint: settings.url.url().clone(), headers, format: settings.format, profile, hush })
+        let signer = Signer::new(secrets)?;
+        let hush = Hush::new([credential.clone()]).and(signature::live(secrets).cloned());
+        Ok(Self {
+            endpoint: settings.url.url().clone(),
+            headers,
+            format: settings.format,
+            profile,
+            signer,
+            hush: way.hush(hush),
+            way,
+        })
     }
 }
 
 impl Destination for Https {
     fn limits(&self) -> BatchLimits {
-        BatchLimits { max_bytes: 1_000_000, max_events: 1000, max_in_flight: 2 }
+        self.way.limits(BatchLimits { max_bytes: 1_000_000, max_events: 1000, max_in_flight: 2 })
     }
 
     fn frame(&self) -> Frame {
@@ -71,8 +89,18 @@ impl Destination for Https {
         out.push(b'}');
     }
 
-    fn request(&self, body: Bytes) -> Request {
-        Request { url: self.endpoint.clone(), method: Method::POST, headers: self.headers.clone(), body }
+    fn request(&self, body: Bytes, now: Timestamp) -> Request {
+        let mut headers = self.headers.clone();
+        let id = self.signer.as_ref().map(|_| signature::message_id(&body));
+        let body = self.way.pack(body, &mut headers);
+        if let (Some(signer), Some(id)) = (&self.signer, id) {
+            signer.sign(&mut headers, &id, now, &body);
+        }
+        self.way.post(self.endpoint.clone(), headers, body)
+    }
+
+    fn is_costly(&self) -> bool {
+        self.way.packs() || self.signer.is_some()
     }
 
     fn classify(&self, n_events: usize, answer: &Answer) -> Verdict {

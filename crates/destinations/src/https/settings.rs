@@ -2,22 +2,24 @@
 
 use http::HeaderName;
 use http::header::{
-    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING,
-    UPGRADE,
+    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, PROXY_AUTHORIZATION, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use super::signature;
 use crate::fields::{Address, Fields};
 use crate::registry::SettingsError;
 
 /// Headers that frame or describe the request itself.
-const OURS: [HeaderName; 10] = [
+const OURS: [HeaderName; 11] = [
     CONNECTION,
     CONTENT_ENCODING,
     CONTENT_LENGTH,
     CONTENT_TYPE,
     EXPECT,
     HOST,
+    PROXY_AUTHORIZATION,
     TE,
     TRAILER,
     TRANSFER_ENCODING,
@@ -60,6 +62,9 @@ impl Settings {
             Some(Ok(name)) if OURS.contains(&name) => {
                 fields.complain("headerName", "must not be a header that HTTP itself needs");
             }
+            Some(Ok(name)) if signature::HEADERS.contains(&name) => {
+                fields.complain("headerName", "must not be a header of the signature");
+            }
             Some(Ok(_)) | None => {}
         }
         let header_name = given.map(ToOwned::to_owned);
@@ -67,8 +72,8 @@ impl Settings {
         fields.finish(url.zip(format).map(|(url, format)| Self { url, header_name, format }))
     }
 
-    pub(crate) fn to_json(&self) -> Value {
-        let mut object = serde_json::Map::new();
+    pub(crate) fn to_json(&self) -> Map<String, Value> {
+        let mut object = Map::new();
         object.insert("url".to_owned(), self.url.as_str().into());
         let name = self.header_name.as_deref().unwrap_or_default();
         object.insert("headerName".to_owned(), name.into());
@@ -76,7 +81,7 @@ impl Settings {
             let name = FORMATS.iter().find(|(_, format)| *format == self.format).map(|(name, _)| *name);
             object.insert("format".to_owned(), name.into());
         }
-        Value::Object(object)
+        object
     }
 }
 
@@ -93,6 +98,8 @@ mod tests {
             "a:b",
             "a\r\nb",
             "Content-Length",
+            "Proxy-Authorization",
+            "Webhook-Signature",
             "transfer-encoding",
             "Host",
             "ü",
@@ -109,7 +116,7 @@ mod tests {
             json!({"url": "https://h/in", "headerName": "X-Api-Key"}),
             json!({"url": "https://h/in", "headerName": "", "format": "ndjson"}),
         ] {
-            assert_eq!(Settings::parse(&given).unwrap().to_json(), given);
+            assert_eq!(Settings::parse(&given).unwrap().to_json(), *given.as_object().unwrap());
         }
         assert!(Settings::parse(&json!({"url": "https://h/in"})).is_err());
         assert!(

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use event::Record;
 use event::native::NativeProfile;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 pub use self::settings::Settings;
@@ -20,6 +20,7 @@ use crate::credential;
 use crate::reason::Hush;
 use crate::registry::SettingsError;
 use crate::seam::{Answer, BatchLimits, Destination, Frame, Request, Verdict};
+use crate::way::Way;
 
 /// Splunk Cloud asks for bodies of at most 1 MB.
 const MAX_BODY_BYTES: usize = 1_000_000;
@@ -30,6 +31,7 @@ pub struct Splunk {
     endpoint: Url,
     headers: HeaderMap,
     envelope: encode::Envelope,
+    way: Way,
     hush: Hush,
 }
 
@@ -40,6 +42,7 @@ impl Splunk {
         token: &Secret,
         host: &str,
         profile: NativeProfile,
+        way: Way,
     ) -> Result<Self, Vec<SettingsError>> {
         credential::check_length(token, credential::MAX_CHARS)?;
         if token.expose().is_empty() {
@@ -53,8 +56,9 @@ impl Splunk {
             HeaderName::from_static("x-splunk-request-channel"),
             credential::header(&channel(&endpoint, token).to_string())?,
         );
+        let hush = way.hush(Hush::new([token.clone()]));
         let envelope = encode::Envelope::new(settings, host, profile);
-        Ok(Self { endpoint, headers, envelope, hush: Hush::new([token.clone()]) })
+        Ok(Self { endpoint, headers, envelope, way, hush })
     }
 }
 
@@ -65,7 +69,7 @@ fn channel(endpoint: &Url, token: &Secret) -> EventId {
 
 impl Destination for Splunk {
     fn limits(&self) -> BatchLimits {
-        BatchLimits { max_bytes: MAX_BODY_BYTES, max_events: 4000, max_in_flight: 4 }
+        self.way.limits(BatchLimits { max_bytes: MAX_BODY_BYTES, max_events: 4000, max_in_flight: 4 })
     }
 
     fn frame(&self) -> Frame {
@@ -76,8 +80,14 @@ impl Destination for Splunk {
         self.envelope.append(record, offset, is_replay, out);
     }
 
-    fn request(&self, body: Bytes) -> Request {
-        Request { url: self.endpoint.clone(), method: Method::POST, headers: self.headers.clone(), body }
+    fn request(&self, body: Bytes, _: Timestamp) -> Request {
+        let mut headers = self.headers.clone();
+        let body = self.way.pack(body, &mut headers);
+        self.way.post(self.endpoint.clone(), headers, body)
+    }
+
+    fn is_costly(&self) -> bool {
+        self.way.packs()
     }
 
     fn classify(&self, n_events: usize, answer: &Answer) -> Verdict {

@@ -1,6 +1,6 @@
 //! Splunk's part of a configuration.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use url::Url;
 
 use crate::fields::{Address, Fields};
@@ -35,8 +35,8 @@ impl Settings {
         fields.finish(url.map(|url| Self { url, index, source_type, source }))
     }
 
-    pub(crate) fn to_json(&self) -> Value {
-        let mut object = serde_json::Map::new();
+    pub(crate) fn to_json(&self) -> Map<String, Value> {
+        let mut object = Map::new();
         object.insert("url".to_owned(), self.url.as_str().into());
         for (name, value) in
             [("index", &self.index), ("sourceType", &self.source_type), ("source", &self.source)]
@@ -45,7 +45,7 @@ impl Settings {
                 object.insert(name.to_owned(), value.as_str().into());
             }
         }
-        Value::Object(object)
+        object
     }
 
     /// The event endpoint: completed when the address ends before it, else as it was given.
@@ -95,7 +95,8 @@ mod tests {
         let given =
             json!({"url": "https://s/", "apiKey": "t", "index": "main", "sourceType": "x", "unknown": 1});
         let settings = Settings::parse(&given).unwrap();
-        assert_eq!(settings.to_json(), json!({"url": "https://s/", "index": "main", "sourceType": "x"}));
-        assert_eq!(Settings::parse(&settings.to_json()).unwrap(), settings);
+        let shown = Value::Object(settings.to_json());
+        assert_eq!(shown, json!({"url": "https://s/", "index": "main", "sourceType": "x"}));
+        assert_eq!(Settings::parse(&shown).unwrap(), settings);
     }
 }

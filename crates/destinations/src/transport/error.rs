@@ -10,8 +10,24 @@ pub enum FailureKind {
     Resolve,
     /// No connection: refused, unreachable.
     Connect,
-    /// No trusted connection: certificate, name, protocol.
+    /// No trusted connection, for another reason than those below.
     Tls,
+    /// The server's certificate has expired, or is not valid yet.
+    CertificateExpired,
+    /// Nobody who is trusted vouches for the server's certificate.
+    CertificateUntrusted,
+    /// The server's certificate is for another name.
+    CertificateName,
+    /// The server's certificate is none for a server.
+    CertificateUnfit,
+    /// The server does not trust the client's certificate, or was shown none.
+    ClientCertificate,
+    /// No connection to the proxy.
+    ProxyConnect,
+    /// The proxy does not take the credential.
+    ProxyCredential,
+    /// The proxy does not connect to the destination.
+    ProxyRefuses,
     /// It took too long.
     Timeout,
     /// The connection ended before the whole answer was there.
@@ -56,6 +72,28 @@ impl TransportError {
             FailureKind::Resolve => "check the host name, and the name servers of this machine",
             FailureKind::Connect => "check the port, and whether a firewall stands between",
             FailureKind::Tls => "check the certificate, the host name in it, and who issued it",
+            FailureKind::CertificateExpired => {
+                "renew the destination's certificate, and check the clock of this machine"
+            }
+            FailureKind::CertificateUntrusted => {
+                "put the certificate of its authority, or its own, into configuration.network.caCertificate"
+            }
+            FailureKind::CertificateName => {
+                "use a host name in configuration.url that the certificate holds, or a certificate that holds this one"
+            }
+            FailureKind::CertificateUnfit => {
+                "give the destination a certificate that an authority has signed, and that authority's to \
+                 configuration.network.caCertificate"
+            }
+            FailureKind::ClientCertificate => {
+                "check configuration.network.clientCertificate and clientKey, and whom the destination trusts"
+            }
+            FailureKind::ProxyConnect => "check configuration.network.proxy, and whether the proxy runs",
+            FailureKind::ProxyCredential => "check configuration.network.proxyCredential",
+            FailureKind::ProxyRefuses => {
+                "check whether the proxy may and can reach the destination, or name its host in \
+                 configuration.network.noProxy"
+            }
             FailureKind::Timeout => {
                 "check whether a firewall drops the connection, and how busy the other side is"
             }

@@ -7,4 +7,8 @@ mod hec_answers;
 mod https_answers;
 mod laws;
 mod material;
+mod packing;
+mod proxies;
+mod tls;
 mod wire;
+mod wires;

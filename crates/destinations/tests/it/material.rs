@@ -21,7 +21,7 @@ pub(crate) fn destination(vendor: Vendor, configuration: &Value) -> Arc<dyn Dest
     let selection =
         Selection { claims: vec!["email".to_owned()], include_bodies: true, ..Selection::default() };
     let settings = Settings::parse(vendor, configuration).unwrap();
-    settings.build(&Secret::new(TOKEN), &instance, selection).unwrap()
+    settings.build(&Secret::new(TOKEN).into(), &instance, selection).unwrap()
 }
 
 /// Of each vendor, as little configured as possible.

@@ -1,5 +1,6 @@
 //! The wire formats, byte by byte.
 
+use base::Timestamp;
 use bytes::Bytes;
 use destinations::{Destination, Request, Vendor};
 use event::{Record, Stream};
@@ -20,7 +21,8 @@ fn sent(destination: &dyn Destination) -> String {
         destination.encode(&Record::parse(&bytes).unwrap(), Some((7, index)), replayed, &mut body);
     }
     body.extend_from_slice(frame.close.as_bytes());
-    let Request { url, method, headers, body } = destination.request(Bytes::from(body));
+    let now = Timestamp::parse("2026-01-31T12:00:02Z").unwrap();
+    let Request { url, method, headers, body, .. } = destination.request(Bytes::from(body), now);
     let mut lines = vec![format!("{method} {url}")];
     lines.extend(headers.iter().map(|(name, value)| {
         let shown = if value.is_sensitive() { "(sensitive)" } else { value.to_str().unwrap() };

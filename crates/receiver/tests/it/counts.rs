@@ -84,7 +84,10 @@ async fn post(
         headers.insert("content-encoding", HeaderValue::from_static(encoding));
     }
     let url = url::Url::parse(&format!("http://{}{path}", receiver.address())).unwrap();
-    sender.send(Request { url, method, headers, body: Bytes::from(body) }).await.unwrap()
+    sender
+        .send(Request { url, method, headers, body: Bytes::from(body), route: Arc::default() })
+        .await
+        .unwrap()
 }
 
 fn packed(body: &[u8]) -> Vec<u8> {

@@ -37,7 +37,8 @@ impl Sender {
             public_url: None,
         };
         let settings = Settings::parse(vendor, &configuration).unwrap();
-        let destination = settings.build(&Secret::new(TOKEN), &instance, Selection::default()).unwrap();
+        let destination =
+            settings.build(&Secret::new(TOKEN).into(), &instance, Selection::default()).unwrap();
         Self { destination, transport: HttpTransport::new().unwrap() }
     }
 
@@ -57,7 +58,7 @@ impl Sender {
             self.destination.encode(&Record::parse(&record).unwrap(), Some((1, 0)), false, &mut body);
         }
         body.extend_from_slice(frame.close.as_bytes());
-        self.destination.request(Bytes::from(body))
+        self.destination.request(Bytes::from(body), Timestamp::default())
     }
 
     pub(crate) async fn send(&self, request: Request) -> Result<Answer, TransportError> {

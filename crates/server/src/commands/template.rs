@@ -1,6 +1,7 @@
 //! `idstream template`: index templates for the documents that Elasticsearch and OpenSearch receive.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use base::Secret;
 use destinations::elasticsearch::template::{Flavour, Step, steps};
@@ -90,7 +91,8 @@ impl<'a> Cluster<'a> {
         let mut url = self.url.clone();
         url.set_path(&format!("{}/{}", self.url.path().trim_end_matches('/'), step.path));
         let body = serde_json::to_vec(&step.body)?.into();
-        let request = Request { url, method: Method::PUT, headers: self.headers.clone(), body };
+        let request =
+            Request { url, method: Method::PUT, headers: self.headers.clone(), body, route: Arc::default() };
         let said =
             self.transport.send(request).await.map_err(|error| format!("{error}: {}", error.hint()))?;
         outcome(step, &said)

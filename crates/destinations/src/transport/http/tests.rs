@@ -2,12 +2,14 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
 use url::Url;
 
+use super::resolver::allowed;
 use super::*;
 
 /// Answers one connection with `answer`, whatever it is asked; gives back what it was asked.
@@ -32,6 +34,7 @@ async fn send(url: &str) -> Result<Answer, TransportError> {
         method: Method::POST,
         headers,
         body: Bytes::from_static(b"body"),
+        route: Arc::default(),
     };
     HttpTransport::new().unwrap().send(request).await
 }
@@ -104,4 +107,32 @@ async fn metadata_addresses_are_not_called() {
     let resolved = |texts: &[&str]| allowed(texts.iter().map(|text| text.parse().unwrap()).collect());
     assert!(resolved(&["169.254.169.254:0", "[fe80::1]:0"]).is_err());
     assert_eq!(resolved(&["169.254.169.254:0", "10.0.0.1:0"]).unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_client_of_its_own_lives_as_long_as_a_route_that_needs_it() {
+    let routed = |network: serde_json::Value| {
+        let configuration = serde_json::json!({"network": network});
+        let mut fields = crate::fields::Fields::of(&configuration);
+        let network = crate::network::Network::parse(&mut fields);
+        let secrets = crate::Secrets::parse(&configuration).unwrap();
+        Arc::new(crate::Route::new(&network, &secrets).unwrap())
+    };
+    let clients = HttpTransport::new().unwrap().clients;
+    let proxied = || routed(serde_json::json!({"proxy": "http://p:1"}));
+    let (one, alike) = (proxied(), proxied());
+    clients.of(&one, true).await.unwrap();
+    clients.of(&alike, true).await.unwrap();
+    clients.of(&one, false).await.unwrap();
+    let patient = routed(serde_json::json!({"timeoutSeconds": 300}));
+    clients.of(&patient, false).await.unwrap();
+    assert_eq!(clients.n_special(), 1, "alike routes share one; who needs nothing special has the plain one");
+    let trusting = testkit::tls::Authority::new("private").unwrap();
+    let trusting = routed(serde_json::json!({"caCertificate": trusting.pem(), "proxy": "http://p:1"}));
+    clients.of(&trusting, true).await.unwrap();
+    clients.of(&trusting, false).await.unwrap();
+    assert_eq!(clients.n_special(), 3);
+    drop(trusting);
+    clients.of(&patient, false).await.unwrap();
+    assert_eq!(clients.n_special(), 1);
 }
