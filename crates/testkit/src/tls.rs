@@ -10,7 +10,7 @@ use rcgen::{
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{ServerConfig, WebPkiClientVerifier};
-use tokio::io::copy_bidirectional;
+use tokio::io::{copy, copy_bidirectional, sink};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
@@ -71,8 +71,19 @@ impl Authority {
 impl Certified {
     /// One that nobody else vouches for.
     pub fn by_itself(names: &[&str]) -> io::Result<Self> {
+        Self::self_signed(named("by itself", names)?)
+    }
+
+    /// One that nobody else vouches for, and that is an authority's: what `openssl req -x509` makes unless told otherwise.
+    pub fn of_an_authority(names: &[&str]) -> io::Result<Self> {
+        let mut params = named("authority", names)?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self::self_signed(params)
+    }
+
+    fn self_signed(params: CertificateParams) -> io::Result<Self> {
         let key = KeyPair::generate().map_err(io::Error::other)?;
-        let certificate = named("by itself", names)?.self_signed(&key).map_err(io::Error::other)?;
+        let certificate = params.self_signed(&key).map_err(io::Error::other)?;
         Ok(Self::of(&certificate, &key))
     }
 
@@ -142,10 +153,14 @@ async fn listen(listener: TcpListener, acceptor: TlsAcceptor, behind: SocketAddr
         let acceptor = acceptor.clone();
         connections.spawn(async move {
             // What one side breaks off concerns the other side only.
-            if let Ok(mut inner) = acceptor.accept(stream).await
-                && let Ok(mut outer) = TcpStream::connect(behind).await
-            {
-                let _ended = copy_bidirectional(&mut inner, &mut outer).await;
+            match acceptor.accept(stream).into_fallible().await {
+                Ok(mut inner) => {
+                    if let Ok(mut outer) = TcpStream::connect(behind).await {
+                        let _ended = copy_bidirectional(&mut inner, &mut outer).await;
+                    }
+                }
+                // Read to its end: closed before, the connection would be reset, and the complaint be lost.
+                Err((_, mut stream)) => drop(copy(&mut stream, &mut sink()).await),
             }
         });
     }

@@ -50,7 +50,8 @@ pub(super) fn parse(fields: &mut Fields<'_>, field: &str, max: usize, purpose: U
     }
 }
 
-fn read(pem: &str, max: usize, purpose: Use) -> Result<Certificates, String> {
+/// The same from text; the message is an end of the sentence "the field …".
+pub(super) fn read(pem: &str, max: usize, purpose: Use) -> Result<Certificates, String> {
     let form = || "must be one or more certificates in PEM".to_owned();
     if pem.len() > max {
         return Err(format!("must have at most {max} bytes"));

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::no_proxy::NoProxy;
 use super::pem::{self, Certificates};
-use super::{CLIENT_KEY, Network, PROXY_CREDENTIAL, proxy};
+use super::{CLIENT_KEY, MAX_PEM, Network, PROXY_CREDENTIAL, proxy};
 use crate::registry::SettingsError;
 use crate::secrets::{SecretName, Secrets};
 
@@ -87,6 +87,14 @@ impl Route {
             None
         });
         if errors.is_empty() { Ok(Self::made(network, identity, through)) } else { Err(errors) }
+    }
+
+    /// A route to servers that these authorities (one or more certificates in PEM) vouch for, and no others.
+    pub fn trusting(authorities: &str) -> Result<Self, SettingsError> {
+        let authorities = pem::read(authorities, MAX_PEM, pem::Use::Authority)
+            .map_err(|message| SettingsError::new("the file of certificates", message))?;
+        let network = Network { ca_certificate: Some(authorities), ..Network::default() };
+        Ok(Self::made(&network, None, None))
     }
 
     fn made(network: &Network, identity: Option<Identity>, proxy: Option<Through>) -> Self {

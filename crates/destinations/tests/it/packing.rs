@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use destinations::transport::HttpTransport;
-use destinations::{Request, Transport as _, Vendor};
+use destinations::{BatchLimits, Request, Transport as _, Vendor};
 use receiver::{OnEvent, Options, Receiver};
 use serde_json::{Value, json};
 
@@ -42,6 +42,9 @@ async fn a_packed_body_arrives_as_what_was_packed() {
         let packing = configured(vendor, &configuration(json!({"compression": "gzip"})));
         let plain = configured(vendor, &configuration(json!({"compression": "none"})));
         assert!(packing.is_costly() && !plain.is_costly());
+        let limited = configured(vendor, &configuration(json!({"maxInFlight": 1, "maxEvents": 7})));
+        let expected = BatchLimits { max_in_flight: 1, max_events: 7, ..plain.limits() };
+        assert_eq!(limited.limits(), expected, "{vendor}");
         let (packed, unpacked) =
             (packing.request(body(&*packing), now()), plain.request(body(&*plain), now()));
         assert_eq!(

@@ -48,7 +48,7 @@ async fn plain_http_goes_through_a_proxy_in_absolute_form() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_asks_for_a_credential_gets_it_and_the_receiver_does_not() {
+async fn a_proxy_that_asks_for_a_credential_gets_it() {
     let secured = Secured::new().await;
     let proxy = proxy(asks_for(CREDENTIAL)).await;
     let network = json!({

@@ -65,6 +65,27 @@ async fn a_self_signed_an_expired_and_a_misnamed_certificate_are_told_apart() {
 }
 
 #[tokio::test]
+async fn a_receiver_with_the_certificate_of_an_authority_is_told_what_it_needs() {
+    let shown = Certified::of_an_authority(&["localhost"]).unwrap();
+    let (_receiver, door) = door(&shown, None).await;
+    let said = failure(&*collector(&localhost(door.address()), json!({"caCertificate": shown.pem}))).await;
+    assert!(
+        said.starts_with("the certificate of localhost is that of an authority, not of a server ("),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn an_answer_is_waited_for_as_long_as_is_said() {
+    let receiver = crate::wires::receiver().await;
+    receiver
+        .misbehave(vec![receiver::Misbehaviour { what: receiver::What::Hang, when: receiver::When::Always }]);
+    let url = format!("http://{}", receiver.address());
+    let said = failure(&*collector(&url, json!({"timeoutSeconds": 1}))).await;
+    assert!(said.starts_with("no answer from 127.0.0.1 in time"), "{said}");
+}
+
+#[tokio::test]
 async fn a_receiver_that_asks_for_a_certificate_is_shown_it() {
     let authority = Authority::new("private").unwrap();
     let (receiver, door) = door(&authority.certify(&["localhost"]).unwrap(), Some(&authority)).await;

@@ -7,6 +7,7 @@ use event::{Record, Stream};
 use serde_json::json;
 
 use crate::material::{destination, plain, record};
+use crate::wires::configured;
 
 /// One request with an event of every stream, as text: request line, headers, body.
 fn sent(destination: &dyn Destination) -> String {
@@ -71,6 +72,15 @@ fn https_as_an_array() {
 fn https_as_lines() {
     let configuration = json!({"url": "https://hook.example/", "headerName": "", "format": "ndjson"});
     insta::assert_snapshot!(sent(&*destination(Vendor::Https, &configuration)));
+}
+
+#[test]
+fn https_signed_with_two_secrets() {
+    let configuration = json!({
+        "url": "https://hook.example/in", "apiKey": "9f8e7d6c-token", "headerName": "X-Key",
+        "signingSecrets": ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="],
+    });
+    insta::assert_snapshot!(sent(&*configured(Vendor::Https, &configuration)));
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use base::Secret;
 use destinations::elasticsearch::template::{Flavour, Step, steps};
 use destinations::elasticsearch::{AuthScheme, authorization};
-use destinations::transport::HttpTransport;
-use destinations::{Answer, Request, Transport};
+use destinations::transport::{FailureKind, HttpTransport};
+use destinations::{Answer, Request, Route, Transport, TransportError};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 
@@ -36,6 +36,9 @@ pub(crate) struct Arguments {
     /// How the credential is presented: apiKey, basic (user:password) or bearer
     #[arg(long, value_name = "SCHEME", default_value = "apiKey", value_parser = scheme)]
     auth_scheme: AuthScheme,
+    /// File with the authority's certificate (PEM), when no public one vouches for the cluster: then only it is trusted
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
 }
 
 fn flavour(name: &str) -> Result<Flavour, String> {
@@ -69,6 +72,7 @@ struct Cluster<'a> {
     url: &'a url::Url,
     headers: HeaderMap,
     transport: HttpTransport,
+    route: Arc<Route>,
 }
 
 impl<'a> Cluster<'a> {
@@ -83,7 +87,15 @@ impl<'a> Cluster<'a> {
                 .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
             headers.insert(AUTHORIZATION, value);
         }
-        Ok(Self { url, headers, transport: HttpTransport::new()? })
+        let route = match &arguments.ca_file {
+            None => Route::default(),
+            Some(file) => {
+                let text = std::fs::read_to_string(file)
+                    .map_err(|error| format!("cannot read certificates from {}: {error}", file.display()))?;
+                Route::trusting(&text).map_err(|error| format!("{error}: {}", file.display()))?
+            }
+        };
+        Ok(Self { url, headers, transport: HttpTransport::new()?, route: Arc::new(route) })
     }
 
     /// What became of one step, in a word or two.
@@ -91,11 +103,24 @@ impl<'a> Cluster<'a> {
         let mut url = self.url.clone();
         url.set_path(&format!("{}/{}", self.url.path().trim_end_matches('/'), step.path));
         let body = serde_json::to_vec(&step.body)?.into();
-        let request =
-            Request { url, method: Method::PUT, headers: self.headers.clone(), body, route: Arc::default() };
+        let request = Request {
+            url,
+            method: Method::PUT,
+            headers: self.headers.clone(),
+            body,
+            route: Arc::clone(&self.route),
+        };
         let said =
-            self.transport.send(request).await.map_err(|error| format!("{error}: {}", error.hint()))?;
+            self.transport.send(request).await.map_err(|error| format!("{error}: {}", hint(&error)))?;
         outcome(step, &said)
+    }
+}
+
+/// What an operator can look at: here an authority is named by an argument.
+fn hint(error: &TransportError) -> &'static str {
+    match error.kind() {
+        FailureKind::CertificateUntrusted => "name its authority's certificate, or its own, with --ca-file",
+        _ => error.hint(),
     }
 }
 

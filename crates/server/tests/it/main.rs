@@ -9,3 +9,4 @@ mod receiver;
 mod refusals;
 mod send;
 mod stop;
+mod template;
