@@ -91,7 +91,7 @@ impl Part {
 
 impl Settings {
     /// Reads the contract's `configuration` object, `network` and `batch` (ours) included. Secrets in it (see
-    /// [`Secrets::parse`]) and unknown fields are passed over; every field that is wrong is named.
+    /// [`Secrets::parse`]) and fields that are unknown to the contract are passed over; every field that is wrong is named.
     pub fn parse(vendor: Vendor, configuration: &Value) -> Result<Self, Vec<SettingsError>> {
         let part = Part::parse(vendor, configuration);
         let mut fields = Fields::of(configuration);

@@ -64,8 +64,8 @@ impl Way {
     }
 }
 
-/// Packed fast: these documents shrink to a tenth already, and a core has better to do. `None` never happens: a vector
-/// takes what it is given.
+/// Packed fast: these documents repeat themselves so much that more work gains little. `None` never happens: a vector takes
+/// what it is given.
 fn gzip(body: &[u8]) -> Option<Bytes> {
     let room = Vec::with_capacity(body.len() / 4);
     let mut packing = GzEncoder::new(room, flate2::Compression::fast());

@@ -143,6 +143,22 @@ mod tests {
         assert!(covers(&["::/0"], "http://[::1]/") && !covers(&["10.0.0.0/8"], "https://host.example/"));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn a_network_covers_the_addresses_that_differ_behind_its_bits_only(
+            first: u32, other: u32, bits in 0_u32..=32,
+        ) {
+            let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
+            let (first, other) = (std::net::Ipv4Addr::from(first), std::net::Ipv4Addr::from(other));
+            let network = format!("{first}/{bits}");
+            let is_within = first.to_bits() & mask == other.to_bits() & mask;
+            proptest::prop_assert_eq!(covers(&[&network], &format!("http://{other}/")), is_within);
+            let near = std::net::Ipv4Addr::from(first.to_bits() & mask | other.to_bits() & !mask);
+            let is_near_within = covers(&[&network], &format!("http://{near}/"));
+            proptest::prop_assert!(is_near_within);
+        }
+    }
+
     #[test]
     fn what_names_no_host_is_refused() {
         for text in [

@@ -207,3 +207,22 @@ fn no_proxy_is_honoured_by_the_route() {
     assert_eq!(through("https://s.example/"), Some("p:1".to_owned()));
     assert_eq!(through("https://a.intern.example/"), None);
 }
+
+proptest::proptest! {
+    #[test]
+    fn whatever_is_taken_is_answered_and_read_back(
+        proxy in "(http://)?[a-z0-9.:/@\\[\\]?#]{0,20}",
+        no_proxy in proptest::collection::vec("[a-zA-Z0-9.:/*-]{0,18}|([0-9]{1,3}\\.){3}[0-9]{1,3}(/[0-9]{1,2})?", 0..4),
+        pem in ".{0,20}(-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]{0,80}\n-----END CERTIFICATE-----)?.{0,20}",
+        timeout: u16,
+    ) {
+        let network = json!({"proxy": proxy, "noProxy": no_proxy, "timeoutSeconds": timeout});
+        if let Ok(parsed) = settings(network) {
+            let shown = parsed.to_json();
+            proptest::prop_assert_eq!(Settings::parse(Vendor::Splunk, &shown).unwrap(), parsed);
+        }
+        // No text of this form is a certificate that can be read.
+        let read = settings(json!({ "caCertificate": pem }));
+        proptest::prop_assert!(read.is_err());
+    }
+}
