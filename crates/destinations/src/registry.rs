@@ -164,21 +164,37 @@ impl Settings {
         instance: &Instance,
         selection: Selection,
     ) -> Result<Arc<dyn Destination>, Vec<SettingsError>> {
-        let way = Way::new(&self.network, self.batching, secrets)?;
-        let signs = secrets.iter().any(|(name, secret)| {
-            name.field() == SIGNING_SECRETS && !secret.expose().is_empty() && !self.has_use_for(name)
-        });
-        if signs {
-            return Err(vec![SettingsError::new(SIGNING_SECRETS, "are for the type https only")]);
+        // Whatever the way is, the vendor says what is wrong with its own secrets too.
+        let (way, mut errors) = match Way::new(&self.network, self.batching, secrets) {
+            Ok(way) => (way, Vec::new()),
+            Err(errors) => (Way::default(), errors),
+        };
+        if self.vendor() != Vendor::Https && secrets.signing().next().is_some() {
+            errors.push(SettingsError::new(SIGNING_SECRETS, "are for the type https only"));
         }
-        let profile = NativeProfile::new(instance, selection);
+        let made = self.made(secrets, instance, NativeProfile::new(instance, selection), way);
+        match made {
+            Ok(destination) if errors.is_empty() => Ok(destination),
+            made => {
+                errors.extend(made.err().into_iter().flatten());
+                Err(errors)
+            }
+        }
+    }
+
+    fn made(
+        &self,
+        secrets: &Secrets,
+        instance: &Instance,
+        profile: NativeProfile,
+        way: Way,
+    ) -> Result<Arc<dyn Destination>, Vec<SettingsError>> {
+        let credential = secrets.api_key();
         Ok(match &self.part {
             Part::Splunk(settings) => {
-                let token = secrets.api_key();
-                Arc::new(splunk::Splunk::new(settings, &token, &instance.domain, profile, way)?)
+                Arc::new(splunk::Splunk::new(settings, &credential, &instance.domain, profile, way)?)
             }
             Part::Elasticsearch(settings) => {
-                let credential = secrets.api_key();
                 Arc::new(elasticsearch::Elasticsearch::new(settings, &credential, profile, way)?)
             }
             Part::Https(settings) => Arc::new(https::Https::new(settings, secrets, profile, way)?),

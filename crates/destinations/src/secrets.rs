@@ -125,6 +125,14 @@ impl Secrets {
         self.get(SecretName::ApiKey).cloned().unwrap_or_else(|| Secret::new(""))
     }
 
+    /// Those that requests are signed with; empty ones are none.
+    pub(crate) fn signing(&self) -> impl Iterator<Item = &Secret> {
+        [SecretName::SigningSecret, SecretName::SecondSigningSecret]
+            .into_iter()
+            .filter_map(|name| self.get(name))
+            .filter(|secret| !secret.expose().is_empty())
+    }
+
     /// All of them, in order of names.
     pub fn iter(&self) -> impl Iterator<Item = (SecretName, &Secret)> {
         self.0.iter().map(|(name, secret)| (*name, secret))

@@ -58,7 +58,7 @@ impl Https {
             headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(unfit)?, value);
         }
         let signer = Signer::new(secrets)?;
-        let hush = Hush::new([credential.clone()]).and(signature::live(secrets).cloned());
+        let hush = Hush::new([credential.clone()]).and(secrets.signing().cloned());
         Ok(Self {
             endpoint: settings.url.url().clone(),
             headers,

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest as _, Sha256};
 
 use crate::registry::SettingsError;
-use crate::secrets::{SIGNING_SECRETS, SecretName, Secrets};
+use crate::secrets::{SIGNING_SECRETS, Secrets};
 
 /// Which message it is: the same when it is sent again.
 const ID: HeaderName = HeaderName::from_static("webhook-id");
@@ -39,7 +39,7 @@ impl std::fmt::Debug for Signer {
 impl Signer {
     /// Of the secrets that are set; `None` when none is.
     pub(super) fn new(secrets: &Secrets) -> Result<Option<Self>, Vec<SettingsError>> {
-        let keys = live(secrets).map(key).collect::<Option<Vec<_>>>();
+        let keys = secrets.signing().map(key).collect::<Option<Vec<_>>>();
         match keys {
             None => {
                 let message = "must each be whsec_ and 24 to 64 bytes in base64";
@@ -61,14 +61,6 @@ impl Signer {
             headers.extend(value(text).map(|value| (name, value)));
         }
     }
-}
-
-/// The secrets that are set.
-pub(super) fn live(secrets: &Secrets) -> impl Iterator<Item = &Secret> {
-    [SecretName::SigningSecret, SecretName::SecondSigningSecret]
-        .into_iter()
-        .filter_map(|name| secrets.get(name))
-        .filter(|secret| !secret.expose().is_empty())
 }
 
 /// The id of a message: told by its content, so that one that is sent again keeps it.
@@ -93,6 +85,7 @@ fn signature(key: &Hmac<Sha256>, id: &str, seconds: i64, body: &[u8]) -> String 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secrets::SecretName;
 
     const PUBLISHED: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 

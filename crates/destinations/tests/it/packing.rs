@@ -111,6 +111,18 @@ fn signing_secrets_are_for_servers_of_ones_own() {
         environment: String::new(),
         public_url: None,
     };
-    let errors = settings.build(&secrets, &instance, event::native::Selection::default()).err().unwrap();
-    assert_eq!(errors[0].to_string(), "signingSecrets are for the type https only");
+    let refused = |secrets: &Secrets| {
+        let built = settings.build(secrets, &instance, event::native::Selection::default());
+        built.err().unwrap().iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(refused(&secrets), ["signingSecrets are for the type https only"]);
+    let all_wrong = json!({"apiKey": "", "network": {"proxyCredential": "a:b"}, "signingSecrets": [SECRET]});
+    assert_eq!(
+        refused(&Secrets::parse(&all_wrong).unwrap()),
+        [
+            "network.proxyCredential must come with proxy",
+            "signingSecrets are for the type https only",
+            "apiKey must hold the token of an HTTP Event Collector",
+        ]
+    );
 }
