@@ -121,10 +121,14 @@ fn place(id: &str, name: SecretName) -> String {
 impl Configuration {
     /// Its secrets. Fails when they were sealed with another key, or for another place.
     pub fn open(&self, keyring: &Keyring) -> Result<Secrets, KeyError> {
-        let open = |(name, sealed): (&SecretName, &Sealed)| {
-            Ok((*name, keyring.open(sealed, &place(&self.id, *name))?))
-        };
-        self.secrets.iter().map(open).collect()
+        let open = |name: &SecretName| Ok(self.open_one(keyring, *name)?.map(|secret| (*name, secret)));
+        self.secrets.keys().filter_map(|name| open(name).transpose()).collect()
+    }
+
+    /// The secret with this name, when it is set.
+    pub fn open_one(&self, keyring: &Keyring, name: SecretName) -> Result<Option<Secret>, KeyError> {
+        let open = |sealed| keyring.open(sealed, &place(&self.id, name));
+        self.secrets.get(&name).map(open).transpose()
     }
 
     /// The selections by where they apply, oldest first. There is at least one, and the last one has no end.

@@ -210,8 +210,6 @@ fn complete(
     let (mut opened, mut sealed) = kept(state, &wanted, before)?;
     for (name, secret) in wanted.secrets.iter() {
         if name != SecretName::ApiKey && secret.expose().is_empty() {
-            opened.remove(&name);
-            sealed.remove(&name);
             continue;
         }
         opened.insert(name, secret.clone());
@@ -233,15 +231,16 @@ fn complete(
     })
 }
 
-/// The stored secrets that still have a use, opened and sealed.
+/// The stored secrets that still have a use and are not given anew, opened and sealed. Those that are given are not opened:
+/// giving them is how somebody mends a configuration whose secrets cannot be opened any more.
 type Kept = (BTreeMap<SecretName, Secret>, BTreeMap<SecretName, Sealed>);
 
 fn kept(state: &ApiState, wanted: &Wanted, before: Option<&Configuration>) -> Result<Kept, ApiError> {
     let mut kept = Kept::default();
     let Some(before) = before else { return Ok(kept) };
-    let opened = before.open(&state.keyring)?;
-    for (name, sealed) in before.secrets.iter().filter(|(name, _)| wanted.settings.has_use_for(**name)) {
-        kept.0.extend(opened.get(*name).map(|secret| (*name, secret.clone())));
+    let stays = |name| wanted.settings.has_use_for(name) && wanted.secrets.get(name).is_none();
+    for (name, sealed) in before.secrets.iter().filter(|(name, _)| stays(**name)) {
+        kept.0.extend(before.open_one(&state.keyring, *name)?.map(|secret| (*name, secret)));
         kept.1.insert(*name, sealed.clone());
     }
     Ok(kept)

@@ -146,6 +146,20 @@ async fn omitted_secrets_are_kept_and_empty_ones_are_taken_away() {
 }
 
 #[tokio::test]
+async fn secrets_that_cannot_be_opened_any_more_are_mended_by_giving_them() {
+    let stored = Stored::new().await;
+    let id = stored.path.rsplit('/').next().unwrap();
+    let found = stored.app.catalog.get::<Configuration>(id).unwrap();
+    let mut damaged = found.value;
+    let key = damaged.secrets[&SecretName::ClientKey].clone();
+    damaged.secrets.insert(SecretName::ApiKey, key);
+    stored.app.catalog.replace(id, &damaged, found.revision, None).unwrap();
+    let omitted = stored.put(without_secrets(stored.body.clone())).await;
+    assert_eq!(omitted.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(stored.put(stored.body.clone()).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn whoever_leads_a_configuration_elsewhere_must_know_all_its_secrets() {
     let stored = Stored::new().await;
     let before = stored.sealed();
