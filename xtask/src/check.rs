@@ -14,7 +14,16 @@ pub(crate) fn run() -> Result<(), Failure> {
     let gates: [Gate; 5] = [
         ("format", || pass(&mut cargo(&["fmt", "--all", "--check"]))),
         ("lints", || {
-            pass(&mut cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))
+            pass(&mut cargo(&[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--all-features",
+                "--locked",
+                "--",
+                "-D",
+                "warnings",
+            ]))
         }),
         ("tidy", tidy::run),
         ("documentation", || {

@@ -3,9 +3,14 @@
 
 mod codes;
 mod masking;
+#[cfg(feature = "material")]
+mod material;
 mod own_events;
 mod page;
 mod properties;
+#[cfg(feature = "material")]
+mod published;
+#[cfg(feature = "material")]
 mod real_events;
 mod shared;
 mod split;

@@ -6,7 +6,8 @@ use event::Stream;
 use serde_json::Value;
 use sources::Normalised;
 
-use super::shared::{data_file, document, event_files, understood};
+use super::material::{data_file, event_files};
+use super::shared::{document, understood};
 
 /// The items of a folder of real events, as text.
 fn items(folder: &str) -> Vec<String> {
