@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod canary;
 mod demo;
 mod memory;
 mod program;
