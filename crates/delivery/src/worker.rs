@@ -179,7 +179,7 @@ impl Worker {
             return;
         }
         let block = Arc::clone(&lease.block);
-        let n_erased = block.n_erased();
+        let n_gone = block.n_gone();
         let chapter = self.setting.chapter(block.sequence());
         let selected = chapter.streams.contains(block.stream());
         let destination = selected.then(|| Arc::clone(&chapter.destination));
@@ -190,13 +190,13 @@ impl Worker {
                 n_read += 1;
                 self.add(&*destination, offset.block, offset.index, &record);
             }
-            n_selected = block.n_records() - n_erased;
+            n_selected = block.n_records() - n_gone;
             if n_read < n_selected {
                 // Bytes that passed their checksum and are no record: nothing may be said of them, so the block stays.
                 self.report_unreadable(&block, n_selected - n_read);
             }
         }
-        if let Some((id, tally)) = self.ledger.open(lease, n_selected, n_erased) {
+        if let Some((id, tally)) = self.ledger.open(lease, n_selected, n_gone) {
             self.setting.settle(id, tally).await;
         }
     }

@@ -94,10 +94,23 @@ fn open_journal(
 
 /// Tells the operator what the last end left behind.
 fn log_recovery(journal: &LocalJournal) {
-    let (head, Recovery { cut_bytes, n_unproven, n_dropped }) = (journal.head(), journal.recovery());
+    let (head, recovery) = (journal.head(), journal.recovery());
+    let Recovery { cut_bytes, n_unproven, n_dropped, is_cut_kept, n_ids_partial } = recovery;
     tracing::info!(first = head.first, next = head.next, bytes = head.stored_bytes, "the journal is open");
-    if cut_bytes > 0 {
+    if cut_bytes > 0 && is_cut_kept {
         tracing::warn!(cut_bytes, "a torn tail that was never acknowledged was moved to lost+found");
+    } else if cut_bytes > 0 {
+        tracing::warn!(
+            cut_bytes,
+            "a torn tail that was never acknowledged was cut off; the disk is full, so it was not kept in lost+found"
+        );
+    }
+    if n_ids_partial > 0 {
+        tracing::error!(
+            segments = n_ids_partial,
+            "segments of the journal are damaged and their ids are not all known: idstream journal verify names the place, \
+             idstream journal repair says what can be done"
+        );
     }
     if n_unproven > 0 || n_dropped > 0 {
         tracing::warn!(
