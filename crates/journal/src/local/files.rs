@@ -52,6 +52,9 @@ impl<'a> Window<'a> {
     /// Up to `n` bytes at `position`; fewer at the end of the file.
     fn get(&mut self, position: u64, n: usize) -> io::Result<&[u8]> {
         let n = n.min(self.len.saturating_sub(position) as usize);
+        if n == 0 {
+            return Ok(&[]);
+        }
         let inside = position >= self.start && position + n as u64 <= self.start + self.bytes.len() as u64;
         if !inside {
             let ahead = n.max(CHUNK).min(self.len.saturating_sub(position) as usize);

@@ -25,9 +25,11 @@ mod queue;
 mod ranges;
 mod reader;
 mod recovery;
+mod repair;
 mod rewrite;
 mod shared;
 mod state;
+mod survey;
 mod timeline;
 mod verify;
 mod writer;
@@ -45,6 +47,8 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 pub use self::recovery::Recovery;
+pub use self::repair::{Reborn, Repair};
+pub use self::survey::{AnchorFacts, Gap, KnownHead, Problem, Seen, Survey, Watch};
 pub use self::verify::Verified;
 
 use self::attempts::{Pinned, Unreadable};
@@ -227,6 +231,15 @@ impl LocalJournal {
         let erased = Arc::new(offsets.iter().copied().collect());
         let erase = erase::erase(Arc::clone(&self.shared), Arc::clone(&self.rewriting), erased);
         tokio::spawn(erase).await.unwrap_or(Err(JournalError::Closed))
+    }
+
+    /// Notes in every consumer's books what was given up: what it had not settled of it counts as discarded. Saved at the
+    /// next checkpoint.
+    async fn give_up(&self, gaps: &[Gap]) -> Result<(), JournalError> {
+        let mut gaps: Vec<_> = gaps.iter().map(|gap| (gap.from, gap.until)).collect();
+        gaps.sort_unstable();
+        let give_up = |state: &mut State, pinned: &Pinned| state.give_up(&gaps, pinned);
+        self.shared.attempt(Unreadable::Fails, give_up).await
     }
 
     /// Leases what can be leased now. What cannot be read comes again later and does not hold up the rest.

@@ -68,7 +68,7 @@ pub(super) fn recover(
     };
     let anchor = match read_small(disk.as_ref(), names::ANCHOR, MAX_SMALL_FILE)? {
         Some(bytes) => Anchor::parse(&bytes).map_err(|error| unreadable(names::ANCHOR, error))?,
-        None => Anchor { sequence: 0, hash: [0; 32] },
+        None => Anchor { sequence: 0, hash: [0; 32], seal: None },
     };
     let Headers { mut segments, unfinished } = read_headers(disk.as_ref(), &ids, &anchor)?;
     if segments.is_empty() {

@@ -207,6 +207,34 @@ impl State {
         Ok(())
     }
 
+    /// Ends the blocks of the ranges for every consumer: what it had not settled of them counts as discarded. Only with all
+    /// indexes at hand anything is changed. What is below the first block is lost too.
+    pub(super) fn give_up(&mut self, gaps: &[(u64, u64)], pinned: &Pinned) -> Result<(), Stop<JournalError>> {
+        let first = self.timeline.first();
+        let before = *self.timeline.before_first();
+        let mut ends = Vec::with_capacity(gaps.len());
+        for (from, until) in gaps.iter().filter(|(_, until)| *until > first) {
+            ends.push((*from, *until, self.totals_at(*until, pinned)?));
+        }
+        let mut after = Vec::with_capacity(self.consumers.len());
+        for consumer in self.consumers.values() {
+            let mut cursor = consumer.cursor.clone();
+            if cursor.floor < first {
+                let passed = cursor.pass(first, &before, &self.timeline, pinned)?;
+                cursor.tally.discarded += passed.events;
+            }
+            for (from, until, totals) in &ends {
+                cursor.give_up(*from, *until, totals, &self.timeline, pinned)?;
+            }
+            after.push(cursor);
+        }
+        for (consumer, cursor) in self.consumers.values_mut().zip(after) {
+            consumer.cursor = cursor;
+        }
+        self.dirty = true;
+        Ok(())
+    }
+
     /// Works out what was appended before the ends that the journal has passed, where a crash came before that was
     /// saved. Where it cannot be read it stays open.
     pub(super) fn find_ends(&mut self, pinned: &Pinned) -> Result<(), Missing> {

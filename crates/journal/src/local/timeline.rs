@@ -137,6 +137,11 @@ impl Timeline {
         self.sealed.front().unwrap_or(&self.active)
     }
 
+    /// What was appended before the oldest segment.
+    pub(super) fn before_first(&self) -> &Totals {
+        &self.first_segment().before
+    }
+
     /// The oldest stored sequence.
     pub(super) fn first(&self) -> u64 {
         self.first_segment().first

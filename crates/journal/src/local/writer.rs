@@ -342,7 +342,7 @@ impl Writer {
         // Ids of dropped segments are forgotten first: that makes room for the anchor on a full disk.
         self.tail.window.tidy(self.clock.now(), last.id + 1);
         let hash = self.hash_before(last.id + 1);
-        self.replace(names::ANCHOR, &Anchor { sequence: last.next - 1, hash }.encode())?;
+        self.replace(names::ANCHOR, &Anchor { sequence: last.next - 1, hash, seal: None }.encode())?;
         self.shared
             .with_indexes(Unreadable::IsAlwaysPassed, |state, pinned| state.expire(last.next, pinned))?;
         self.shared.state.lock().timeline.drop_below(last.next);

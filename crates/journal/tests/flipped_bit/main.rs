@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod repaired;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
