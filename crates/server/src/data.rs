@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use base::{Clock, Random, Secret};
 use catalog::{Catalog, Keyring, SqliteStore};
-use journal::Journal;
 use journal::disk::{RealDisk, create_directory};
 use journal::local::{LocalJournal, LocalOptions, Recovery};
+use journal::{Journal, JournalError};
 
 use crate::commands::{Failed, Failure};
 use crate::settings::{KEY_VARIABLE, Settings};
@@ -86,6 +86,10 @@ fn open_journal(
     let journal = LocalJournal::open(Arc::new(disk), Arc::clone(clock), Arc::clone(random), options);
     let journal = journal.map_err(|error| match std::error::Error::source(&error) {
         Some(_) => Failed::at(format!("cannot open the journal in {}", directory.display()))(error).into(),
+        None if matches!(error, JournalError::Damaged(_)) => Failure::from(format!(
+            "{}; idstream journal repair says what is lost and what can be done",
+            cannot(&error)
+        )),
         None => Failure::from(cannot(&error)),
     })?;
     log_recovery(&journal);

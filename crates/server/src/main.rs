@@ -42,6 +42,12 @@ enum Command {
     Receiver(commands::receiver::Arguments),
     /// Prints the index templates for Elasticsearch or OpenSearch, or installs them
     Template(commands::template::Arguments),
+    /// Verifies the journal, or mends what is damaged
+    Journal(commands::journal::Arguments),
+    /// Copies everything that a server keeps, while it runs
+    Backup(commands::backup::Arguments),
+    /// Makes a data directory from a backup
+    Restore(commands::backup::RestoreArguments),
     /// Shows it all at work: a server, two stand-in receivers and the traffic of an identity platform
     Demo(commands::demo::Arguments),
 }
@@ -59,6 +65,9 @@ fn main() -> ExitCode {
             Command::Send(arguments) => commands::send::run(arguments).await,
             Command::Receiver(arguments) => commands::receiver::run(arguments).await,
             Command::Template(arguments) => commands::template::run(arguments).await,
+            Command::Journal(arguments) => commands::journal::run(arguments).await,
+            Command::Backup(arguments) => commands::backup::run(&arguments),
+            Command::Restore(arguments) => commands::backup::restore(&arguments),
             Command::Demo(arguments) => commands::demo::run(arguments).await,
         }
     });

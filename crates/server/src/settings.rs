@@ -65,6 +65,7 @@ pub(crate) struct Journal {
     pub(crate) queue: ByteSize,
     pub(crate) cache: ByteSize,
     pub(crate) dedupe_hours: u32,
+    pub(crate) sign_minutes: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -206,6 +207,9 @@ impl Settings {
         }
         if self.journal.dedupe_hours == 0 || self.journal.dedupe_hours > 24 * 31 {
             return unfit("journal.dedupe_hours must be between 1 and 744");
+        }
+        if self.journal.sign_minutes == 0 || self.journal.sign_minutes > 24 * 60 {
+            return unfit("journal.sign_minutes must be between 1 and 1440");
         }
         let is_level = |part: &str| {
             ["off", "error", "warn", "info", "debug", "trace"]

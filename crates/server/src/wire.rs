@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::mask::MaskRule;
 use base::{Clock, Random, Secret, SystemClock};
+use catalog::{Catalog, Keyring};
 use delivery::{Parts, Supervisor};
 use destinations::transport::HttpTransport;
 use event::native::Instance;
@@ -32,6 +34,8 @@ pub(crate) struct Running {
     stop: watch::Sender<bool>,
     listener: JoinHandle<()>,
     retention: JoinHandle<()>,
+    heads: JoinHandle<()>,
+    stop_telling: watch::Sender<bool>,
     audit: JoinHandle<()>,
 }
 
@@ -41,6 +45,7 @@ impl Running {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let random = Arc::new(Random::from_system());
         let data::Opened { journal, catalog, keyring } = data::open(settings, &clock, &random)?;
+        let signer = signer(&journal, &catalog, &keyring, &clock, &random).await?;
         let keyring = Arc::new(keyring);
         let admin_token_file = settings.server.data.join("admin-token");
         let hand_over = |token: &Secret| data::write_token(&admin_token_file, token);
@@ -81,7 +86,11 @@ impl Running {
             retention::policy(&settings.retention),
             stopped.clone(),
         ));
-        let audit = tokio::spawn(api::audit::run(api.clone(), stopped.clone()));
+        let sign_every = Duration::from_mins(u64::from(settings.journal.sign_minutes));
+        let heads = tokio::spawn(custody::heads::run(signer, sign_every, stopped.clone()));
+        // The last head is signed while it stops, and told before the journal is closed.
+        let (stop_telling, told) = watch::channel(false);
+        let audit = tokio::spawn(api::audit::run(api.clone(), told));
         let listener = tokio::spawn(http::serve(listener, router, settings.server.max_connections, stopped));
         Ok(Self {
             address,
@@ -93,6 +102,8 @@ impl Running {
             stop,
             listener,
             retention,
+            heads,
+            stop_telling,
             audit,
         })
     }
@@ -132,6 +143,10 @@ impl Running {
         if let Err(error) = self.retention.await {
             tracing::error!(%error, "retention ended badly");
         }
+        if let Err(error) = self.heads.await {
+            tracing::error!(%error, "the signing of heads ended badly");
+        }
+        self.stop_telling.send_replace(true);
         if let Err(error) = self.audit.await {
             tracing::error!(%error, "the audit of idstream itself ended badly");
         }
@@ -180,6 +195,21 @@ impl Stage {
             }
         }
     }
+}
+
+/// Who signs the journal's heads. Fails when the journal is not the one that was signed before.
+async fn signer(
+    journal: &Arc<LocalJournal>,
+    catalog: &Catalog,
+    keyring: &Keyring,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<Random>,
+) -> Result<custody::heads::Signer, Failure> {
+    custody::heads::check(journal, catalog).await?;
+    let key = custody::key::open_or_make(catalog, keyring, random, clock.now())?;
+    journal.sign_with(Arc::clone(&key));
+    let (journal, catalog) = (Arc::clone(journal), catalog.clone());
+    Ok(custody::heads::Signer { journal, catalog, key, clock: Arc::clone(clock), random: Arc::clone(random) })
 }
 
 fn intake(

@@ -63,6 +63,7 @@ use crate::disk::Disk;
 use crate::prepared::Prepared;
 use crate::retention::SegmentFacts;
 use crate::seam::LONGEST;
+use crate::signing::SigningKey;
 use crate::{
     Append, AppendError, Appended, Block, Consumer, ConsumerCommand, ConsumerName, Head, Journal,
     JournalError, Lease, LeaseError, LeaseId, LeaseLimits, Offset, ReadRange, Settlement,
@@ -208,6 +209,19 @@ impl LocalJournal {
         // Nobody rewrites a file of a directory that belongs to somebody else.
         let _none = self.rewriting.lock().await;
         self.shared.order(Command::Close).await
+    }
+
+    /// From now on, what is dropped leaves an anchor that is signed with this key. The first key stays.
+    pub fn sign_with(&self, key: Arc<SigningKey>) {
+        let _first_stays = self.shared.signing_key.set(key);
+    }
+
+    /// The hash of a block, which covers all blocks before it; `None` when it was dropped or is not there yet. Of the last
+    /// one that was dropped it is still known.
+    pub async fn hash_of(&self, sequence: u64) -> Result<Option<[u8; 32]>, JournalError> {
+        self.shared.check_open()?;
+        let shared = Arc::clone(&self.shared);
+        blocking(move || shared.hash_of(sequence)).await
     }
 
     /// The segments, for [`crate::retention::trim_point`].

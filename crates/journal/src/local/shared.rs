@@ -1,8 +1,8 @@
 //! What the handles and the writer share.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -17,6 +17,7 @@ use super::state::{State, Stop};
 use super::timeline::{Look, Missing, Segment};
 use super::{LocalOptions, blocking};
 use crate::disk::Disk;
+use crate::signing::SigningKey;
 use crate::{Block, Consumer, ConsumerName, JournalError, Offset, ReadRange, Settlement};
 
 /// Most blocks of one read, so that small blocks do not hold the state's lock for long.
@@ -32,6 +33,8 @@ pub(super) struct Shared {
     pub(super) changed: Notify,
     pub(super) poisoned: AtomicBool,
     pub(super) closed: AtomicBool,
+    /// Signs anchors, once it is known.
+    pub(super) signing_key: OnceLock<Arc<SigningKey>>,
 }
 
 impl Shared {
@@ -50,6 +53,7 @@ impl Shared {
             changed: Notify::new(),
             poisoned: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            signing_key: OnceLock::new(),
         }
     }
 
@@ -171,6 +175,21 @@ impl Shared {
 
     fn read(&self, sequence: u64) -> Result<Option<Arc<Block>>, JournalError> {
         self.reader.read(|pinned| {
+            let state = self.state.lock();
+            Ok((state.timeline.segment_of(sequence).copied(), state.timeline.look(sequence, pinned)?))
+        })
+    }
+
+    /// The hash of a block, or of the last one that was dropped; `None` when it is not known here.
+    pub(super) fn hash_of(&self, sequence: u64) -> Result<Option<[u8; 32]>, JournalError> {
+        {
+            let state = self.state.lock();
+            let mut segments = state.timeline.sealed().iter().chain(std::iter::once(state.timeline.active()));
+            if let Some(after) = segments.find(|segment| segment.first == sequence + 1) {
+                return Ok(Some(after.previous_hash));
+            }
+        }
+        self.reader.hash(|pinned| {
             let state = self.state.lock();
             Ok((state.timeline.segment_of(sequence).copied(), state.timeline.look(sequence, pinned)?))
         })

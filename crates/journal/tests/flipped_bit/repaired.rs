@@ -26,6 +26,10 @@ impl Watch for Counting {
         assert!(done <= total);
     }
 
+    fn restart(&mut self) {
+        self.blocks.clear();
+    }
+
     fn block(&mut self, seen: &Seen<'_>) {
         assert!(self.blocks.last().is_none_or(|last| *last < seen.block.sequence()));
         assert!(is_right(seen.block));

@@ -199,15 +199,23 @@ impl Laid<'_> {
         plan
     }
 
-    /// Payload bytes before the first segment when it does not say so: what the next one says less what is in it.
+    /// Payload bytes before the first segment when it does not say so: what the first header that can be read says, less
+    /// what lies before it.
     fn bytes_at_first(&self) -> PerStream {
-        let after = self.segments.get(1).and_then(|segment| segment.header);
-        let mut bytes = after.map(|header| header.bytes_before).unwrap_or_default();
-        let first = self.segments.first().map(|segment| segment.bytes).unwrap_or_default();
-        for (bytes, first) in bytes.iter_mut().zip(first) {
-            *bytes = bytes.saturating_sub(first);
+        let mut before = PerStream::default();
+        for segment in self.segments {
+            if let Some(header) = segment.header {
+                let mut bytes = header.bytes_before;
+                for (bytes, before) in bytes.iter_mut().zip(before) {
+                    *bytes = bytes.saturating_sub(before);
+                }
+                return bytes;
+            }
+            for (before, bytes) in before.iter_mut().zip(segment.bytes) {
+                *before += bytes;
+            }
         }
-        bytes
+        PerStream::default()
     }
 }
 

@@ -13,13 +13,14 @@ use base::Timestamp;
 
 use self::walk::Walk;
 use super::files::read_small;
-use super::format::anchor::Anchor;
+use super::format::anchor::{Anchor, AnchorSeal};
 use super::format::checkpoint::Checkpoint;
 use super::format::segment::SegmentHeader;
 use super::format::{FormatError, names};
 use crate::disk::Disk;
 use crate::retention::PerStream;
 use crate::seam::{NEWER, Producer};
+use crate::signing::{PublicKey, is_genuine_anchor};
 use crate::{Block, JournalError};
 
 pub(super) use self::segment::{Piece, Surveyed};
@@ -93,6 +94,28 @@ pub struct AnchorFacts {
     pub sequence: u64,
     /// Its hash.
     pub hash: [u8; 32],
+    /// Whose signature it carries.
+    pub signed_by: Option<PublicKey>,
+    /// When it was signed.
+    pub signed_at: Option<Timestamp>,
+    /// The signature does not fit: somebody moved the journal's beginning.
+    pub is_forged: bool,
+}
+
+impl AnchorFacts {
+    fn of(anchor: &Anchor) -> Self {
+        let Anchor { sequence, hash, seal } = anchor;
+        let genuine = |seal: &AnchorSeal| {
+            is_genuine_anchor(&PublicKey(seal.public_key), (*sequence, hash, seal.at), &seal.signature)
+        };
+        Self {
+            sequence: *sequence,
+            hash: *hash,
+            signed_by: seal.as_ref().map(|seal| PublicKey(seal.public_key)),
+            signed_at: seal.as_ref().map(|seal| seal.at),
+            is_forged: seal.as_ref().is_some_and(|seal| !genuine(seal)),
+        }
+    }
 }
 
 /// An intact block, shown while a journal is surveyed.
@@ -110,6 +133,9 @@ pub struct Seen<'a> {
 pub trait Watch {
     /// `done` of `total` bytes have been read.
     fn progress(&mut self, done: u64, total: u64);
+
+    /// The survey begins anew: what was shown before is shown again.
+    fn restart(&mut self);
 
     /// An intact block, in order of sequence. Not those that were given up.
     fn block(&mut self, seen: &Seen<'_>);
@@ -180,7 +206,10 @@ impl Survey {
             match once(disk, known, watch) {
                 // Retention drops segments while they are read; what lies before the anchor is not looked for again.
                 Err(JournalError::Read(error))
-                    if left > 0 && error.kind() == std::io::ErrorKind::NotFound => {}
+                    if left > 0 && error.kind() == std::io::ErrorKind::NotFound =>
+                {
+                    watch.restart();
+                }
                 answer => return answer,
             }
         }
@@ -244,7 +273,11 @@ fn once(disk: &dyn Disk, known: Option<KnownHead>, watch: &mut dyn Watch) -> Res
     let checkpointed = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.next - 1);
     survey.parts.checkpoint = checkpoint;
     survey.parts.anchor = anchor;
-    survey.anchor = anchor.map(|Anchor { sequence, hash, .. }| AnchorFacts { sequence, hash });
+    survey.anchor = anchor.as_ref().map(AnchorFacts::of);
+    if survey.anchor.is_some_and(|anchor| anchor.is_forged) {
+        survey.problem(names::ANCHOR.to_owned(), 56, None, "its signature does not fit what it says");
+        survey.parts.anchor_is_damaged = true;
+    }
     let mut walk = Walk::new(survey, checkpointed, known, watch);
     walk.all(disk, &ids)?;
     let mut survey = walk.finish();
