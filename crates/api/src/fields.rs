@@ -64,7 +64,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn get(&self, field: &str) -> Option<&'a Value> {
+    pub(crate) fn get(&self, field: &str) -> Option<&'a Value> {
         self.object?.get(field).filter(|value| !value.is_null())
     }
 

@@ -11,6 +11,7 @@ pub mod audit;
 mod body;
 mod call;
 mod clients;
+mod erasures;
 mod error;
 mod event_streaming;
 mod fields;
@@ -27,6 +28,7 @@ mod strict;
 mod webhook;
 
 pub use access::{ApiClient, Scope, bootstrap_client};
+pub use erasures::resume_erasures;
 pub use error::ErrorKey;
 pub use router::router;
 pub use state::{ApiParts, ApiState, BodyLimits};

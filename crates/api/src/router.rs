@@ -8,7 +8,7 @@ use crate::access::Scope;
 use crate::call::{granted, open};
 use crate::error::{ApiError, ErrorKey};
 use crate::state::ApiState;
-use crate::{clients, event_streaming, health, intake_calls, oauth, source_calls, webhook};
+use crate::{clients, erasures, event_streaming, health, intake_calls, oauth, source_calls, webhook};
 
 const GET: MethodFilter = MethodFilter::GET;
 const POST: MethodFilter = MethodFilter::POST;
@@ -16,6 +16,7 @@ const PUT: MethodFilter = MethodFilter::PUT;
 const DELETE: MethodFilter = MethodFilter::DELETE;
 const SEE: Scope = Scope::ReadConfigInstance;
 const CHANGE: Scope = Scope::WriteConfigInstance;
+const ERASE: Scope = Scope::DeleteEvent;
 
 /// Where event streaming configurations are; the contract's path.
 pub(crate) const STREAMING: &str = "/admin/api/v1/instance/eventStreaming";
@@ -23,6 +24,8 @@ pub(crate) const STREAMING: &str = "/admin/api/v1/instance/eventStreaming";
 pub(crate) const CLIENTS: &str = "/admin/api/v1/instance/apiClients";
 /// Where sources are.
 pub(crate) const SOURCES: &str = "/admin/api/v1/instance/sources";
+/// Where erasures are.
+pub(crate) const ERASURES: &str = "/admin/api/v1/instance/erasures";
 /// Where sources' webhooks are.
 pub(crate) const WEBHOOKS: &str = "/intake/v1/sources";
 
@@ -63,6 +66,8 @@ pub fn router(state: ApiState) -> Router {
                 .merge(granted(PUT, CHANGE, source_calls::replace))
                 .merge(granted(DELETE, CHANGE, source_calls::delete)),
         )
+        .route(ERASURES, granted(GET, SEE, erasures::list).merge(granted(POST, ERASE, erasures::create)))
+        .route(&below(ERASURES, ""), granted(GET, SEE, erasures::get))
         .fallback(|request: Request| async move {
             ApiError::new(ErrorKey::NotFound, "there is nothing at this path").answer(request.uri().path())
         })

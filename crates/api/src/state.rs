@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use base::{Clock, Random, Timestamp};
 use catalog::{Catalog, Keyring};
+use custody::erasure::Erasures;
 use delivery::Supervisor;
 use event::native::Instance;
 use intake::Intake;
@@ -52,6 +53,8 @@ pub struct ApiParts {
     pub limits: BodyLimits,
     /// The installation.
     pub instance: Instance,
+    /// Erases stored events; none when the journal's backend cannot.
+    pub erasures: Option<Erasures>,
 }
 
 /// The API's state. Clones share everything.

@@ -5,6 +5,7 @@
 //! note in the catalog; whoever posts notes makes audit logs of them.
 
 pub mod backup;
+pub mod erasure;
 pub mod heads;
 pub mod key;
 mod told;

@@ -83,8 +83,8 @@ impl Crew {
     }
 
     /// Stops all workers, all at the same time.
-    pub(crate) async fn dismiss_all(self) {
-        join_all(self.running.into_values().map(stop)).await;
+    pub(crate) async fn dismiss_all(&mut self) {
+        join_all(std::mem::take(&mut self.running).into_values().map(stop)).await;
     }
 
     /// The documents of the enabled configurations, and those that cannot be read.

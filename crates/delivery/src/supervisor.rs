@@ -48,6 +48,7 @@ pub struct Supervisor {
     parts: Parts,
     statuses: Statuses,
     stop: watch::Sender<bool>,
+    over: watch::Sender<u64>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -60,8 +61,9 @@ impl Supervisor {
         changes.borrow_and_update();
         let mut crew = Crew::new(parts.clone(), Arc::clone(&statuses));
         let is_complete = crew.adjust().await;
-        let task = tokio::spawn(follow(crew, is_complete, changes, stopped));
-        Self { parts, statuses, stop, task: Mutex::new(Some(task)) }
+        let (over, anew) = watch::channel(0);
+        let task = tokio::spawn(follow(crew, is_complete, changes, stopped, anew));
+        Self { parts, statuses, stop, over, task: Mutex::new(Some(task)) }
     }
 
     /// The live state of a configuration's worker, or why it has none; `None` when it needs none.
@@ -82,6 +84,12 @@ impl Supervisor {
         announce(&self.parts, configuration, event).await;
     }
 
+    /// Has every worker begin anew: requests in flight are waited for, everything else that was read is handed back and
+    /// read again. For when what was read is not to be sent any more. Returns before that is done.
+    pub fn start_over(&self) {
+        self.over.send_modify(|times| *times += 1);
+    }
+
     /// Stops all workers at once: each waits for its requests in flight and hands the rest back.
     pub async fn shutdown(&self) {
         self.stop.send_replace(true);
@@ -99,14 +107,22 @@ async fn follow(
     mut is_complete: bool,
     mut changes: watch::Receiver<u64>,
     mut stopped: watch::Receiver<bool>,
+    mut anew: watch::Receiver<u64>,
 ) {
+    let mut begun = 0;
     loop {
         let again = if is_complete { Duration::MAX } else { AGAIN };
         tokio::select! {
             _ = stopped.wait_for(|stop| *stop) => break,
             changed = changes.changed() => if changed.is_err() { break },
             () = crew.lost_one() => {}
+            changed = anew.changed() => if changed.is_err() { break },
             () = tokio::time::sleep(again) => {}
+        }
+        let times = *anew.borrow_and_update();
+        if times != begun {
+            begun = times;
+            crew.dismiss_all().await;
         }
         is_complete = crew.adjust().await;
     }

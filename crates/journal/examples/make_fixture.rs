@@ -75,10 +75,12 @@ async fn lose_block_3(directory: &str) {
     let mut bytes = vec![0; segment.len().expect("its length") as usize];
     segment.read_exact_at(&mut bytes, 0).expect("read it");
     // The next block begins with the magic of blocks; 3 is the second in this segment.
-    let third = bytes.windows(4).enumerate().filter(|(_, window)| window == b"iBLK").nth(1).expect("block 3").0;
+    let third =
+        bytes.windows(4).enumerate().filter(|(_, window)| window == b"iBLK").nth(1).expect("block 3").0;
     segment.write_all_at(b"x", third as u64 + 200).expect("damage it");
     let lock = disk.lock().expect("lock");
-    let repair = Repair::plan(Survey::of(disk.as_ref(), None, &mut Unwatched).expect("survey")).expect("plan");
+    let repair =
+        Repair::plan(Survey::of(disk.as_ref(), None, &mut Unwatched).expect("survey")).expect("plan");
     let random = Arc::new(Random::from_seed(1));
     repair.carry_out(disk, lock, Arc::new(clock()), random, &[]).await.expect("mend");
 }

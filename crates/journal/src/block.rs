@@ -42,6 +42,20 @@ impl Block {
         self.is_lost
     }
 
+    /// The block without the bytes of some records, which count as erased from here on.
+    #[must_use]
+    pub(crate) fn without(&self, is_hidden: impl Fn(u32) -> bool) -> Self {
+        let (mut payload, mut ends) =
+            (Vec::with_capacity(self.payload.len()), Vec::with_capacity(self.ends.len()));
+        for index in 0..self.ends.len() {
+            if !is_hidden(index as u32) {
+                payload.extend_from_slice(self.record_bytes(index).unwrap_or_default());
+            }
+            ends.push(payload.len() as u32);
+        }
+        Self { payload: payload.into(), ends, ..self.clone() }
+    }
+
     /// The block's sequence number.
     pub const fn sequence(&self) -> u64 {
         self.sequence

@@ -48,6 +48,8 @@ enum Command {
     Backup(commands::backup::Arguments),
     /// Makes a data directory from a backup
     Restore(commands::backup::RestoreArguments),
+    /// Has a server erase every stored event of a subject, or one event
+    Erase(commands::erase::Arguments),
     /// Shows it all at work: a server, two stand-in receivers and the traffic of an identity platform
     Demo(commands::demo::Arguments),
 }
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
             Command::Journal(arguments) => commands::journal::run(arguments).await,
             Command::Backup(arguments) => commands::backup::run(&arguments),
             Command::Restore(arguments) => commands::backup::restore(&arguments),
+            Command::Erase(arguments) => commands::erase::run(arguments).await,
             Command::Demo(arguments) => commands::demo::run(arguments).await,
         }
     });

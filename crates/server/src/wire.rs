@@ -8,6 +8,7 @@ use std::time::Duration;
 use base::mask::MaskRule;
 use base::{Clock, Random, Secret, SystemClock};
 use catalog::{Catalog, Keyring};
+use custody::erasure::Erasures;
 use delivery::{Parts, Supervisor};
 use destinations::transport::HttpTransport;
 use event::native::Instance;
@@ -56,6 +57,15 @@ impl Running {
         let address = listener.local_addr()?;
         let instance = instance(&settings.instance);
         let intake = Arc::new(intake(settings, journal.clone(), &clock, &random));
+        let erasures = Erasures {
+            journal: journal.clone(),
+            catalog: catalog.clone(),
+            keyring: Arc::clone(&keyring),
+            clock: Arc::clone(&clock),
+            random: Arc::clone(&random),
+        };
+        // Before anybody reads.
+        let open_erasures = erasures.take_up();
         let delivery = Supervisor::start(Parts {
             journal: journal.clone(),
             catalog: catalog.clone(),
@@ -76,7 +86,9 @@ impl Running {
             random,
             limits: body_limits(&settings.intake),
             instance,
+            erasures: Some(erasures),
         });
+        api::resume_erasures(&api, open_erasures);
         let router = api::router(api.clone());
         let (stop, stopped) = watch::channel(false);
         let retention = tokio::spawn(retention::run(

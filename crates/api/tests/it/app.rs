@@ -14,6 +14,7 @@ use event::native::Instance;
 use http::{HeaderMap, Method, Request, StatusCode};
 use intake::{Intake, Limits};
 use journal::Journal;
+use journal::local::{LocalJournal, LocalOptions};
 use journal::model::{ModelJournal, ModelOptions};
 use serde_json::{Value, json};
 use testkit::net::{Faults, SimNet};
@@ -58,6 +59,25 @@ impl App {
     }
 
     pub(crate) async fn with_journal(journal: Arc<dyn Journal>, clock: Arc<ManualClock>) -> Self {
+        Self::with_erasing(journal, None, clock).await
+    }
+
+    /// On a journal in files, which can erase.
+    pub(crate) async fn local() -> Self {
+        let clock = Arc::new(ManualClock::new(Timestamp::parse("2026-01-31T12:00:00Z").unwrap()));
+        let disk = Arc::new(testkit::disk::SimDisk::new(1));
+        let as_clock: Arc<dyn Clock> = clock.clone();
+        let random = Arc::new(Random::from_seed(1));
+        let journal = LocalJournal::open(disk, as_clock, random, LocalOptions::default()).unwrap();
+        let journal = Arc::new(journal);
+        Self::with_erasing(journal.clone(), Some(journal), clock).await
+    }
+
+    async fn with_erasing(
+        journal: Arc<dyn Journal>,
+        local: Option<Arc<LocalJournal>>,
+        clock: Arc<ManualClock>,
+    ) -> Self {
         let as_clock: Arc<dyn Clock> = clock.clone();
         let random = Arc::new(Random::from_seed(2));
         let catalog = Catalog::open(Arc::new(MemoryStore::default())).unwrap();
@@ -90,7 +110,15 @@ impl App {
             random: Arc::new(Random::from_seed(5)),
         })
         .await;
+        let erasures = local.map(|journal| custody::erasure::Erasures {
+            journal,
+            catalog: catalog.clone(),
+            keyring: Arc::clone(&keyring),
+            clock: Arc::clone(&as_clock),
+            random: Arc::new(Random::from_seed(6)),
+        });
         let state = ApiState::new(ApiParts {
+            erasures,
             catalog: catalog.clone(),
             keyring,
             intake: Arc::new(intake),

@@ -6,6 +6,7 @@ mod app;
 mod audit;
 mod canary;
 mod clients;
+mod erasures;
 mod event_streaming;
 mod events;
 mod failures;

@@ -116,7 +116,9 @@ async fn a_history_that_was_rewritten_and_signed_anew_does_not_fit_the_heads_fro
     their.sign().await;
     assert!(their.verify(&[]).is_sound(), "by itself it is in order");
     let verdict = their.verify(&[kept]);
-    assert!(verdict.elsewhere.faults[0].contains("block 5") && verdict.elsewhere.faults[0].contains("rewritten"));
+    assert!(
+        verdict.elsewhere.faults[0].contains("block 5") && verdict.elsewhere.faults[0].contains("rewritten")
+    );
 
     for (head, expected) in [
         (SignedHead { sequence: 4, ..kept }, "forged"),

@@ -41,7 +41,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use base::{Clock, Random};
-use event::StreamSet;
+use event::{Stream, StreamSet};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -68,6 +68,15 @@ use crate::{
     Append, AppendError, Appended, Block, Consumer, ConsumerCommand, ConsumerName, Head, Journal,
     JournalError, Lease, LeaseError, LeaseId, LeaseLimits, Offset, ReadRange, Settlement,
 };
+
+/// What a consumer has had of some blocks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettledBy {
+    /// The consumer.
+    pub consumer: ConsumerName,
+    /// For each block that is for it: its place in the question, and whether it is settled.
+    pub blocks: Vec<(usize, bool)>,
+}
 
 /// Sizes and times of a local journal.
 #[derive(Clone, Copy, Debug)]
@@ -237,11 +246,23 @@ impl LocalJournal {
         blocking(move || verify::verify(shared.disk.as_ref(), &segments, anchor)).await
     }
 
-    /// Erases the bytes of records for good. Their digests stay, so that [`LocalJournal::verify`] still passes; events
+    /// From now on nobody reads these records any more: for readers and consumers they are erased. Their bytes are there
+    /// until [`LocalJournal::erase`] is done, and a restart shows them again.
+    pub fn hide(&self, offsets: &[Offset]) {
+        self.shared.hidden.lock().extend(offsets);
+    }
+
+    /// Which consumers the blocks are for, and how many of them each has settled.
+    pub fn settled_by(&self, blocks: &[(u64, Stream)]) -> Vec<SettledBy> {
+        self.shared.state.lock().settled_by(blocks)
+    }
+
+    /// Erases the bytes of records for good, and hides them at once. Their digests stay, so that [`LocalJournal::verify`] still passes; events
     /// that are not there any more are no error. Rewrites every segment that holds one of them, also when the caller does
     /// not wait for it.
     pub async fn erase(&self, offsets: &[Offset]) -> Result<(), JournalError> {
         self.shared.check()?;
+        self.hide(offsets);
         let erased = Arc::new(offsets.iter().copied().collect());
         let erase = erase::erase(Arc::clone(&self.shared), Arc::clone(&self.rewriting), erased);
         tokio::spawn(erase).await.unwrap_or(Err(JournalError::Closed))

@@ -33,6 +33,8 @@ pub(super) struct Shared {
     pub(super) changed: Notify,
     pub(super) poisoned: AtomicBool,
     pub(super) closed: AtomicBool,
+    /// Records that are being erased: nobody reads them any more, whether or not their bytes are gone.
+    pub(super) hidden: Mutex<BTreeSet<Offset>>,
     /// Signs anchors, once it is known.
     pub(super) signing_key: OnceLock<Arc<SigningKey>>,
 }
@@ -53,6 +55,7 @@ impl Shared {
             changed: Notify::new(),
             poisoned: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            hidden: Mutex::default(),
             signing_key: OnceLock::new(),
         }
     }
@@ -154,8 +157,26 @@ impl Shared {
         self.reader.why_damaged(segment)
     }
 
-    /// Blocks by their sequences, each with an answer of its own; `None` for those that are gone.
+    /// Blocks by their sequences, each with an answer of its own; `None` for those that are gone. Without the records that
+    /// are being erased.
     pub(super) async fn blocks(
+        self: &Arc<Self>,
+        sequences: Vec<u64>,
+    ) -> Vec<Result<Option<Arc<Block>>, JournalError>> {
+        let mut blocks = self.whole_blocks(sequences).await;
+        let hidden = self.hidden.lock();
+        if !hidden.is_empty() {
+            for block in blocks.iter_mut().flatten().flatten() {
+                let block_of = |index| Offset { block: block.sequence(), index };
+                if hidden.range(block_of(0)..=block_of(u32::MAX)).next().is_some() {
+                    *block = Arc::new(block.without(|index| hidden.contains(&block_of(index))));
+                }
+            }
+        }
+        blocks
+    }
+
+    async fn whole_blocks(
         self: &Arc<Self>,
         sequences: Vec<u64>,
     ) -> Vec<Result<Option<Arc<Block>>, JournalError>> {

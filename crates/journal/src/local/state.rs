@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use event::StreamSet;
+use event::{Stream, StreamSet};
 use tokio::time::Instant;
 
+use super::SettledBy;
 use super::attempts::Pinned;
 use super::consumer::{Basket, Consumer};
 use super::cursor::{Cursor, resolve};
@@ -205,6 +206,21 @@ impl State {
             self.dirty = true;
         }
         Ok(())
+    }
+
+    /// What each consumer has had of the blocks.
+    pub(super) fn settled_by(&self, blocks: &[(u64, Stream)]) -> Vec<SettledBy> {
+        let of = |(name, consumer): (&ConsumerName, &Consumer)| {
+            let cursor = &consumer.cursor;
+            let blocks = blocks.iter().enumerate().filter_map(|(nth, (sequence, stream))| {
+                let is_for_it =
+                    cursor.streams.contains(*stream) && (cursor.started_at..cursor.until).contains(sequence);
+                let is_settled = *sequence < cursor.floor || cursor.settled.end_of(*sequence).is_some();
+                is_for_it.then_some((nth, is_settled))
+            });
+            SettledBy { consumer: name.clone(), blocks: blocks.collect() }
+        };
+        self.consumers.iter().map(of).collect()
     }
 
     /// Ends the blocks of the ranges for every consumer: what it had not settled of them counts as discarded. Only with all
