@@ -29,7 +29,7 @@ hold the events. The audit log says that something was erased, by whom, and a di
 
 The API client needs the scope delete:event.
 ")]
-#[group(id = "whose", required = true, multiple = false, args = ["subject", "event_id"])]
+#[command(group = clap::ArgGroup::new("whose").required(true).args(["subject", "event_id"]))]
 pub(crate) struct Arguments {
     /// Erases every event that names this subject
     #[arg(long, value_name = "TEXT")]
@@ -41,14 +41,14 @@ pub(crate) struct Arguments {
     #[arg(long)]
     dry_run: bool,
     /// The server's address
-    #[arg(long, env = "IDSTREAM_URL", default_value = "http://127.0.0.1:7600", value_parser = parse_url)]
+    #[arg(long, env = "IDSTREAM_URL", default_value = "http://127.0.0.1:7600", value_name = "URL", value_parser = parse_url)]
     url: url::Url,
-    /// File with a token of an API client
+    /// Token of an API client with the scope delete:event
+    #[arg(long, env = "IDSTREAM_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    token: Option<String>,
+    /// File that holds the token; other users of this machine can see --token, but not this
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// The token itself
-    #[arg(long, env = "IDSTREAM_TOKEN", hide_env_values = true, value_name = "TOKEN", conflicts_with = "token_file")]
-    token: Option<String>,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -72,15 +72,15 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 fn token(arguments: &Arguments) -> Result<Secret, Failure> {
-    if let Some(token) = &arguments.token {
-        return Ok(Secret::new(token.trim()));
+    match (&arguments.token, &arguments.token_file) {
+        (_, Some(file)) => {
+            let text = std::fs::read_to_string(file)
+                .map_err(|error| format!("cannot read the token from {}: {error}", file.display()))?;
+            Ok(Secret::new(text.trim()))
+        }
+        (Some(token), None) => Ok(Secret::new(token.trim())),
+        (None, None) => Err("a token is needed: --token, --token-file or IDSTREAM_TOKEN".into()),
     }
-    let Some(file) = &arguments.token_file else {
-        return Err("a token is needed: --token-file FILE or IDSTREAM_TOKEN".into());
-    };
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| format!("cannot read the token from {}: {error}", file.display()))?;
-    Ok(Secret::new(text.trim()))
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {
@@ -93,12 +93,16 @@ fn number(value: &Value, name: &str) -> u64 {
 
 fn say(erasure: &Value, is_dry_run: bool) -> Result<(), Failure> {
     if text(erasure, "progress") == "refused" {
-        return Err("too many events were found for one erasure; nothing was erased: name a narrower subject".into());
+        return Err(
+            "too many events were found for one erasure; nothing was erased: name a narrower subject".into(),
+        );
     }
     let what = if is_dry_run { "would be erased" } else { "erased" };
     answer(format_args!("{} events {what}", number(erasure, "nEvents")))?;
     let destinations = erasure.get("destinations").and_then(Value::as_array);
-    for of in destinations.into_iter().flatten().filter(|of| number(of, "received") + number(of, "withheld") > 0) {
+    for of in
+        destinations.into_iter().flatten().filter(|of| number(of, "received") + number(of, "withheld") > 0)
+    {
         let name = of.get("name").and_then(Value::as_str).unwrap_or_else(|| text(of, "id"));
         answer(format_args!(
             "{name}: {} received already, unless its settings left them out; {} not sent",

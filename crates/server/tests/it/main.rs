@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod canary;
+mod custody;
 mod demo;
 mod memory;
 mod program;
