@@ -161,7 +161,9 @@ fn parse(body: &Value) -> Result<(Subject, bool), ApiError> {
 /// Goes on with requests that a restart has interrupted.
 pub fn resume_erasures(state: &ApiState, open: Vec<String>) {
     if let Some(erasures) = state.erasures.clone() {
-        open.into_iter().for_each(|id| begin(state, &erasures, id));
+        for id in open {
+            begin(state, &erasures, id);
+        }
     }
 }
 

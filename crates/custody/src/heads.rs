@@ -192,7 +192,7 @@ impl Signer {
             Ok(Some(head)) => tracing::debug!(sequence = head.sequence, "the journal's head was signed"),
             Ok(None) => {}
             Err(error) => {
-                tracing::error!(%error, "the journal's head could not be signed; trying again later")
+                tracing::error!(%error, "the journal's head could not be signed; trying again later");
             }
         }
     }

@@ -245,8 +245,9 @@ impl Reader<'_> {
 /// The restore that an audit log tells of.
 fn restored(changes: &Value) -> Option<Restored> {
     let changes = changes.as_array()?.iter();
-    let after = changes.filter(|change| change.get("path").and_then(Value::as_str) == Some(RESTORE_PATH));
-    let after = after.filter_map(|change| change.get("after")).next()?;
+    let mut restores =
+        changes.filter(|change| change.get("path").and_then(Value::as_str) == Some(RESTORE_PATH));
+    let after = restores.find_map(|change| change.get("after"))?;
     Some(Restored {
         up_to: after.get("upToBlock")?.as_u64()?,
         at: Timestamp::parse(after.get("restoredAt")?.as_str()?).ok()?,

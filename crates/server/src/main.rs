@@ -4,6 +4,7 @@ mod client;
 mod commands;
 mod data;
 mod http;
+mod keeping;
 mod output;
 mod retention;
 mod settings;

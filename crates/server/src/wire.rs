@@ -3,12 +3,9 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use base::mask::MaskRule;
 use base::{Clock, Random, Secret, SystemClock};
-use catalog::{Catalog, Keyring};
-use custody::erasure::Erasures;
 use delivery::{Parts, Supervisor};
 use destinations::transport::HttpTransport;
 use event::native::Instance;
@@ -21,6 +18,7 @@ use tokio::task::JoinHandle;
 use crate::commands::Failure;
 use crate::data;
 use crate::http;
+use crate::keeping::{Keeping, Watching};
 use crate::retention;
 use crate::settings::{self, Settings};
 
@@ -35,9 +33,7 @@ pub(crate) struct Running {
     stop: watch::Sender<bool>,
     listener: JoinHandle<()>,
     retention: JoinHandle<()>,
-    heads: JoinHandle<()>,
-    stop_telling: watch::Sender<bool>,
-    audit: JoinHandle<()>,
+    watching: Watching,
 }
 
 impl Running {
@@ -46,26 +42,15 @@ impl Running {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let random = Arc::new(Random::from_system());
         let data::Opened { journal, catalog, keyring } = data::open(settings, &clock, &random)?;
-        let signer = signer(&journal, &catalog, &keyring, &clock, &random).await?;
         let keyring = Arc::new(keyring);
+        let keeping = Keeping::begin(&journal, &catalog, &keyring, &clock, &random).await?;
         let admin_token_file = settings.server.data.join("admin-token");
         let hand_over = |token: &Secret| data::write_token(&admin_token_file, token);
         let admin_token = api::bootstrap_client(&catalog, &*clock, &random, hand_over)?;
-        let listener = TcpListener::bind(settings.server.listen).await.map_err(|error| {
-            http::cannot_listen(settings.server.listen, &error, "--listen or server.listen")
-        })?;
+        let listener = listen(settings.server.listen).await?;
         let address = listener.local_addr()?;
         let instance = instance(&settings.instance);
         let intake = Arc::new(intake(settings, journal.clone(), &clock, &random));
-        let erasures = Erasures {
-            journal: journal.clone(),
-            catalog: catalog.clone(),
-            keyring: Arc::clone(&keyring),
-            clock: Arc::clone(&clock),
-            random: Arc::clone(&random),
-        };
-        // Before anybody reads.
-        let open_erasures = erasures.take_up();
         let delivery = Supervisor::start(Parts {
             journal: journal.clone(),
             catalog: catalog.clone(),
@@ -86,9 +71,8 @@ impl Running {
             random,
             limits: body_limits(&settings.intake),
             instance,
-            erasures: Some(erasures),
+            erasures: Some(keeping.erasures.clone()),
         });
-        api::resume_erasures(&api, open_erasures);
         let router = api::router(api.clone());
         let (stop, stopped) = watch::channel(false);
         let retention = tokio::spawn(retention::run(
@@ -98,11 +82,7 @@ impl Running {
             retention::policy(&settings.retention),
             stopped.clone(),
         ));
-        let sign_every = Duration::from_mins(u64::from(settings.journal.sign_minutes));
-        let heads = tokio::spawn(custody::heads::run(signer, sign_every, stopped.clone()));
-        // The last head is signed while it stops, and told before the journal is closed.
-        let (stop_telling, told) = watch::channel(false);
-        let audit = tokio::spawn(api::audit::run(api.clone(), told));
+        let watching = keeping.watch(&api, settings.journal.sign_minutes, stopped.clone());
         let listener = tokio::spawn(http::serve(listener, router, settings.server.max_connections, stopped));
         Ok(Self {
             address,
@@ -114,9 +94,7 @@ impl Running {
             stop,
             listener,
             retention,
-            heads,
-            stop_telling,
-            audit,
+            watching,
         })
     }
 
@@ -155,13 +133,7 @@ impl Running {
         if let Err(error) = self.retention.await {
             tracing::error!(%error, "retention ended badly");
         }
-        if let Err(error) = self.heads.await {
-            tracing::error!(%error, "the signing of heads ended badly");
-        }
-        self.stop_telling.send_replace(true);
-        if let Err(error) = self.audit.await {
-            tracing::error!(%error, "the audit of idstream itself ended badly");
-        }
+        self.watching.end().await;
         enter(Stage::Delivery);
         self.delivery.shutdown().await;
         enter(Stage::Journal);
@@ -209,19 +181,9 @@ impl Stage {
     }
 }
 
-/// Who signs the journal's heads. Fails when the journal is not the one that was signed before.
-async fn signer(
-    journal: &Arc<LocalJournal>,
-    catalog: &Catalog,
-    keyring: &Keyring,
-    clock: &Arc<dyn Clock>,
-    random: &Arc<Random>,
-) -> Result<custody::heads::Signer, Failure> {
-    custody::heads::check(journal, catalog).await?;
-    let key = custody::key::open_or_make(catalog, keyring, random, clock.now())?;
-    journal.sign_with(Arc::clone(&key));
-    let (journal, catalog) = (Arc::clone(journal), catalog.clone());
-    Ok(custody::heads::Signer { journal, catalog, key, clock: Arc::clone(clock), random: Arc::clone(random) })
+async fn listen(at: SocketAddr) -> Result<TcpListener, Failure> {
+    let listener = TcpListener::bind(at).await;
+    Ok(listener.map_err(|error| http::cannot_listen(at, &error, "--listen or server.listen"))?)
 }
 
 fn intake(

@@ -135,7 +135,7 @@ async fn an_erasure_that_was_interrupted_goes_on_and_hides_the_events_at_once() 
     let erasures = app.state.erasures.clone().unwrap();
     let subject = custody::erasure::Subject::Named(base::Secret::new("ann@example.com"));
     let made = erasures.request("e1".to_owned(), &subject, false, |_| json!({})).unwrap();
-    assert_eq!(erasures.take_up(), [made.id.clone()]);
+    assert_eq!(erasures.take_up(), std::slice::from_ref(&made.id));
     assert!(stored(&app).await.iter().any(|text| text.contains("ann@")), "it is not found yet");
     api::resume_erasures(&app.state, erasures.take_up());
     let erased = done(&app, &format!("{ERASURES}/{}", made.id)).await;

@@ -193,7 +193,7 @@ impl Erasures {
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::error!(id, %error, "an erasure cannot be read, and is not carried out")
+                    tracing::error!(id, %error, "an erasure cannot be read, and is not carried out");
                 }
             }
         }

@@ -160,7 +160,7 @@ fn say(directory: &Path, verdict: &Verdict, has_heads: bool) -> Result<(), Failu
 
 fn counts(heads: &Heads) -> String {
     let Heads { n_fit, n_dropped, n_replaced, n_passed, faults } = heads;
-    let mut text = format!("{n_fit} fit");
+    let mut parts = vec![format!("{n_fit} fit")];
     for (n, what) in [
         (*n_dropped, "of blocks that retention has dropped"),
         (*n_replaced, "of blocks that a restore has replaced"),
@@ -168,10 +168,10 @@ fn counts(heads: &Heads) -> String {
         (faults.len() as u64, "DO NOT FIT"),
     ] {
         if n > 0 {
-            text.push_str(&format!(", {n} {what}"));
+            parts.push(format!("{n} {what}"));
         }
     }
-    text
+    parts.join(", ")
 }
 
 fn as_json(verdict: &Verdict) -> Value {
