@@ -77,6 +77,10 @@ async fn every_event_that_was_accepted_before_a_backup_under_load_is_in_it() {
         let mut n = 1_000;
         while !stopped.load(Ordering::SeqCst) {
             loaded.store([n]).await;
+            // Saves the cursors, and how far the journal is, with every event.
+            let (streams, start) = (StreamSet::product(), StartAt::Now);
+            let create = ConsumerCommand::Create { name: name("c"), streams, start, until: None };
+            loaded.journal.consumers(create).await.unwrap();
             if n % 50 == 0 {
                 // The oldest go, never those of this test.
                 loaded.journal.trim(loaded.journal.head().next.min(30)).await.unwrap();

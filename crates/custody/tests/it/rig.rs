@@ -10,8 +10,8 @@ use custody::verify::{Against, Verdict, verify};
 use custody::{OURSELVES, heads, key};
 use event::{RecordBuilder, Section, Stream};
 use journal::conformance::{append, clock};
-use journal::disk::RealDisk;
-use journal::local::{LocalJournal, LocalOptions};
+use journal::disk::{Disk, RealDisk};
+use journal::local::{LocalJournal, LocalOptions, Repair, Seen, Survey, Watch};
 use journal::signing::SignedHead;
 use journal::{Append, Entry, Journal, OnConflict, Producer, Receipt};
 
@@ -102,4 +102,22 @@ pub(crate) fn copy_files(from: &Path, to: &Path) {
             std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
         }
     }
+}
+
+struct Unwatched;
+
+impl Watch for Unwatched {
+    fn progress(&mut self, _: u64, _: u64) {}
+    fn restart(&mut self) {}
+    fn block(&mut self, _: &Seen<'_>) {}
+}
+
+/// Gives up what is lost, as an operator does.
+pub(crate) async fn mend(data: &Path) {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(data.join("journal")).unwrap());
+    let lock = disk.lock().unwrap();
+    let catalog = Catalog::open(Arc::new(SqliteStore::open(&data.join("catalog.sqlite")).unwrap())).unwrap();
+    let survey = Survey::of(disk.as_ref(), heads::known(&catalog).unwrap(), &mut Unwatched).unwrap();
+    let repair = Repair::plan(survey).unwrap();
+    repair.carry_out(disk, lock, Arc::new(clock()), Arc::new(Random::from_seed(8)), &[]).await.unwrap();
 }

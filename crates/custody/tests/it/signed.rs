@@ -6,7 +6,7 @@ use custody::heads::{self, HeadError};
 use journal::Journal;
 use journal::signing::{SignedHead, SigningKey};
 
-use crate::rig::{Installation, copy_files};
+use crate::rig::{Installation, copy_files, mend};
 
 #[tokio::test]
 async fn a_head_is_signed_when_something_has_come_and_leaves_as_a_note() {
@@ -100,6 +100,36 @@ async fn an_older_copy_of_the_journal_is_told_at_the_start() {
     let our = Installation::open(directory.path(), 4);
     let refused = heads::check(&our.journal, &our.catalog).await;
     assert!(matches!(refused, Err(HeadError::Older { ends_with: 0, .. })), "an empty one is older too");
+}
+
+/// The head is that of a block that was lost with others behind it: nobody knows its hash any more.
+#[tokio::test]
+async fn a_journal_that_was_mended_around_its_head_is_accepted() {
+    let directory = tempfile::tempdir().unwrap();
+    let our = Installation::open(directory.path(), 1);
+    our.store(1..=5).await;
+    our.signer.sign().await.unwrap();
+    our.store(6..=9).await;
+    our.journal.close().await.unwrap();
+    drop(our);
+    let mut segments: Vec<_> = std::fs::read_dir(directory.path().join("journal"))
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "segment"))
+        .collect();
+    segments.sort();
+    for segment in &segments[1..] {
+        std::fs::remove_file(segment).unwrap();
+    }
+    mend(directory.path()).await;
+    let our = Installation::open(directory.path(), 2);
+    heads::check(&our.journal, &our.catalog).await.unwrap();
+    assert_eq!(our.journal.head().next, 10, "the numbers of lost blocks are not used again");
+    our.store(20..=24).await;
+    our.sign().await;
+    let verdict = our.verify(&[]);
+    assert!(verdict.is_sound(), "{:?} {:?}", verdict.survey.problems, verdict.own.faults);
+    assert_eq!(verdict.survey.given_up.len(), 1);
 }
 
 #[tokio::test]

@@ -134,12 +134,12 @@ impl Reader {
         Ok(self.stored(look)?.map(|block| Arc::new(block.to_block())))
     }
 
-    /// The hash of a block, found in the same way.
+    /// The hash of a block, found in the same way. That of a lost one nobody knows.
     pub(super) fn hash(
         &self,
         look: impl Fn(&Pinned) -> Result<(Option<Segment>, Look), Missing>,
     ) -> Result<Option<[u8; 32]>, JournalError> {
-        Ok(self.stored(look)?.map(|block| block.header.hash))
+        Ok(self.stored(look)?.filter(|block| !block.header.lost).map(|block| block.header.hash))
     }
 
     fn stored(

@@ -201,19 +201,16 @@ impl Shared {
         })
     }
 
-    /// The hash of a block, or of the last one that was dropped; `None` when it is not known here.
+    /// The hash of a block, or of the last one that was dropped; `None` when it is not known here, as of a block that was
+    /// lost.
     pub(super) fn hash_of(&self, sequence: u64) -> Result<Option<[u8; 32]>, JournalError> {
-        {
-            let state = self.state.lock();
-            let mut segments = state.timeline.sealed().iter().chain(std::iter::once(state.timeline.active()));
-            if let Some(after) = segments.find(|segment| segment.first == sequence + 1) {
-                return Ok(Some(after.previous_hash));
-            }
-        }
-        self.reader.hash(|pinned| {
+        let hash = self.reader.hash(|pinned| {
             let state = self.state.lock();
             Ok((state.timeline.segment_of(sequence).copied(), state.timeline.look(sequence, pinned)?))
-        })
+        })?;
+        let state = self.state.lock();
+        let first = state.timeline.first_segment();
+        Ok(hash.or_else(|| (first.first == sequence + 1).then_some(first.previous_hash)))
     }
 
     /// All segments as they are now, and the hash before the first.

@@ -111,7 +111,9 @@ fn a_running_server_is_verified_and_damage_is_named_mended_and_told() {
     std::fs::write(&exported, json!({"_source": {"changes": [{"after": head}]}}).to_string()).unwrap();
     let with_heads =
         ["journal", "verify", "--data", text(&data), "--heads", text(&exported), "--key", key.trim()];
-    assert!(succeeds(&with_heads).contains("heads from elsewhere: 1 fit"));
+    let said = succeeds(&with_heads);
+    assert!(said.contains("heads from elsewhere: 1 fit"), "{said}");
+    assert!(said.contains("heads in the journal: 1 fit"), "the last head was told before it stopped: {said}");
 
     // The block of event 5 is damaged; blocks behind it knew that it was durable.
     let segment = data.join("journal/0000000000000001.segment");
