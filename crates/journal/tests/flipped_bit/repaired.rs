@@ -11,7 +11,7 @@ use journal::disk::Disk;
 use journal::local::{Gap, KnownHead, LocalJournal, Reborn, Repair, Seen, Survey, Watch};
 use journal::{Consumer, Journal, ReadRange, Settlement};
 use proptest::prelude::*;
-use testkit::disk::SimDisk;
+use testkit::disk::{Faults, SimDisk};
 
 use super::{BLOCKS, FIRST, Files, block_on, consumers, disk_with, is_right, open, written};
 
@@ -45,10 +45,16 @@ fn survey(disk: &SimDisk) -> Survey {
 }
 
 async fn mend(disk: &SimDisk, repair: Repair) {
+    assert!(try_to_mend(disk, repair).await);
+}
+
+/// Whether it went to its end.
+async fn try_to_mend(disk: &SimDisk, repair: Repair) -> bool {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
     let lock = disk.lock().unwrap();
     let reborn = Reborn { name: name("c"), streams: StreamSet::product() };
-    repair.carry_out(disk, lock, Arc::new(clock()), Arc::new(Random::from_seed(3)), &[reborn]).await.unwrap();
+    let random = Arc::new(Random::from_seed(3));
+    repair.carry_out(disk, lock, Arc::new(clock()), random, &[reborn]).await.is_ok()
 }
 
 fn lost(gaps: &[Gap]) -> BTreeSet<u64> {
@@ -207,6 +213,39 @@ fn what_lies_outside_of_the_journal_tells_that_its_end_is_missing_or_another() {
         journal.close().await.unwrap();
     });
     assert!(survey(BLOCKS + 5, [7; 32]).problems.is_empty(), "the chain goes on from what was signed");
+}
+
+/// A header, a block, a whole segment and the anchor are damaged; the power fails after any step of the repair.
+#[test]
+fn a_repair_that_is_cut_off_anywhere_is_done_again() {
+    let mut files = written().0.clone();
+    files.get_mut("0000000000000005.segment").unwrap()[20] ^= 1;
+    files.get_mut("0000000000000007.segment").unwrap()[192 + 200] ^= 1;
+    files.remove("000000000000000a.segment");
+    files.get_mut("anchor").unwrap()[20] ^= 1;
+    let mut lasts = 0;
+    loop {
+        let disk = disk_with(&files);
+        let gaps = survey(&disk).lost;
+        disk.set_faults(Faults { power_lasts: Some(lasts), ..Faults::default() });
+        let is_done = block_on(try_to_mend(&disk, Repair::plan(survey(&disk)).unwrap()));
+        disk.crash();
+        let again = Repair::plan(survey(&disk)).unwrap();
+        assert!(lost(again.gives_up()).is_subset(&lost(&gaps)), "after {lasts} steps more is lost");
+        if again.is_needed() {
+            block_on(mend(&disk, again));
+        }
+        block_on(async {
+            let journal = open(&disk).unwrap();
+            journal.verify().await.unwrap();
+            check_blocks(&journal, &lost(&gaps)).await;
+        });
+        if is_done {
+            assert!(lasts > 20, "there were steps to cut off: {lasts}");
+            return;
+        }
+        lasts += 1;
+    }
 }
 
 proptest! {
