@@ -5,7 +5,9 @@ use http::{Method, StatusCode};
 use journal::{ConsumerCommand, ConsumerName, LeaseLimits, ReadRange, Settlement, StartAt, Tally};
 use serde_json::{Value, json};
 
-use crate::app::{App, EVENTS, JSON};
+use testkit::net::Faults;
+
+use crate::app::{App, EVENTS, JSON, STREAMING, splunk};
 
 const ERASURES: &str = "/admin/api/v1/instance/erasures";
 
@@ -103,6 +105,40 @@ async fn one_event_is_erased_and_who_has_received_it_is_said() {
     }
     let lease = app.journal.lease(&name, streams, limits).await.unwrap().remove(0);
     assert_eq!((lease.block.n_records(), lease.block.n_gone()), (1, 1), "nothing of it is delivered");
+}
+
+/// Its destination was busy, so that the worker holds the event in memory and tries again.
+#[tokio::test]
+async fn what_a_worker_has_read_is_not_sent_any_more_once_it_is_erased() {
+    let app = App::local().await;
+    let created = app.call(Method::POST, STREAMING, splunk("watchtower")).await;
+    assert_eq!(created.status, StatusCode::CREATED, "{}", created.text);
+    app.net.set_faults(Faults { busy: 100, ..Faults::default() });
+    let requests = || app.net.taken(|taken| taken.requests);
+    let before = requests();
+    let erased_id = post(&app, "ann@example.com", 1).await;
+    while requests() == before {
+        tokio::task::yield_now().await;
+    }
+    let erased = erase(&app, json!({"eventId": erased_id})).await;
+    assert_eq!(erased["destinations"][0]["withheld"], 1, "{erased}");
+    app.net.set_faults(Faults::default());
+    let kept_id = post(&app, "bob@example.com", 2).await;
+    let is_taken = |id: &str| app.net.taken(|taken| taken.ids.contains_key(id));
+    while !is_taken(&kept_id) {
+        tokio::task::yield_now().await;
+    }
+    // The books close over both: nothing of the first is still to be sent.
+    let path = format!("{}/status", created.header("location"));
+    loop {
+        let books = app.get(&path).await.json();
+        if books.to_string().contains("\"pending\":0") {
+            assert!(books.to_string().contains("\"erased\":1"), "{books}");
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    assert!(!is_taken(&erased_id));
 }
 
 #[tokio::test]

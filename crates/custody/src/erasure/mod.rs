@@ -200,8 +200,8 @@ impl Erasures {
         open
     }
 
-    /// Carries a request out to its end, from wherever it is. `hidden` is called once nobody reads the events any more:
-    /// whoever has read them before is to forget them.
+    /// Carries a request out to its end, from wherever it is. `hidden` is called once nobody reads the events any more, if
+    /// there are any: whoever has read them before is to forget them.
     pub async fn carry_out(&self, id: &str, hidden: impl FnOnce()) -> Result<(), ErasureError> {
         let mut found = self.catalog.get::<Erasure>(id)?;
         if found.value.progress == Progress::Searching {
@@ -220,8 +220,8 @@ impl Erasures {
             };
             found = self.found(found, hits)?;
         }
-        hidden();
         if found.value.progress == Progress::Erasing {
+            hidden();
             self.journal.erase(&offsets(&found.value)).await?;
             let erasure = Erasure {
                 progress: Progress::Done,

@@ -64,7 +64,7 @@ async fn what_was_delivered_after_the_backup_is_delivered_again_and_the_restore_
     assert_eq!((verdict.elsewhere.n_replaced, verdict.restores[0].up_to), (1, 7));
 }
 
-/// Events come in, heads are signed and segments are dropped while it is made.
+/// Events come in, heads are signed and segments are dropped while it is made, and while the live journal is verified.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_event_that_was_accepted_before_a_backup_under_load_is_in_it() {
     let directory = tempfile::tempdir().unwrap();
@@ -97,6 +97,9 @@ async fn every_event_that_was_accepted_before_a_backup_under_load_is_in_it() {
         let (making, to) = (Arc::clone(&our), backup.clone());
         let made = tokio::task::spawn_blocking(move || make(&making, &to)).await.unwrap().unwrap();
         assert!(made.last_block >= head.next - 1, "{made:?}");
+        let live = Arc::clone(&our);
+        let verdict = tokio::task::spawn_blocking(move || live.verify(&[])).await.unwrap();
+        assert!(verdict.is_sound(), "{:?} {:?}", verdict.survey.problems, verdict.own.faults);
         let data = directory.path().join(format!("restored-{round}"));
         put_back(&backup, &data).unwrap();
         let again = Installation::open(&data, 5);

@@ -30,7 +30,7 @@ async fn a_head_is_signed_when_something_has_come_and_leaves_as_a_note() {
 }
 
 #[tokio::test]
-async fn a_live_journal_is_verified_while_it_is_written_to_and_trimmed() {
+async fn a_journal_that_grows_and_is_trimmed_verifies_at_every_step_and_its_anchor_is_signed() {
     let directory = tempfile::tempdir().unwrap();
     let our = Installation::open(directory.path(), 1);
     let mut heads = Vec::new();

@@ -1,7 +1,6 @@
 //! The walk over all blocks in order: each must follow the one before, and what does not leaves a hole.
 
 use base::Timestamp;
-use event::Record;
 
 use super::{Gap, KnownHead, Parts, Seen, Survey, Surveyed, Watch, header_of};
 use crate::JournalError;
@@ -11,6 +10,7 @@ use crate::local::format::block::{BlockHeader, HEADER, StoredBlock};
 use crate::local::format::names;
 use crate::local::format::segment::{SIZE, SegmentHeader};
 use crate::local::timeline::BlockInfo;
+use crate::local::verify::check_contents;
 use crate::retention::PerStream;
 
 /// Blocks that are gone, and what stands before and behind them.
@@ -360,32 +360,13 @@ impl<'w> Walk<'w> {
         Ok(())
     }
 
-    /// What a block must say of its own records.
-    fn contents(&mut self, block: &StoredBlock) -> Result<(), &'static str> {
-        if block.header.lost {
-            return Ok(());
-        }
-        if let Some(known) = self.known
-            && known.sequence == block.header.sequence
-            && known.hash != block.header.hash
-        {
+    /// What a block must say of its own records, and be by what lies elsewhere.
+    fn contents(&self, block: &StoredBlock) -> Result<(), &'static str> {
+        let known = self.known.filter(|known| known.sequence == block.header.sequence && !block.header.lost);
+        if known.is_some_and(|known| known.hash != block.header.hash) {
             return Err("its hash is not the one that was signed");
         }
-        if block.header.hash != block.hash() {
-            return Err("its hash does not follow from its records' digests");
-        }
-        let readable = block.to_block();
-        for (index, row) in block.rows.iter().enumerate().filter(|(_, row)| !row.erased) {
-            let record = readable.record_bytes(index).and_then(|bytes| Record::parse(bytes).ok());
-            let record = record.ok_or("a record is malformed")?;
-            if record.stream() != block.header.stream {
-                return Err("a record is of another stream");
-            }
-            if record.salted_digest(&row.salt, &record.content_digest()) != row.digest {
-                return Err("a record is not what its digest says");
-            }
-        }
-        Ok(())
+        check_contents(block)
     }
 
     fn seen(&mut self, block: &StoredBlock) {

@@ -135,6 +135,9 @@ fn say(directory: &Path, verdict: &Verdict, has_heads: bool) -> Result<(), Failu
     if has_heads {
         answer(format_args!("heads from elsewhere: {}", counts(&verdict.elsewhere)))?;
     }
+    for key in &verdict.keys {
+        answer(format_args!("signed with: {key}"))?;
+    }
     for restored in &verdict.restores {
         answer(format_args!("restored from a backup on {}, up to block {}", restored.at, restored.up_to))?;
     }
