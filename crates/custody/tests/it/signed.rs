@@ -67,6 +67,13 @@ async fn an_anchor_that_was_moved_is_noticed() {
     let verdict = our.verify(&[]);
     assert_eq!(verdict.survey.problems[0].file, "anchor");
     assert!(verdict.survey.problems[0].what.contains("signature"));
+    drop(our);
+    mend(directory.path()).await;
+    let verdict = Installation::open(directory.path(), 2).verify(&[]);
+    assert!(
+        verdict.is_sound() && verdict.survey.anchor.unwrap().signed_by.is_none(),
+        "it claims nothing any more"
+    );
 }
 
 #[tokio::test]

@@ -215,6 +215,24 @@ fn what_lies_outside_of_the_journal_tells_that_its_end_is_missing_or_another() {
     assert!(survey(BLOCKS + 5, [7; 32]).problems.is_empty(), "the chain goes on from what was signed");
 }
 
+#[test]
+fn an_anchor_that_nobody_wrote_is_removed_and_one_that_is_damaged_is_written_anew() {
+    block_on(async {
+        let disk = SimDisk::new(4);
+        let journal = open(&disk).unwrap();
+        journal.append(append(event::Stream::AccountEvent, [1])).await.unwrap();
+        journal.close().await.unwrap();
+        disk.set_bytes("anchor", b"noise".to_vec());
+        mend(&disk, Repair::plan(survey(&disk)).unwrap()).await;
+        assert_eq!((disk.bytes("anchor"), open(&disk).unwrap().head().next), (None, 2));
+    });
+    let mut files = written().0.clone();
+    files.get_mut("anchor").unwrap()[30] ^= 1;
+    let disk = disk_with(&files);
+    block_on(mend(&disk, Repair::plan(survey(&disk)).unwrap()));
+    assert_eq!(disk.bytes("anchor"), written().0.get("anchor").cloned());
+}
+
 /// A header, a block, a whole segment and the anchor are damaged; the power fails after any step of the repair.
 #[test]
 fn a_repair_that_is_cut_off_anywhere_is_done_again() {

@@ -103,10 +103,13 @@ impl Repair {
         reborn: &[Reborn],
     ) -> Result<(), JournalError> {
         let now = clock.now();
-        if self.survey.parts.anchor_is_damaged
-            && let Some(anchor) = &self.survey.parts.anchor
-        {
-            replace(disk.as_ref(), names::ANCHOR, &anchor.encode()).map_err(JournalError::Disk)?;
+        if self.survey.parts.anchor_is_damaged {
+            let mended = match &self.survey.parts.anchor {
+                Some(anchor) => replace(disk.as_ref(), names::ANCHOR, &anchor.encode()),
+                // Nothing was ever dropped.
+                None => remove_if_there(disk.as_ref(), names::ANCHOR).and_then(|()| disk.sync_dir("")),
+            };
+            mended.map_err(JournalError::Disk)?;
         }
         for segment in &self.plan.segments {
             rewrite::rewrite(disk.as_ref(), segment, now)?;

@@ -200,19 +200,24 @@ impl Survey {
         known: Option<KnownHead>,
         watch: &mut dyn Watch,
     ) -> Result<Self, JournalError> {
-        let mut left = TRIES;
-        loop {
-            left -= 1;
+        for _ in 1..TRIES {
             match once(disk, known, watch) {
-                // Retention drops segments while they are read; what lies before the anchor is not looked for again.
-                Err(JournalError::Read(error))
-                    if left > 0 && error.kind() == std::io::ErrorKind::NotFound =>
-                {
-                    watch.restart();
-                }
+                // Retention drops segments while they are read: what is missing is missed for good only where the journal
+                // still says that it begins.
+                Err(JournalError::Read(error)) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Ok(survey) if !survey.problems.is_empty() && survey.has_moved(disk)? => {}
                 answer => return answer,
             }
+            watch.restart();
         }
+        once(disk, known, watch)
+    }
+
+    /// Whether the journal begins elsewhere by now.
+    fn has_moved(&self, disk: &dyn Disk) -> Result<bool, JournalError> {
+        let mut now = Self::default();
+        let anchor = now.small(disk, names::ANCHOR, Anchor::parse)?;
+        Ok(now.problems.is_empty() && anchor.as_ref().map(AnchorFacts::of) != self.anchor)
     }
 
     /// Notes a problem.
@@ -277,6 +282,8 @@ fn once(disk: &dyn Disk, known: Option<KnownHead>, watch: &mut dyn Watch) -> Res
     if survey.anchor.is_some_and(|anchor| anchor.is_forged) {
         survey.problem(names::ANCHOR.to_owned(), 56, None, "its signature does not fit what it says");
         survey.parts.anchor_is_damaged = true;
+        // What a repair puts in its place claims nothing.
+        survey.parts.anchor = anchor.map(|anchor| Anchor { seal: None, ..anchor });
     }
     let mut walk = Walk::new(survey, checkpointed, known, watch);
     walk.all(disk, &ids)?;
