@@ -10,6 +10,7 @@ mod mended;
 mod one_bad_segment;
 mod restart;
 mod rig;
+mod surveyed;
 
 use std::time::Duration;
 
