@@ -213,7 +213,8 @@ impl<'w> Walk<'w> {
                 }
             }
             self.survey.n_bytes = done + scan.position.min(scan.len());
-            self.watch.progress(self.survey.n_bytes, self.total_bytes);
+            // The last one may have grown since.
+            self.watch.progress(self.survey.n_bytes, self.total_bytes.max(self.survey.n_bytes));
         }
         self.survey.n_bytes = done + scan.len();
         self.survey.parts.segments.push(segment);
