@@ -99,7 +99,7 @@ fn a_running_server_is_verified_and_damage_is_named_mended_and_told() {
     }
     let verify = ["journal", "verify", "--data", text(&data)];
     let said = succeeds(&verify);
-    assert!(said.contains("chain: intact") && said.contains("21 events"), "{said}");
+    assert!(said.contains("chain: intact") && said.contains("blocks 1 to 2"), "{said}");
     let (_, why) = fails(&["journal", "repair", "--accept-loss", "--data", text(&data)]);
     assert!(why.contains("stop it first"), "{why}");
     server.stop();
@@ -113,7 +113,9 @@ fn a_running_server_is_verified_and_damage_is_named_mended_and_told() {
         ["journal", "verify", "--data", text(&data), "--heads", text(&exported), "--key", key.trim()];
     let said = succeeds(&with_heads);
     assert!(said.contains("heads from elsewhere: 1 fit"), "{said}");
-    assert!(said.contains("heads in the journal: 1 fit"), "the last head was told before it stopped: {said}");
+    // The server may have signed its own first audit log, too.
+    let own = said.contains("heads in the journal: 1 fit") || said.contains("heads in the journal: 2 fit");
+    assert!(own, "the last head was told before it stopped: {said}");
 
     // The block of event 5 is damaged; blocks behind it knew that it was durable.
     let segment = data.join("journal/0000000000000001.segment");
@@ -146,7 +148,10 @@ fn a_running_server_is_verified_and_damage_is_named_mended_and_told() {
     assert!(mended.contains("The journal is mended"), "{mended}");
     assert!(std::fs::read_dir(data.join("journal/lost+found")).unwrap().count() == 1);
     let said = succeeds(&with_heads);
-    assert!(said.contains(&format!("given up before: {lost}")) && said.contains("1 fit"), "{said}");
+    assert!(
+        said.contains(&format!("given up before: {lost}")) && said.contains("heads from elsewhere: 1 fit"),
+        "{said}"
+    );
     assert!(succeeds(&["journal", "repair", "--data", text(&data)]).contains("nothing to repair"));
 
     let server = Server::start(&data);
