@@ -89,6 +89,17 @@ fn newest_head(data: &Path) -> HeadText {
     HeadText::from(&heads::newest(&catalog).unwrap().unwrap())
 }
 
+/// Changes a byte of the block that holds `text`. Its number in the first segment, and where it begins.
+fn damage(segment: &Path, text: &[u8]) -> (usize, usize) {
+    let mut bytes = std::fs::read(segment).unwrap();
+    let within = bytes.windows(text.len()).position(|window| window == text).unwrap();
+    let starts = bytes.windows(4).enumerate().filter(|(_, window)| window == b"iBLK");
+    let starts: Vec<usize> = starts.map(|(at, _)| at).take_while(|at| *at < within).collect();
+    bytes[within] ^= 1;
+    std::fs::write(segment, bytes).unwrap();
+    (starts.len(), starts[starts.len() - 1])
+}
+
 #[test]
 fn a_running_server_is_verified_and_damage_is_named_mended_and_told() {
     let directory = tempfile::tempdir().unwrap();
@@ -117,17 +128,9 @@ fn a_running_server_is_verified_and_damage_is_named_mended_and_told() {
     let own = said.contains("heads in the journal: 1 fit") || said.contains("heads in the journal: 2 fit");
     assert!(own, "the last head was told before it stopped: {said}");
 
-    // The block of event 5 is damaged; blocks behind it knew that it was durable.
+    // Blocks behind it knew that it was durable.
     let segment = data.join("journal/0000000000000001.segment");
-    let mut bytes = std::fs::read(&segment).unwrap();
-    let find =
-        |text: &[u8], bytes: &[u8]| bytes.windows(text.len()).position(|window| window == text).unwrap();
-    let within = find(b"user-5@example.com", &bytes);
-    let starts = bytes.windows(4).enumerate().filter(|(_, window)| window == b"iBLK");
-    let starts: Vec<usize> = starts.map(|(at, _)| at).take_while(|at| *at < within).collect();
-    let (block, start) = (starts.len(), starts[starts.len() - 1]);
-    bytes[within] ^= 1;
-    std::fs::write(&segment, bytes).unwrap();
+    let (block, start) = damage(&segment, b"user-5@example.com");
     let (_, why) = fails(&verify);
     let place = format!("0000000000000001.segment at byte {start}: block {block}");
     let lost = format!("block {block}: 1 events");
