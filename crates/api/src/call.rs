@@ -146,12 +146,20 @@ impl<Who> Call<Who> {
 
 /// An answer with a JSON body.
 pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Answer {
-    let body = serde_json::to_vec(value).map_err(ApiError::internal)?;
+    Ok(json_answer(status, serde_json::to_vec(value).map_err(ApiError::internal)?))
+}
+
+/// An answer whose body is JSON already.
+pub(crate) fn json_text(body: String) -> Response {
+    json_answer(StatusCode::OK, body.into_bytes())
+}
+
+fn json_answer(status: StatusCode, body: Vec<u8>) -> Response {
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
-    Ok((status, headers, body).into_response())
+    (status, headers, body).into_response()
 }
 
 /// An answer without a body.

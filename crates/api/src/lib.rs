@@ -11,6 +11,7 @@ pub mod audit;
 mod body;
 mod call;
 mod clients;
+mod console;
 mod error;
 mod event_streaming;
 mod fields;
@@ -23,6 +24,7 @@ mod query;
 mod router;
 mod source_calls;
 mod state;
+mod stored;
 mod strict;
 mod webhook;
 

@@ -1,19 +1,14 @@
 //! `POST /oauth2/token`: an access token for an API client's id and secret (RFC 6749 section 4.4).
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, PRAGMA, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
-use crate::access::{ApiClient, Scope, authenticate, issue};
+use crate::access::{ApiClient, BASIC, Scope, authenticate, basic, issue};
 use crate::body;
 use crate::call::{self, Answer, Call};
 use crate::error::ApiError;
 use crate::query::Query;
-
-/// What `WWW-Authenticate` says when the client is not known.
-const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"idstream\", charset=\"UTF-8\"");
 
 /// RFC 6749 section 5.1.
 #[derive(Serialize)]
@@ -104,44 +99,11 @@ fn credentials(call: &Call<()>, form: &Query) -> Result<Option<(String, String)>
     Ok(id.zip(secret).map(|(id, secret)| (id.to_owned(), secret.to_owned())))
 }
 
-fn basic(header: &str) -> Option<(String, String)> {
-    let (scheme, encoded) = header.split_once(' ')?;
-    let text = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
-    let (id, secret) = text.split_once(':')?;
-    scheme.eq_ignore_ascii_case("basic").then(|| (form_decoded(id), form_decoded(secret)))
-}
-
-fn form_decoded(text: &str) -> String {
-    form_urlencoded::parse(text.as_bytes()).next().map_or_else(String::new, |(name, _)| name.into_owned())
-}
-
 fn refused(refusal: &Refusal) -> Answer {
     if refusal.error != "invalid_client" {
         return call::json(StatusCode::BAD_REQUEST, refusal);
     }
     let mut answer = call::json(StatusCode::UNAUTHORIZED, refusal)?;
-    answer.headers_mut().insert(WWW_AUTHENTICATE, CHALLENGE);
+    answer.headers_mut().insert(WWW_AUTHENTICATE, BASIC);
     Ok(answer)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn basic_credentials_are_form_encoded_and_cut_at_the_first_colon() {
-        for (text, expected) in [
-            ("id:secret", Some(("id", "secret"))),
-            ("id:se:cret", Some(("id", "se:cret"))),
-            ("a%20b:c%3Ad", Some(("a b", "c:d"))),
-            ("id", None),
-        ] {
-            let header = format!("basic {}", STANDARD.encode(text));
-            let expected = expected.map(|(id, secret)| (id.to_owned(), secret.to_owned()));
-            assert_eq!(basic(&header), expected, "{text}");
-        }
-        for header in ["Bearer x", "Basic", "Basic ###", ""] {
-            assert_eq!(basic(header), None, "{header}");
-        }
-    }
 }

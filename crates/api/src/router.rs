@@ -8,7 +8,7 @@ use crate::access::Scope;
 use crate::call::{granted, open};
 use crate::error::{ApiError, ErrorKey};
 use crate::state::ApiState;
-use crate::{clients, event_streaming, health, intake_calls, oauth, source_calls, webhook};
+use crate::{clients, console, event_streaming, health, intake_calls, oauth, source_calls, stored, webhook};
 
 const GET: MethodFilter = MethodFilter::GET;
 const POST: MethodFilter = MethodFilter::POST;
@@ -23,6 +23,16 @@ pub(crate) const STREAMING: &str = "/admin/api/v1/instance/eventStreaming";
 pub(crate) const CLIENTS: &str = "/admin/api/v1/instance/apiClients";
 /// Where sources are.
 pub(crate) const SOURCES: &str = "/admin/api/v1/instance/sources";
+/// Where account events are; the contract's path.
+pub(crate) const ACCOUNT_EVENTS: &str = "/admin/api/v1/events/account";
+/// Where audit logs are; the contract's path.
+pub(crate) const AUDIT_LOGS: &str = "/admin/api/v2/admin/events/audit";
+/// Where event hook logs are; the contract's path.
+pub(crate) const HOOK_LOGS: &str = "/admin/api/v1/eventHooks/logs";
+/// Where an `eventLink` leads.
+pub(crate) const LINKS: &str = "/console/e";
+/// How far the explorer is.
+pub(crate) const EXPLORER: &str = "/admin/api/v1/instance/explorer";
 /// Where sources' webhooks are.
 pub(crate) const WEBHOOKS: &str = "/intake/v1/sources";
 
@@ -35,6 +45,11 @@ pub fn router(state: ApiState) -> Router {
         .route("/oauth2/token", open(POST, oauth::token))
         .route("/intake/v1/events", granted(POST, Scope::WriteEvent, intake_calls::post))
         .route(&below(WEBHOOKS, "/auth0"), open(POST, webhook::auth0))
+        .route(&below(ACCOUNT_EVENTS, ""), granted(GET, Scope::ReadEventAccount, stored::account_event))
+        .route(&below(AUDIT_LOGS, ""), granted(GET, Scope::ReadAdminEventAudit, stored::audit_log))
+        .route(&below(HOOK_LOGS, ""), granted(GET, Scope::ReadEventHookLog, stored::hook_log))
+        .route(&below(LINKS, ""), open(GET, console::event))
+        .route(EXPLORER, granted(GET, SEE, stored::status))
         .route(
             STREAMING,
             granted(GET, SEE, event_streaming::list).merge(granted(POST, CHANGE, event_streaming::create)),

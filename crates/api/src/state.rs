@@ -8,6 +8,7 @@ use base::{Clock, Random, Timestamp};
 use catalog::{Catalog, Keyring};
 use delivery::Supervisor;
 use event::native::Instance;
+use explorer::Explorer;
 use intake::Intake;
 use journal::Journal;
 use parking_lot::Mutex;
@@ -42,6 +43,8 @@ pub struct ApiParts {
     pub intake: Arc<Intake>,
     /// Knows how configurations fare.
     pub delivery: Arc<Supervisor>,
+    /// Finds stored events again.
+    pub explorer: Arc<Explorer>,
     /// Keeps their books.
     pub journal: Arc<dyn Journal>,
     /// Tells the time.

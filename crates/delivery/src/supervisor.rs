@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Clock, Random};
+use base::{Clock, EventId, Random};
 use catalog::{Catalog, Keyring};
 use destinations::Transport;
+use event::Stream;
 use event::native::Instance;
 use journal::Journal;
 use parking_lot::Mutex;
@@ -16,7 +17,7 @@ use tokio::task::JoinHandle;
 use crate::configuration::Configuration;
 use crate::crew::Crew;
 use crate::status::Status;
-use crate::trial::{Trial, TrialError, announce, try_out};
+use crate::trial::{Trial, TrialError, announce, test_events, try_out};
 
 /// How long the supervisor waits before it tries again what failed.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -71,9 +72,19 @@ impl Supervisor {
         Some(status)
     }
 
-    /// Sends made-up events as `configuration` says, enabled or not, and shows the answer. Takes 20 seconds at most.
-    pub async fn try_out(&self, configuration: &Configuration) -> Result<Trial, TrialError> {
-        try_out(&self.parts, configuration).await
+    /// The made-up events that trying `configuration` out sends: their streams and ids, so that somebody can remember them
+    /// before anybody receives them.
+    pub fn test_events(&self, configuration: &Configuration) -> Vec<(Stream, EventId)> {
+        test_events(&self.parts, configuration)
+    }
+
+    /// Sends these made-up events as `configuration` says, enabled or not, and shows the answer. Takes 20 seconds at most.
+    pub async fn try_out(
+        &self,
+        configuration: &Configuration,
+        events: &[(Stream, EventId)],
+    ) -> Result<Trial, TrialError> {
+        try_out(&self.parts, configuration, events).await
     }
 
     /// Sends one event to a destination outside the journal, before it is cut off, as well as it goes. Takes 3 seconds at

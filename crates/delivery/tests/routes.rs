@@ -128,7 +128,7 @@ async fn trying_out_and_delivering_go_the_same_way() {
     let mut world = World::new().await;
     let supervisor = Supervisor::start(world.parts.clone()).await;
     let configuration = world.stored(&world.configuration());
-    let trial = supervisor.try_out(&configuration).await.unwrap();
+    let trial = supervisor.try_out(&configuration, &supervisor.test_events(&configuration)).await.unwrap();
     assert_eq!((trial.status, &*trial.body), (200, "{}"));
     assert_eq!(world.next().await["test"], true);
 

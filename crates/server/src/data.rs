@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use base::{Clock, Random, Secret};
 use catalog::{Catalog, Keyring, SqliteStore};
+use explorer::Explorer;
 use journal::Journal;
 use journal::disk::{RealDisk, create_directory};
 use journal::local::{LocalJournal, LocalOptions, Recovery};
@@ -90,6 +91,25 @@ fn open_journal(
     })?;
     log_recovery(&journal);
     Ok(Arc::new(journal))
+}
+
+/// Opens the index of stored events, which follows the journal from then on.
+pub(crate) fn open_explorer(
+    data: &Path,
+    journal: Arc<dyn Journal>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Explorer, Failure> {
+    let directory = data.join("explorer");
+    let open = || {
+        let (disk, clock) = (Arc::new(RealDisk::open(&directory)?), Arc::clone(clock));
+        Explorer::start(explorer::Parts { journal, disk, clock, options: explorer::Options::default() })
+    };
+    let cannot = format!(
+        "cannot open the index of stored events in {}; when its files are at fault, remove them: all but the notes are \
+         made again",
+        directory.display()
+    );
+    Ok(open().map_err(Failed::at(cannot))?)
 }
 
 /// Tells the operator what the last end left behind.

@@ -139,6 +139,11 @@ pub(crate) fn parse_url(text: &str) -> Result<url::Url, String> {
             "expected an address that begins with http:// or https:// and has neither ? nor #".to_owned()
         );
     }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(
+            "an address that is put into every document must not hold a user name or a password".to_owned()
+        );
+    }
     Ok(url)
 }
 
@@ -188,7 +193,11 @@ impl Settings {
             );
         }
         if is_public && self.instance.public_url.is_none() {
-            return unfit("instance.public_url is required when server.listen is not a loopback address");
+            return unfit(
+                "instance.public_url is required when server.listen is not a loopback address: links in documents lead \
+                 there; set it, or --public-url, to where browsers reach this server, such as \
+                 https://idstream.example.com",
+            );
         }
         if self.intake.max_event.as_usize() > 512 * 1024 || self.intake.max_event.0 == 0 {
             return unfit("intake.max_event must be between 1 B and 512 KiB");
@@ -241,6 +250,15 @@ mod tests {
         let refused =
             read(None, &[("server.listen", Some("0.0.0.0:7600".to_owned()))]).unwrap_err().to_string();
         assert!(refused.contains("server.allow_plaintext"), "{refused}");
+        let public = [
+            ("server.listen", Some("0.0.0.0:7600".to_owned())),
+            ("server.allow_plaintext", Some("true".to_owned())),
+        ];
+        let refused = read(None, &public).unwrap_err().to_string();
+        assert!(refused.contains("instance.public_url is required"), "{refused}");
+        let secret = Some("https://user:secret@ids.example.com".to_owned());
+        let refused = read(None, &[("instance.public_url", secret)]).unwrap_err().to_string();
+        assert!(refused.contains("must not hold a user name"), "{refused}");
         let refused = read(None, &[("journal.segment", Some("1 KiB".to_owned()))]).unwrap_err().to_string();
         assert!(refused.contains("between 4 MiB and 1 GiB"), "{refused}");
         let refused = read(None, &[("server.lissten", Some("x".to_owned()))]).unwrap_err().to_string();

@@ -9,6 +9,7 @@ use base::{Clock, Random, Secret, SystemClock};
 use delivery::{Parts, Supervisor};
 use destinations::transport::HttpTransport;
 use event::native::Instance;
+use explorer::Explorer;
 use intake::Intake;
 use journal::local::LocalJournal;
 use tokio::net::TcpListener;
@@ -28,6 +29,7 @@ pub(crate) struct Running {
     admin_token_file: PathBuf,
     journal: Arc<LocalJournal>,
     delivery: Arc<Supervisor>,
+    explorer: Arc<Explorer>,
     api: api::ApiState,
     stop: watch::Sender<bool>,
     listener: JoinHandle<()>,
@@ -51,7 +53,7 @@ impl Running {
         let address = listener.local_addr()?;
         let instance = instance(&settings.instance);
         let intake = Arc::new(intake(settings, journal.clone(), &clock, &random));
-        let delivery = Supervisor::start(Parts {
+        let delivering = Supervisor::start(Parts {
             journal: journal.clone(),
             catalog: catalog.clone(),
             keyring: Arc::clone(&keyring),
@@ -60,28 +62,26 @@ impl Running {
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
         });
-        let delivery = Arc::new(delivery.await);
+        let explorer = Arc::new(data::open_explorer(&settings.server.data, journal.clone(), &clock)?);
+        let delivery = Arc::new(delivering.await);
         let api = api::ApiState::new(api::ApiParts {
             catalog: catalog.clone(),
             keyring,
             intake,
             delivery: Arc::clone(&delivery),
+            explorer: Arc::clone(&explorer),
             journal: journal.clone(),
             clock: Arc::clone(&clock),
             random,
             limits: body_limits(&settings.intake),
             instance,
         });
-        let router = api::router(api.clone());
         let (stop, stopped) = watch::channel(false);
-        let retention = tokio::spawn(retention::run(
-            journal.clone(),
-            catalog,
-            clock,
-            retention::policy(&settings.retention),
-            stopped.clone(),
-        ));
+        let policy = retention::policy(&settings.retention);
+        let retention = retention::run(journal.clone(), catalog, clock, policy, stopped.clone());
+        let retention = tokio::spawn(retention);
         let audit = tokio::spawn(api::audit::run(api.clone(), stopped.clone()));
+        let router = api::router(api.clone());
         let listener = tokio::spawn(http::serve(listener, router, settings.server.max_connections, stopped));
         Ok(Self {
             address,
@@ -89,6 +89,7 @@ impl Running {
             admin_token_file,
             journal,
             delivery,
+            explorer,
             api,
             stop,
             listener,
@@ -138,6 +139,7 @@ impl Running {
         enter(Stage::Delivery);
         self.delivery.shutdown().await;
         enter(Stage::Journal);
+        self.explorer.shutdown().await;
         if let Err(error) = self.journal.close().await {
             tracing::error!(%error, "the journal did not close cleanly; it recovers at the next start");
         }
@@ -231,8 +233,16 @@ mod tests {
         };
         assert_eq!(link(None), None);
         let id = EventId::from_bytes([1; 16]);
-        for public_url in ["https://ids.example.com", "https://ids.example.com/"] {
-            assert_eq!(link(Some(public_url)), Some(format!("https://ids.example.com/console/e/{id}")));
+        for (public_url, before) in [
+            ("https://ids.example.com", "https://ids.example.com"),
+            ("https://ids.example.com/", "https://ids.example.com"),
+            (
+                "https://ids.example.com:8443/identity/stream//",
+                "https://ids.example.com:8443/identity/stream",
+            ),
+            ("HTTPS://IDs.Example.com/a%20b", "https://ids.example.com/a%20b"),
+        ] {
+            assert_eq!(link(Some(public_url)), Some(format!("{before}/console/e/{id}")));
         }
     }
 }

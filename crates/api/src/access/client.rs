@@ -16,6 +16,9 @@ use crate::clients::told;
 use crate::error::{ApiError, ErrorKey};
 use crate::state::new_id;
 
+/// What `WWW-Authenticate` says where a bearer token is taken.
+pub(super) const BEARER: HeaderValue = HeaderValue::from_static("Bearer realm=\"idstream\"");
+
 /// Who may call, as the catalog keeps it. The secret itself is kept nowhere.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -119,30 +122,39 @@ pub(crate) fn admit(
     keyring: &Keyring,
     now: Timestamp,
 ) -> Result<ApiClient, ApiError> {
+    let client = identify(headers, catalog, keyring, now)?;
+    if client.may(scope) { Ok(client) } else { Err(lacks(scope)) }
+}
+
+/// The client that a request's bearer token belongs to, whatever it may do.
+pub(super) fn identify(
+    headers: &HeaderMap,
+    catalog: &Catalog,
+    keyring: &Keyring,
+    now: Timestamp,
+) -> Result<ApiClient, ApiError> {
     let Some(token) = bearer(headers) else {
-        return Err(ApiError::unauthorized(
-            "a bearer token is needed: Authorization: Bearer ids_…",
-            HeaderValue::from_static("Bearer realm=\"idstream\""),
-        ));
+        return Err(ApiError::unauthorized("a bearer token is needed: Authorization: Bearer ids_…", BEARER));
     };
     let wrong = |reason| {
         let challenge = HeaderValue::from_static("Bearer realm=\"idstream\", error=\"invalid_token\"");
         ApiError::unauthorized(reason, challenge)
     };
-    let client = if is_access_token(token) {
-        client_of(token, catalog, keyring)?
-    } else {
-        let (id, secret) = split(token).unwrap_or_default();
-        authenticate(catalog, id, secret)?
-    };
-    let client = client.ok_or_else(|| wrong("the bearer token is wrong"))?;
-    if !client.is_live(now) {
-        return Err(wrong("the bearer token has expired"));
+    let client = of_token(token, catalog, keyring)?.ok_or_else(|| wrong("the bearer token is wrong"))?;
+    if client.is_live(now) { Ok(client) } else { Err(wrong("the bearer token has expired")) }
+}
+
+/// The client that a token belongs to; it may have expired.
+pub(super) fn of_token(
+    token: &str,
+    catalog: &Catalog,
+    keyring: &Keyring,
+) -> Result<Option<ApiClient>, ApiError> {
+    if is_access_token(token) {
+        return client_of(token, catalog, keyring);
     }
-    if !client.may(scope) {
-        return Err(lacks(scope));
-    }
-    Ok(client)
+    let (id, secret) = split(token).unwrap_or_default();
+    authenticate(catalog, id, secret)
 }
 
 /// The client with this id, when the secret is its own; it may have expired. An unknown client takes as long as a wrong
@@ -163,7 +175,8 @@ pub(super) fn find(catalog: &Catalog, id: &str) -> Result<Option<ApiClient>, Api
     }
 }
 
-fn lacks(scope: Scope) -> ApiError {
+/// The client may not do what `scope` stands for.
+pub(crate) fn lacks(scope: Scope) -> ApiError {
     let error = ApiError::new(ErrorKey::InsufficientScope, format!("the API client lacks the scope {scope}"));
     let challenge = format!("Bearer realm=\"idstream\", error=\"insufficient_scope\", scope=\"{scope}\"");
     match HeaderValue::from_str(&challenge) {

@@ -23,6 +23,12 @@ pub enum ErrorKey {
     SourceDisabled,
     /// There is nothing at this path, or nothing with this id.
     NotFound,
+    /// The event was removed, by retention or by erasure.
+    EventRemoved,
+    /// The event may be one that is not indexed yet; try again after `Retry-After`.
+    EventNotIndexed,
+    /// The id is that of a made-up event, which is not stored.
+    TestEvent,
     /// The path has no such method.
     MethodNotAllowed,
     /// The body came too slowly.
@@ -55,7 +61,7 @@ pub enum ErrorKey {
 
 impl ErrorKey {
     /// Every key.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::Validation,
         Self::MalformedBody,
         Self::EmptyBody,
@@ -65,6 +71,9 @@ impl ErrorKey {
         Self::InsufficientScope,
         Self::SourceDisabled,
         Self::NotFound,
+        Self::EventRemoved,
+        Self::EventNotIndexed,
+        Self::TestEvent,
         Self::MethodNotAllowed,
         Self::RequestTimeout,
         Self::NameTaken,
@@ -102,6 +111,9 @@ impl ErrorKey {
             Self::InsufficientScope => ("insufficientScope", StatusCode::FORBIDDEN),
             Self::SourceDisabled => ("sourceDisabled", StatusCode::FORBIDDEN),
             Self::NotFound => ("notFound", StatusCode::NOT_FOUND),
+            Self::EventRemoved => ("eventRemoved", StatusCode::NOT_FOUND),
+            Self::EventNotIndexed => ("eventNotIndexed", StatusCode::NOT_FOUND),
+            Self::TestEvent => ("testEvent", StatusCode::NOT_FOUND),
             Self::MethodNotAllowed => ("methodNotAllowed", StatusCode::METHOD_NOT_ALLOWED),
             Self::RequestTimeout => ("requestTimeout", StatusCode::REQUEST_TIMEOUT),
             Self::NameTaken => ("nameTaken", StatusCode::CONFLICT),

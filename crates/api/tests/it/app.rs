@@ -11,11 +11,13 @@ use base::{Clock, ManualClock, Random, Secret, Timestamp};
 use catalog::{Catalog, CatalogError, Keyring, MemoryStore};
 use delivery::{Parts, Supervisor};
 use event::native::Instance;
+use explorer::Explorer;
 use http::{HeaderMap, Method, Request, StatusCode};
 use intake::{Intake, Limits};
 use journal::Journal;
 use journal::model::{ModelJournal, ModelOptions};
 use serde_json::{Value, json};
+use testkit::disk::SimDisk;
 use testkit::net::{Faults, SimNet};
 use tower::ServiceExt;
 
@@ -23,6 +25,9 @@ pub(crate) const STREAMING: &str = "/admin/api/v1/instance/eventStreaming";
 pub(crate) const CLIENTS: &str = "/admin/api/v1/instance/apiClients";
 pub(crate) const SOURCES: &str = "/admin/api/v1/instance/sources";
 pub(crate) const EVENTS: &str = "/intake/v1/events";
+pub(crate) const ACCOUNT_EVENTS: &str = "/admin/api/v1/events/account";
+pub(crate) const AUDIT_LOGS: &str = "/admin/api/v2/admin/events/audit";
+pub(crate) const HOOK_LOGS: &str = "/admin/api/v1/eventHooks/logs";
 pub(crate) const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// Small ones, so that tests reach them.
@@ -90,11 +95,19 @@ impl App {
             random: Arc::new(Random::from_seed(5)),
         })
         .await;
+        let explorer = Explorer::start(explorer::Parts {
+            journal: Arc::clone(&journal),
+            disk: Arc::new(SimDisk::new(6)),
+            clock: Arc::clone(&as_clock),
+            options: explorer::Options::default(),
+        })
+        .unwrap();
         let state = ApiState::new(ApiParts {
             catalog: catalog.clone(),
             keyring,
             intake: Arc::new(intake),
             delivery: Arc::new(delivery),
+            explorer: Arc::new(explorer),
             journal: Arc::clone(&journal),
             clock: as_clock,
             random,

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod demo;
+mod links;
 mod memory;
 mod program;
 mod receiver;
