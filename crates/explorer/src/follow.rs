@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::notes::Removal;
-use crate::run::{Entries, Entry, Run, RunError, RunWriter, Span, Witness};
+use crate::run::{Entries, Entry, Run, RunError, RunWriter, Span};
 use crate::shared::{Shared, Tail, Work, span_of};
 
 /// How often it looks whether there is something new. Long enough to find many events at once, short enough that they are
@@ -103,23 +103,22 @@ impl Follower {
     }
 
     /// Takes away what was made from another journal, or from a later state of this one. What runs have in common with the
-    /// journal is a beginning: it is enough to find the newest that fits.
+    /// journal is a beginning: it is enough to find the newest that fits. One whose witness cannot be read tells nothing.
     async fn recognise(&self, head: &Head) -> Result<(), StepError> {
-        loop {
-            let is_telling = |run: &&Run| {
-                run.span.until > head.next || run.witness.is_some_and(|witness| witness.block >= head.first)
-            };
-            let newest = self.shared.state.lock().shelf.runs().iter().rev().find(is_telling).cloned();
-            let Some(run) = newest else { break };
-            if let Some(Witness { block, appended_at }) = run.witness
-                && run.span.until <= head.next
-            {
-                let found = self.shared.block(block, StreamSet::product()).await?;
-                if found.is_some_and(|found| found.appended_at() == appended_at) {
-                    break;
+        let runs = self.shared.state.lock().shelf.runs().to_vec();
+        for run in runs.iter().rev() {
+            if run.span.until <= head.next {
+                let Some(witness) = run.witness.filter(|witness| witness.block >= head.first) else {
+                    continue;
+                };
+                match self.shared.block(witness.block, StreamSet::product()).await {
+                    Ok(Some(block)) if block.appended_at() == witness.appended_at => break,
+                    Ok(_) => {}
+                    Err(JournalError::Closed) => return Err(JournalError::Closed.into()),
+                    Err(_) => continue,
                 }
             }
-            self.shared.reject(&run);
+            self.shared.reject(run);
         }
         let noted = self.shared.state.lock().notes.removed_below();
         if noted > head.first {

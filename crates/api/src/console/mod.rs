@@ -16,7 +16,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::json;
 
-use crate::access::{ApiClient, BASIC, lacks, sign_in};
+use crate::access::{BASIC, Scope, lacks, sign_in};
 use crate::call::{self, Answer, Call};
 use crate::error::ApiError;
 use crate::state::ApiState;
@@ -52,24 +52,18 @@ async fn shown(state: &ApiState, headers: &HeaderMap, id: &str) -> Result<Shown,
     let may_see = |stream: Stream| scope_of(stream).is_some_and(|scope| who.may(scope));
     // Whoever may see no event is not told which ones there are.
     if !Stream::PRODUCT.into_iter().any(may_see) {
-        return Err(no_scope(&who, Stream::AccountEvent));
+        return Err(lacks(Scope::ReadEventAccount));
     }
     let stored = match kept(state, id).await? {
         Kept::Test(note) => return Ok(Shown::Test(note)),
         Kept::Event(stored) => stored,
     };
     let record = stored.record()?;
-    if !may_see(record.stream()) {
-        return Err(no_scope(&who, record.stream()));
+    if let Some(scope) = scope_of(record.stream()).filter(|scope| !who.may(*scope)) {
+        return Err(lacks(scope));
     }
     let document = document(&record, &stored, &state.instance);
     Ok(Shown::Event { facts: facts::of(&record, &stored), document })
-}
-
-/// A client without the scope. Which client is told: a browser remembers one for long.
-fn no_scope(who: &ApiClient, stream: Stream) -> ApiError {
-    tracing::debug!(client = who.name, %stream, "an API client may not see an event");
-    scope_of(stream).map_or_else(|| ApiError::internal("no scope shows this stream"), lacks)
 }
 
 /// The document that a destination receives which selects everything.

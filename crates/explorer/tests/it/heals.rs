@@ -1,12 +1,19 @@
 //! Files that are missing, damaged or of another journal, and a disk that refuses: the index is made again.
 
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
+use async_trait::async_trait;
 use base::{ManualClock, Random};
-use event::Stream;
+use event::{Stream, StreamSet};
 use explorer::Found;
 
 use journal::local::{LocalJournal, LocalOptions};
+use journal::{
+    Append, AppendError, Appended, Block, Consumer, ConsumerCommand, ConsumerName, Head, Journal,
+    JournalError, Lease, LeaseError, LeaseId, LeaseLimits, ReadRange, Settlement,
+};
 use testkit::disk::{Faults, SimDisk};
 
 use crate::world::{World, id, journal};
@@ -132,6 +139,76 @@ async fn blocks_that_cannot_be_read_keep_no_others_from_being_found() {
     let n_unreadable = world.explorer.status().blocks_unreadable;
     assert_eq!(n_found + n_unreadable, N);
     assert!((1..N / 2).contains(&n_unreadable), "{n_unreadable}");
+}
+
+/// A journal of which some blocks cannot be read.
+struct Damaged(Arc<dyn Journal>, Range<u64>);
+
+#[async_trait]
+impl Journal for Damaged {
+    async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        self.0.append(append).await
+    }
+
+    async fn lease(&self, _: &ConsumerName, _: StreamSet, _: LeaseLimits) -> Result<Vec<Lease>, LeaseError> {
+        panic!("it leases nothing")
+    }
+
+    async fn extend(&self, _: LeaseId, _: Duration) -> Result<(), LeaseError> {
+        panic!("it leases nothing")
+    }
+
+    async fn settle(&self, _: LeaseId, _: Settlement) -> Result<(), LeaseError> {
+        panic!("it leases nothing")
+    }
+
+    async fn read(&self, range: ReadRange) -> Result<Vec<Arc<Block>>, JournalError> {
+        if self.1.contains(&range.from) {
+            return Err(JournalError::Damaged("a test".to_owned()));
+        }
+        let until = if range.from < self.1.start { range.until.min(self.1.start) } else { range.until };
+        self.0.read(ReadRange { until, ..range }).await
+    }
+
+    async fn consumers(&self, _: ConsumerCommand) -> Result<Vec<Consumer>, JournalError> {
+        panic!("it is no consumer")
+    }
+
+    async fn trim(&self, up_to: u64) -> Result<(), JournalError> {
+        self.0.trim(up_to).await
+    }
+
+    fn head(&self) -> Head {
+        self.0.head()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_unreadable_blocks_are_passed_over_exactly() {
+    let world = filled().await;
+    for damage in [1..2, 1..40, 7..23, 30..61, 60..61] {
+        let journal = Arc::new(Damaged(Arc::clone(&world.journal), damage.clone()));
+        let other = World::on(journal, Arc::clone(&world.clock), SimDisk::new(3));
+        other.settle().await;
+        assert_eq!(other.explorer.status().blocks_unreadable, damage.end - damage.start);
+        for n in (0..N).filter(|n| !damage.contains(&(n + 1))) {
+            assert!(other.place(id(n)).await.is_some(), "{n} {damage:?}");
+        }
+        assert!(matches!(other.find(id(damage.start - 1)).await, Found::Unknown));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_cannot_be_recognised_is_followed_all_the_same() {
+    let world = filled().await.restarted().await;
+    let files = world.files();
+    world.explorer.shutdown().await;
+    let journal = Arc::new(Damaged(world.journal, 1..N + 1));
+    let world = World::on(journal, world.clock, world.disk);
+    world.store(Stream::AccountEvent, &[id(N)]).await;
+    assert!(world.place(id(N)).await.is_some());
+    assert!(world.files().starts_with(&files), "nothing was thrown away");
+    assert!(world.explorer.find(id(1)).await.is_err(), "where it lies is known, but it cannot be read");
 }
 
 #[tokio::test]
