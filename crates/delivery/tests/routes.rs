@@ -151,7 +151,9 @@ async fn trying_out_tells_what_is_wrong_with_the_way_and_what_to_change() {
     let said = async |field: &str, value: Value| {
         let mut configuration = world.configuration();
         configuration["network"][field] = value;
-        let trial = supervisor.try_out(&world.stored(&configuration)).await.unwrap();
+        let configuration = world.stored(&configuration);
+        let events = supervisor.test_events(&configuration);
+        let trial = supervisor.try_out(&configuration, &events).await.unwrap();
         assert_eq!(trial.status, 0);
         trial.body
     };

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{EventId, Timestamp};
+use base::EventId;
 use event::{Record, RecordError, StreamSet};
 use journal::{Block, Offset};
 use tokio::time::timeout;
 
 use crate::FindError;
-use crate::notes::TestNote;
+use crate::notes::{Removed, TestNote};
 use crate::run::{Run, RunError};
 use crate::shared::{Shared, is_of};
 
@@ -26,15 +26,9 @@ pub enum Found {
     /// Events are stored that are not indexed yet; it may be one of them. Ask again in a moment.
     BeingIndexed,
     /// It was stored, and retention has removed it.
-    Removed {
-        /// When.
-        at: Timestamp,
-    },
+    Removed(Removed),
     /// It is not stored. Its id says that it is of a time of which retention has removed everything.
-    ProbablyRemoved {
-        /// When.
-        at: Timestamp,
-    },
+    ProbablyRemoved(Removed),
     /// It was stored, and has been erased. When, the journal does not keep.
     Erased,
     /// A made-up event; it was never stored.
@@ -83,7 +77,7 @@ pub(crate) async fn find(shared: &Arc<Shared>, id: EventId) -> Result<Found, Fin
         }
     }
     let removed = shared.state.lock().notes.removal_by_time(id);
-    Ok(removed.map_or(Found::Unknown, |at| Found::ProbablyRemoved { at }))
+    Ok(removed.map_or(Found::Unknown, Found::ProbablyRemoved))
 }
 
 /// What became of the event that the index knows; `None` when it knows none.
@@ -146,8 +140,8 @@ async fn look(shared: &Arc<Shared>, id: EventId) -> Result<Look, FindError> {
 /// The record at an offset; `None` when another one lies there, so that the index is wrong.
 async fn read(shared: &Shared, id: EventId, offset: Offset) -> Result<Option<Found>, FindError> {
     let removed = || {
-        let at = shared.state.lock().notes.removal_of(offset.block);
-        Found::Removed { at: at.unwrap_or_else(|| shared.clock.now()) }
+        let noted = shared.state.lock().notes.removal_of(offset.block);
+        Found::Removed(noted.unwrap_or_else(|| Removed { at: shared.clock.now(), or_before: false }))
     };
     let block = shared.block(offset.block, StreamSet::product()).await?;
     let Some(block) = block else {

@@ -14,7 +14,7 @@ use journal::{Block, Head, JournalError, ReadRange};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::notes::Removal;
+use crate::notes::{Removal, Removed};
 use crate::run::{Entries, Entry, Run, RunError, RunWriter, Span};
 use crate::shared::{Shared, Tail, Work, span_of};
 
@@ -73,11 +73,12 @@ impl Follower {
     async fn step(&mut self) -> Result<bool, StepError> {
         let now = self.shared.clock.now();
         let head = self.shared.journal.head();
-        if !self.is_recognised {
+        let is_start = !self.is_recognised;
+        if is_start {
             self.recognise(&head).await?;
             self.is_recognised = true;
         }
-        self.drop_removed(&head, now).await;
+        self.drop_removed(&head, Removed { at: now, or_before: is_start }).await;
         let work = {
             let mut state = self.shared.state.lock();
             let work = state.work(span_of(&head), &self.shared.options);
@@ -128,16 +129,16 @@ impl Follower {
     }
 
     /// Notes what retention has removed, and drops the runs of which nothing is left.
-    async fn drop_removed(&self, head: &Head, now: Timestamp) {
+    async fn drop_removed(&self, head: &Head, removed: Removed) {
         if head.first > self.shared.state.lock().notes.removed_below() {
             let oldest = self.shared.block(head.first, Stream::ALL.into_iter().collect()).await;
             let received_before = match oldest {
                 Ok(Some(block)) => block.appended_at(),
-                Ok(None) => now,
+                Ok(None) => removed.at,
                 // Its time cannot be read: ids without an entry are then "unknown".
                 Err(_) => Timestamp::default(),
             };
-            let removal = Removal { below: head.first, received_before, removed_at: now };
+            let removal = Removal { below: head.first, received_before, removed };
             self.shared.change_notes(|notes| notes.add_removal(removal)).await;
         }
         let gone = self.shared.state.lock().shelf.take_below(head.first);

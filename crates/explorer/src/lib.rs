@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use self::find::{Found, Stored};
-pub use self::notes::TestNote;
+pub use self::notes::{Removed, TestNote};
 use self::shared::Shared;
 
 /// What an explorer is made of.

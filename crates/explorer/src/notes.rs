@@ -36,6 +36,16 @@ pub struct TestNote {
     pub configuration: String,
 }
 
+/// When something was removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Removed {
+    /// When it was noticed.
+    pub at: Timestamp,
+    /// Whether it was noticed only at a start, so that it may have happened long before.
+    pub or_before: bool,
+}
+
 /// What retention removed in one day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -44,8 +54,8 @@ pub(crate) struct Removal {
     pub(crate) below: u64,
     /// Everything that was received before this.
     pub(crate) received_before: Timestamp,
-    /// When it was last noticed that day.
-    pub(crate) removed_at: Timestamp,
+    /// When that was last noticed that day.
+    pub(crate) removed: Removed,
 }
 
 /// The file.
@@ -100,7 +110,9 @@ impl Notes {
 
     /// Adds a removal: to that of the same day, so that years are remembered however often something is removed.
     pub(crate) fn add_removal(&mut self, removal: Removal) {
-        let day = |removal: &Removal| removal.removed_at.as_millis().div_euclid(DAY_MS);
+        let day = |removal: &Removal| {
+            (removal.removed.at.as_millis().div_euclid(DAY_MS), removal.removed.or_before)
+        };
         let received_before = self
             .removals
             .back()
@@ -120,14 +132,14 @@ impl Notes {
     }
 
     /// When a block was removed; `None` when it was not, as far as is noted.
-    pub(crate) fn removal_of(&self, block: u64) -> Option<Timestamp> {
-        self.removals.iter().find(|removal| block < removal.below).map(|removal| removal.removed_at)
+    pub(crate) fn removal_of(&self, block: u64) -> Option<Removed> {
+        self.removals.iter().find(|removal| block < removal.below).map(|removal| removal.removed)
     }
 
     /// When an event was removed, if it is of the time that its id says and was ever stored.
-    pub(crate) fn removal_by_time(&self, id: EventId) -> Option<Timestamp> {
+    pub(crate) fn removal_by_time(&self, id: EventId) -> Option<Removed> {
         let time = time_of(id)?;
-        self.removals.iter().find(|removal| time < removal.received_before).map(|removal| removal.removed_at)
+        self.removals.iter().find(|removal| time < removal.received_before).map(|removal| removal.removed)
     }
 
     /// Adds made-up events; the oldest go.
@@ -164,8 +176,12 @@ mod tests {
         Timestamp::parse("2026-01-31T12:00:00Z").unwrap().plus(Duration::from_hours(24) * day)
     }
 
+    fn on(day: u32) -> Removed {
+        Removed { at: at(day), or_before: false }
+    }
+
     fn removal(below: u64, received: u32, removed: u32) -> Removal {
-        Removal { below, received_before: at(received), removed_at: at(removed) }
+        Removal { below, received_before: at(received), removed: on(removed) }
     }
 
     #[test]
@@ -176,11 +192,11 @@ mod tests {
         assert_eq!(notes.removed_below(), 20);
         assert_eq!(
             [9, 10, 19, 20].map(|block| notes.removal_of(block)),
-            [Some(at(30)), Some(at(31)), Some(at(31)), None]
+            [Some(on(30)), Some(on(31)), Some(on(31)), None]
         );
         let random = Random::from_seed(1);
         let by_time = |day| notes.removal_by_time(EventId::draw(at(day), &random));
-        assert_eq!([by_time(0), by_time(1), by_time(2)], [Some(at(30)), Some(at(31)), None]);
+        assert_eq!([by_time(0), by_time(1), by_time(2)], [Some(on(30)), Some(on(31)), None]);
         assert_eq!(notes.removal_by_time(EventId::from_bytes([0x40; 16])), None, "an id without a time");
     }
 
@@ -189,18 +205,22 @@ mod tests {
         let mut notes = Notes::none();
         for n in 0..3 {
             notes.add_removal(Removal {
-                removed_at: at(30).plus(Duration::from_mins(n)),
+                removed: Removed { at: at(30).plus(Duration::from_mins(n)), or_before: false },
                 ..removal(10 + n, 1, 30)
             });
         }
         assert_eq!(notes.removals.len(), 1);
+        let noticed_late = Removed { or_before: true, ..on(30) };
+        notes.add_removal(Removal { removed: noticed_late, ..removal(11, 1, 30) });
+        assert_eq!(notes.removals.len(), 2, "what is known exactly stays so");
+        notes.removals.pop_back();
         assert_eq!(notes.removed_below(), 12);
         for day in 0..=MAX_REMOVALS as u32 {
             notes.add_removal(removal(100 + u64::from(day), day, 31 + day));
         }
         assert_eq!(notes.removals.len(), MAX_REMOVALS);
-        assert_eq!(notes.removal_of(1), Some(at(32)), "at the latest");
-        assert_eq!(notes.removal_of(1_000), Some(at(932)));
+        assert_eq!(notes.removal_of(1), Some(on(32)), "at the latest");
+        assert_eq!(notes.removal_of(1_000), Some(on(932)));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base::{EventId, Timestamp};
 use event::Stream;
-use explorer::{Found, Stored, TestNote};
+use explorer::{Found, Removed, Stored, TestNote};
 use http::StatusCode;
 use serde::Serialize;
 
@@ -78,10 +78,10 @@ pub(crate) async fn kept(state: &ApiState, id: &str) -> Result<Kept, ApiError> {
     match state.explorer.find(id).await? {
         Found::Stored(stored) => Ok(Kept::Event(stored)),
         Found::Test(note) => Ok(Kept::Test(note)),
-        Found::Removed { at } => gone(format!("the event was removed by retention on {}", day(at))),
-        Found::ProbablyRemoved { at } => gone(format!(
-            "the event is not stored: what is as old as its id says was removed by retention on {}",
-            day(at)
+        Found::Removed(removed) => gone(format!("the event was removed by retention {}", when(removed))),
+        Found::ProbablyRemoved(removed) => gone(format!(
+            "the event is not stored: what is as old as its id says was removed by retention {}",
+            when(removed)
         )),
         Found::Erased => gone("the event was removed by erasure".to_owned()),
         Found::BeingIndexed => {
@@ -117,7 +117,8 @@ fn unknown() -> ApiError {
     ApiError::new(ErrorKey::NotFound, "there is no event with this id")
 }
 
-/// The day of an instant, in UTC.
-fn day(at: Timestamp) -> String {
-    at.to_string().chars().take(10).collect()
+/// The day, in UTC.
+fn when(removed: Removed) -> String {
+    let day: String = removed.at.to_string().chars().take(10).collect();
+    format!("on {day}{}", if removed.or_before { " or before" } else { "" })
 }

@@ -259,6 +259,7 @@ async fn an_event_that_may_not_be_indexed_yet_is_to_be_asked_for_again() {
 async fn a_removed_event_says_when_it_was_removed() {
     let app = App::new().await;
     let id = app.stored(serde_json::from_str(&event("")).unwrap()).await;
+    assert_eq!(app.ask(&id).await.status, StatusCode::OK);
     app.clock.advance(Duration::from_hours(24 * 31));
     app.journal.trim(u64::MAX).await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base::Clock;
 use event::Stream;
-use explorer::{Found, TestNote};
+use explorer::{Found, Removed, TestNote};
 
 use crate::world::{World, dated, id};
 
@@ -81,15 +81,15 @@ async fn what_retention_removed_says_when() {
         world.pass(DAY);
     }
     world.settle().await;
-    let removed_at = world.clock.now();
+    let on_that_day = Removed { at: world.clock.now(), or_before: false };
     world.journal.trim(13).await.unwrap();
     world.look_again().await;
     world.pass(DAY);
     let world = world.restarted().await;
     // Block 10 lies in a file of which a part is left, block 1 in one that is gone.
     let of_day = |n: u64| dated(begin.plus(DAY * n as u32), n);
-    assert!(matches!(world.find(of_day(9)).await, Found::Removed { at } if at == removed_at));
-    assert!(matches!(world.find(of_day(0)).await, Found::ProbablyRemoved { at } if at == removed_at));
+    assert!(matches!(world.find(of_day(9)).await, Found::Removed(removed) if removed == on_that_day));
+    assert!(matches!(world.find(of_day(0)).await, Found::ProbablyRemoved(removed) if removed == on_that_day));
     assert!(world.place(of_day(12)).await.is_some());
     assert!(matches!(world.find(id(3)).await, Found::Unknown), "its id says no time");
     assert!(
@@ -98,9 +98,24 @@ async fn what_retention_removed_says_when() {
     );
 
     world.journal.trim(u64::MAX).await.unwrap();
-    assert!(matches!(world.find(of_day(12)).await, Found::Removed { .. } | Found::ProbablyRemoved { .. }));
+    assert!(matches!(world.find(of_day(12)).await, Found::Removed(_) | Found::ProbablyRemoved(_)));
     world.look_again().await;
     assert_eq!(world.files(), [""; 0], "no file outlives its events");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_removed_while_it_did_not_look_may_have_been_removed_before() {
+    let world = World::new();
+    let of_first_day = dated(world.clock.now(), 1);
+    world.store(Stream::AccountEvent, &[of_first_day]).await;
+    world.pass(DAY);
+    world.store(Stream::AccountEvent, &[id(2)]).await;
+    world.explorer.shutdown().await;
+    world.journal.trim(2).await.unwrap();
+    world.pass(DAY);
+    let world = world.restarted().await;
+    let expected = Removed { at: world.clock.now(), or_before: true };
+    assert!(matches!(world.find(of_first_day).await, Found::ProbablyRemoved(removed) if removed == expected));
 }
 
 #[tokio::test(start_paused = true)]

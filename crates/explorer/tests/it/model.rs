@@ -112,13 +112,13 @@ impl Model {
                     assert_eq!(stored.offset(), place);
                     assert!(place.block >= first);
                 }
-                Found::Removed { .. } | Found::ProbablyRemoved { .. } | Found::Unknown => {
+                Found::Removed(_) | Found::ProbablyRemoved(_) | Found::Unknown => {
                     assert!(place.block < first, "{place} is stored");
                 }
                 other => panic!("{other:?}"),
             }
         }
-        assert!(!matches!(world.find(id(u64::MAX)).await, Found::Stored(_) | Found::Removed { .. }));
+        assert!(!matches!(world.find(id(u64::MAX)).await, Found::Stored(_) | Found::Removed(_)));
     }
 }
 
