@@ -68,11 +68,12 @@ pub(crate) async fn find(shared: &Arc<Shared>, id: EventId) -> Result<Found, Fin
     if !was_complete || *shared.complete.borrow() < next {
         shared.wanted.notify_one();
         let mut complete = shared.complete.subscribe();
-        let is_complete = timeout(PATIENCE, complete.wait_for(|up_to| *up_to >= next)).await.is_ok();
+        let is_late = timeout(PATIENCE, complete.wait_for(|up_to| *up_to >= next)).await.is_err();
         if let Some(found) = indexed(shared, id).await? {
             return Ok(found);
         }
-        if !is_complete {
+        // Looking may have met damage, and so have made it incomplete again.
+        if is_late || *shared.complete.borrow() < next {
             return Ok(Found::BeingIndexed);
         }
     }
