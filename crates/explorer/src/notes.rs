@@ -224,6 +224,26 @@ mod tests {
     }
 
     #[test]
+    fn the_file_stays_readable() {
+        let mut notes = Notes::none();
+        notes.add_removal(removal(10, 1, 30));
+        notes.add_tests(vec![TestNote {
+            event_id: EventId::from_bytes([0x70; 16]),
+            sent_at: at(0),
+            sent_by: "ann".to_owned(),
+            configuration: "Splunk".to_owned(),
+        }]);
+        let file = concat!(
+            r#"{"removals":[{"below":10,"receivedBefore":"2026-02-01T12:00:00.000Z","#,
+            r#""removed":{"at":"2026-03-02T12:00:00.000Z","orBefore":false}}],"#,
+            r#""tests":[{"eventID":"70707070-7070-7070-7070-707070707070","sentAt":"2026-01-31T12:00:00.000Z","#,
+            r#""sentBy":"ann","configuration":"Splunk"}]}"#,
+        );
+        assert_eq!(serde_json::to_string(&notes).unwrap(), file);
+        assert_eq!(serde_json::from_str::<Notes>(file).unwrap(), notes);
+    }
+
+    #[test]
     fn the_newest_tests_are_kept_and_all_comes_back_from_the_disk() {
         let (disk, random) = (SimDisk::new(1), Random::from_seed(1));
         let note = || TestNote {
