@@ -16,6 +16,7 @@ use crate::access::{ApiClient, Scope, admit};
 use crate::body::{self, Held, Limits};
 use crate::error::{ApiError, ErrorKey};
 use crate::query::Query;
+use crate::sign_in;
 use crate::state::{ApiState, BodyLimits};
 use crate::strict;
 
@@ -47,7 +48,9 @@ where
     let run = move |state: ApiState, request: Request| {
         let call = call.clone();
         async move {
-            let who = admit(request.headers(), scope, &state.catalog, &state.keyring, state.clock.now())?;
+            let now = state.clock.now();
+            let admitted = admit(request.headers(), scope, &state.catalog, &state.keyring, now);
+            let who = admitted.map_err(|denied| sign_in::denied(&state, &request, denied))?;
             call(Call::new(state, who, request).await?).await
         }
     };

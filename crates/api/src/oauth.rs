@@ -6,11 +6,12 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, PRAGMA, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
-use crate::access::{ApiClient, Scope, authenticate, issue};
+use crate::access::{ApiClient, Attempt, Reason, Scope, authenticate, issue};
 use crate::body;
 use crate::call::{self, Answer, Call};
 use crate::error::ApiError;
 use crate::query::Query;
+use crate::sign_in;
 
 /// What `WWW-Authenticate` says when the client is not known.
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"idstream\", charset=\"UTF-8\"");
@@ -68,9 +69,14 @@ fn grant(call: &Call<()>, form: &Query) -> Result<Result<(ApiClient, Vec<Scope>)
     let Some((id, secret)) = credentials(call, form)? else {
         return refuse("invalid_client", "the client's id and secret are needed: Authorization: Basic …");
     };
-    let Some(client) = authenticate(&call.state.catalog, &id, &secret)?.filter(|client| client.is_live(now))
-    else {
-        return refuse("invalid_client", "the client's id or secret is wrong, or it has expired");
+    let client = match authenticate(&call.state.catalog, &id, &secret)? {
+        Ok(client) if client.is_live(now) => client,
+        denied => {
+            let attempt =
+                denied.map_or_else(|attempt| attempt, |client| Attempt::of(Reason::Expired, &client));
+            sign_in::failed(&call.state, &call.parts, attempt)?;
+            return refuse("invalid_client", "the client's id or secret is wrong, or it has expired");
+        }
     };
     let own = call.state.instance.public_url.as_deref();
     match (form.one("audience")?.map(|url| url.trim_end_matches('/')), own) {

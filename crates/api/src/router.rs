@@ -2,11 +2,13 @@
 
 use axum::Router;
 use axum::extract::Request;
+use axum::middleware::from_fn_with_state;
 use axum::routing::MethodFilter;
 
 use crate::access::Scope;
 use crate::call::{granted, open};
 use crate::error::{ApiError, ErrorKey};
+use crate::limits::limit;
 use crate::state::ApiState;
 use crate::{clients, event_streaming, health, intake_calls, oauth, source_calls, webhook};
 
@@ -70,5 +72,6 @@ pub fn router(state: ApiState) -> Router {
             let detail = format!("{} is not a method of this path", request.method());
             ApiError::new(ErrorKey::MethodNotAllowed, detail).answer(request.uri().path())
         })
+        .layer(from_fn_with_state(state.clone(), limit))
         .with_state(state)
 }

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 
 use crate::body::Budget;
 use crate::error::ApiError;
+use crate::limits::{Limiter, RateLimits};
 
 /// How much of a request is taken, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub struct ApiParts {
     pub random: Arc<Random>,
     /// How much of a request is taken.
     pub limits: BodyLimits,
+    /// How many administrative calls are taken.
+    pub rates: RateLimits,
     /// The installation.
     pub instance: Instance,
 }
@@ -61,6 +64,7 @@ pub struct ApiState(Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) parts: ApiParts,
     pub(crate) budget: Budget,
+    limiter: Limiter,
     /// Held over a change, so that looking for a name and taking it are one step.
     changing: Mutex<()>,
     closing: AtomicBool,
@@ -78,7 +82,9 @@ impl ApiState {
     /// The state of a fresh API.
     pub fn new(parts: ApiParts) -> Self {
         let budget = Budget::new(parts.limits.in_flight);
-        Self(Arc::new(Shared { parts, budget, changing: Mutex::new(()), closing: AtomicBool::new(false) }))
+        let limiter = Limiter::new(parts.rates);
+        let changing = Mutex::new(());
+        Self(Arc::new(Shared { parts, budget, limiter, changing, closing: AtomicBool::new(false) }))
     }
 
     /// Turns `/ready` red: requests under way are finished, new ones should go elsewhere.
@@ -93,6 +99,10 @@ impl ApiState {
 
     pub(crate) fn budget(&self) -> &Budget {
         &self.0.budget
+    }
+
+    pub(crate) fn limiter(&self) -> &Limiter {
+        &self.0.limiter
     }
 
     /// Runs a change of the catalog: away from the async threads, for it ends with a sync to disk, and one at a time.

@@ -1,6 +1,7 @@
 //! A small client of idstream's own API, for `send` and `demo`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::Secret;
 use bytes::Bytes;
@@ -8,6 +9,11 @@ use destinations::{Answer, Request, Transport, TransportError};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::Url;
+
+/// How often a call is made that the server has no room for.
+const MAX_CALLS: u32 = 5;
+/// How long to wait in between at most; the server's limits are of minutes.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// Calls one server with one token.
 #[derive(Clone)]
@@ -83,15 +89,20 @@ impl Client {
         self.transport.send(request).await.map_err(|error| ClientError::Transport(url.into(), error))
     }
 
-    /// A call with JSON both ways that must succeed.
+    /// A call with JSON both ways that must succeed. When the server asks to come again later, that is done.
     pub(crate) async fn json(
         &self,
         method: Method,
         path: &str,
         body: Option<&serde_json::Value>,
     ) -> Result<serde_json::Value, ClientError> {
-        let body = body.map(serde_json::Value::to_string).unwrap_or_default();
-        let answer = self.call(method, path, "application/json", body).await?;
+        let body = Bytes::from(body.map(serde_json::Value::to_string).unwrap_or_default());
+        let mut answer = self.call(method.clone(), path, "application/json", body.clone()).await?;
+        for _ in 1..MAX_CALLS {
+            let Some(wait) = answer.retry_after.filter(|_| answer.status == 429) else { break };
+            tokio::time::sleep(wait.min(LONGEST_WAIT)).await;
+            answer = self.call(method.clone(), path, "application/json", body.clone()).await?;
+        }
         if !(200..300).contains(&answer.status) {
             return Err(self.refused(path, &answer));
         }
@@ -107,5 +118,47 @@ impl Client {
             ToOwned::to_owned,
         );
         ClientError::Refused { url: url.into(), status: answer.status, detail }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use destinations::TransportError;
+    use parking_lot::Mutex;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// Answers with these, one after another; `Some` are refusals with the seconds to wait.
+    struct Script(Mutex<VecDeque<Option<u64>>>);
+
+    #[async_trait::async_trait]
+    impl Transport for Script {
+        async fn send(&self, _request: Request) -> Result<Answer, TransportError> {
+            let refused = self.0.lock().pop_front().flatten();
+            Ok(Answer {
+                status: if refused.is_some() { 429 } else { 200 },
+                retry_after: refused.map(Duration::from_secs),
+                headers: HeaderMap::new(),
+                body: Bytes::from_static(b"{}"),
+            })
+        }
+    }
+
+    async fn call(script: impl IntoIterator<Item = Option<u64>>) -> (bool, Duration) {
+        let transport = Arc::new(Script(Mutex::new(script.into_iter().collect())));
+        let base = "http://127.0.0.1:1/".parse().unwrap();
+        let client = Client::new(transport, base, &Secret::new("t")).unwrap();
+        let begun = Instant::now();
+        (client.json(Method::GET, "x", None).await.is_ok(), begun.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_there_is_no_room_for_is_made_again_when_the_server_says() {
+        assert_eq!(call([Some(1), Some(59), None]).await, (true, Duration::from_mins(1)));
+        assert_eq!(call([Some(9999), None]).await, (true, LONGEST_WAIT), "nobody waits for hours");
+        assert!(!call([Some(1); 5]).await.0, "it is not made for ever");
     }
 }

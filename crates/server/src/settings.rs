@@ -20,6 +20,7 @@ pub(crate) const KEY_VARIABLE: &str = "IDSTREAM_MASTER_KEY";
 pub(crate) struct Settings {
     pub(crate) instance: Instance,
     pub(crate) server: Server,
+    pub(crate) limits: Limits,
     pub(crate) intake: Intake,
     pub(crate) journal: Journal,
     pub(crate) retention: Retention,
@@ -45,6 +46,17 @@ pub(crate) struct Server {
     pub(crate) data: PathBuf,
     pub(crate) max_connections: usize,
     pub(crate) allow_plaintext: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Limits {
+    pub(crate) enabled: bool,
+    pub(crate) instance_per_second: u32,
+    pub(crate) instance_per_minute: u32,
+    pub(crate) address_per_second: u32,
+    pub(crate) address_per_minute: u32,
+    pub(crate) failures_per_minute: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]

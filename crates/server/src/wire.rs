@@ -70,6 +70,7 @@ impl Running {
             clock: Arc::clone(&clock),
             random,
             limits: body_limits(&settings.intake),
+            rates: rate_limits(&settings.limits),
             instance,
         });
         let router = api::router(api.clone());
@@ -204,6 +205,19 @@ fn body_limits(settings: &settings::Intake) -> api::BodyLimits {
     }
 }
 
+const fn rate_limits(settings: &settings::Limits) -> api::RateLimits {
+    if !settings.enabled {
+        return api::RateLimits::OFF;
+    }
+    api::RateLimits {
+        instance_per_second: settings.instance_per_second,
+        instance_per_minute: settings.instance_per_minute,
+        address_per_second: settings.address_per_second,
+        address_per_minute: settings.address_per_minute,
+        failures_per_minute: settings.failures_per_minute,
+    }
+}
+
 /// Without a public address documents carry no link: where the server happens to listen is no address for whoever reads
 /// them, and with port 0 it is another one after each start.
 fn instance(settings: &settings::Instance) -> Instance {
@@ -218,9 +232,20 @@ fn instance(settings: &settings::Instance) -> Instance {
 
 #[cfg(test)]
 mod tests {
+    use api::RateLimits;
     use base::EventId;
 
     use super::*;
+
+    #[test]
+    fn the_limits_are_the_contracts_and_one_setting_switches_them_off() {
+        let limits =
+            |flags: &[(&str, Option<String>)]| rate_limits(&settings::read(None, flags).unwrap().limits);
+        assert_eq!(limits(&[]), RateLimits::default());
+        assert_eq!(limits(&[("limits.enabled", Some("false".to_owned()))]), RateLimits::OFF);
+        let one = limits(&[("limits.address_per_second", Some("0".to_owned()))]);
+        assert_eq!(one, RateLimits { address_per_second: 0, ..RateLimits::default() });
+    }
 
     #[test]
     fn documents_carry_a_link_only_when_there_is_a_public_url() {

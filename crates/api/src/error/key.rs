@@ -47,6 +47,8 @@ pub enum ErrorKey {
     IdempotencyKeyReused,
     /// Too much is under way; try again after `Retry-After`.
     Busy,
+    /// Too many calls in a short time; try again after `Retry-After`.
+    TooManyRequests,
     /// idstream failed.
     Internal,
     /// Events cannot be stored at the moment; try again after `Retry-After`.
@@ -55,7 +57,7 @@ pub enum ErrorKey {
 
 impl ErrorKey {
     /// Every key.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Validation,
         Self::MalformedBody,
         Self::EmptyBody,
@@ -77,6 +79,7 @@ impl ErrorKey {
         Self::UnsupportedEncoding,
         Self::IdempotencyKeyReused,
         Self::Busy,
+        Self::TooManyRequests,
         Self::Internal,
         Self::Unavailable,
     ];
@@ -114,6 +117,7 @@ impl ErrorKey {
             Self::UnsupportedEncoding => ("unsupportedEncoding", StatusCode::UNSUPPORTED_MEDIA_TYPE),
             Self::IdempotencyKeyReused => ("idempotencyKeyReused", StatusCode::UNPROCESSABLE_ENTITY),
             Self::Busy => ("busy", StatusCode::TOO_MANY_REQUESTS),
+            Self::TooManyRequests => ("tooManyRequests", StatusCode::TOO_MANY_REQUESTS),
             Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR),
             Self::Unavailable => ("unavailable", StatusCode::SERVICE_UNAVAILABLE),
         }

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use api::{ApiParts, ApiState, BodyLimits, bootstrap_client};
+use api::audit::Peer;
+use api::{ApiParts, ApiState, BodyLimits, RateLimits, bootstrap_client};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use base::mask::MaskRule;
@@ -58,6 +59,14 @@ impl App {
     }
 
     pub(crate) async fn with_journal(journal: Arc<dyn Journal>, clock: Arc<ManualClock>) -> Self {
+        Self::with_rates(journal, clock, RateLimits::OFF).await
+    }
+
+    pub(crate) async fn with_rates(
+        journal: Arc<dyn Journal>,
+        clock: Arc<ManualClock>,
+        rates: RateLimits,
+    ) -> Self {
         let as_clock: Arc<dyn Clock> = clock.clone();
         let random = Arc::new(Random::from_seed(2));
         let catalog = Catalog::open(Arc::new(MemoryStore::default())).unwrap();
@@ -99,6 +108,7 @@ impl App {
             clock: as_clock,
             random,
             limits: LIMITS,
+            rates,
             instance,
         });
         let router = api::router(state.clone());
@@ -113,11 +123,25 @@ impl App {
         headers: &[(&str, &str)],
         body: impl Into<Body>,
     ) -> Reply {
-        let mut request = Request::builder().method(method).uri(path);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let response = self.router.clone().oneshot(request.body(body.into()).unwrap()).await.unwrap();
+        self.answer(request(method, path, headers, body)).await
+    }
+
+    /// The same from a known address.
+    pub(crate) async fn send_from(
+        &self,
+        address: &str,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Reply {
+        let mut request = request(method, path, headers, body);
+        request.extensions_mut().insert(Peer(address.parse().unwrap()));
+        self.answer(request).await
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Reply {
+        let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, 64 << 20).await.unwrap();
         Reply {
@@ -207,6 +231,14 @@ impl Reply {
         }
         without_ids(&out)
     }
+}
+
+fn request(method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Request<Body> {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(body.into()).unwrap()
 }
 
 /// Replaces UUIDs, and what follows one in a token.

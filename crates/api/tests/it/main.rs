@@ -9,6 +9,7 @@ mod clients;
 mod event_streaming;
 mod events;
 mod failures;
+mod limits;
 mod network;
 mod oauth;
 mod problems;
