@@ -48,6 +48,7 @@ pub fn router(state: ApiState) -> Router {
                 .merge(granted(DELETE, CHANGE, event_streaming::delete)),
         )
         .route(&below(STREAMING, "/status"), granted(GET, SEE, event_streaming::status))
+        .route(&below(STREAMING, "/resume"), granted(POST, CHANGE, event_streaming::resume))
         .route(&below(STREAMING, "/test"), granted(POST, CHANGE, event_streaming::test_stored))
         .route(&format!("{STREAMING}/test"), granted(POST, CHANGE, event_streaming::test_unsaved))
         .route(CLIENTS, granted(GET, SEE, clients::list).merge(granted(POST, CHANGE, clients::create)))

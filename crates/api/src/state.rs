@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use base::{Clock, Random, Timestamp};
 use catalog::{Catalog, Keyring};
-use delivery::Supervisor;
+use delivery::{ResumeLimits, Supervisor};
 use event::native::Instance;
 use intake::Intake;
 use journal::Journal;
@@ -53,6 +53,8 @@ pub struct ApiParts {
     pub limits: BodyLimits,
     /// How many administrative calls are taken.
     pub rates: RateLimits,
+    /// What is sent after a pause without asking.
+    pub resume: ResumeLimits,
     /// The installation.
     pub instance: Instance,
 }

@@ -10,6 +10,8 @@ use event::{Stream, StreamSet};
 use journal::{ConsumerCommand, Journal, JournalError};
 use serde::{Deserialize, Serialize};
 
+use crate::resume::Resume;
+
 /// What its owner set: where to, which streams, how much of each event. The secrets are sealed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -39,6 +41,14 @@ pub struct Configuration {
     /// What was selected before, oldest first, as long as events of that time are not settled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier: Vec<Epoch>,
+    /// A pause that is not over although it is enabled again.
+    #[serde(default, skip_serializing_if = "is_over")]
+    pub resume: Resume,
+}
+
+/// Whether there is nothing to keep of a pause.
+fn is_over(resume: &Resume) -> bool {
+    *resume == Resume::default()
 }
 
 impl catalog::Document for Configuration {
@@ -209,6 +219,7 @@ mod tests {
             audit: AuditSwitch::default(),
             hook: HookSwitch::default(),
             earlier: Vec::new(),
+            resume: Resume::default(),
         }
     }
 

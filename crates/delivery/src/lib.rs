@@ -13,6 +13,7 @@ mod ledger;
 mod outgoing;
 mod places;
 mod quarantine;
+mod resume;
 mod status;
 mod supervisor;
 mod trial;
@@ -20,6 +21,7 @@ mod worker;
 
 pub use configuration::{AccountSwitch, AuditSwitch, Configuration, Epoch, HookSwitch, seal};
 pub use places::{admit, configuration_id, consumer_name, dismiss};
+pub use resume::{Backlog, Resume, ResumeFrom, ResumeLimits, end_pause, give_up};
 pub use status::{State, Status};
 pub use supervisor::{Parts, Supervisor};
 pub use trial::{Trial, TrialError};

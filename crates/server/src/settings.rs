@@ -23,6 +23,7 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) intake: Intake,
     pub(crate) journal: Journal,
+    pub(crate) delivery: Delivery,
     pub(crate) retention: Retention,
     pub(crate) key: Key,
     pub(crate) log: Log,
@@ -77,6 +78,19 @@ pub(crate) struct Journal {
     pub(crate) queue: ByteSize,
     pub(crate) cache: ByteSize,
     pub(crate) dedupe_hours: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Delivery {
+    pub(crate) resume: Resume,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Resume {
+    pub(crate) max_age_hours: u32,
+    pub(crate) max_bytes: ByteSize,
 }
 
 #[derive(Clone, Debug, Deserialize)]

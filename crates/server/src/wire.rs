@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::mask::MaskRule;
 use base::{Clock, Random, Secret, SystemClock};
-use delivery::{Parts, Supervisor};
+use delivery::{Parts, ResumeLimits, Supervisor};
 use destinations::transport::HttpTransport;
 use event::native::Instance;
 use intake::Intake;
@@ -31,8 +32,8 @@ pub(crate) struct Running {
     api: api::ApiState,
     stop: watch::Sender<bool>,
     listener: JoinHandle<()>,
-    retention: JoinHandle<()>,
-    audit: JoinHandle<()>,
+    /// What goes on beside the requests, with what it is called when it ends badly.
+    chores: [(&'static str, JoinHandle<()>); 2],
 }
 
 impl Running {
@@ -71,31 +72,19 @@ impl Running {
             random,
             limits: body_limits(&settings.intake),
             rates: rate_limits(&settings.limits),
+            resume: resume_limits(&settings.delivery.resume),
             instance,
         });
         let router = api::router(api.clone());
         let (stop, stopped) = watch::channel(false);
-        let retention = tokio::spawn(retention::run(
-            journal.clone(),
-            catalog,
-            clock,
-            retention::policy(&settings.retention),
-            stopped.clone(),
-        ));
-        let audit = tokio::spawn(api::audit::run(api.clone(), stopped.clone()));
+        let policy = retention::policy(&settings.retention);
+        let retention = retention::run(journal.clone(), catalog, clock, policy, stopped.clone());
+        let chores = [
+            ("retention", tokio::spawn(retention)),
+            ("the audit of idstream itself", tokio::spawn(api::audit::run(api.clone(), stopped.clone()))),
+        ];
         let listener = tokio::spawn(http::serve(listener, router, settings.server.max_connections, stopped));
-        Ok(Self {
-            address,
-            admin_token,
-            admin_token_file,
-            journal,
-            delivery,
-            api,
-            stop,
-            listener,
-            retention,
-            audit,
-        })
+        Ok(Self { address, admin_token, admin_token_file, journal, delivery, api, stop, listener, chores })
     }
 
     /// Where it listens.
@@ -130,11 +119,10 @@ impl Running {
         if let Err(error) = self.listener.await {
             tracing::error!(%error, "the listener ended badly");
         }
-        if let Err(error) = self.retention.await {
-            tracing::error!(%error, "retention ended badly");
-        }
-        if let Err(error) = self.audit.await {
-            tracing::error!(%error, "the audit of idstream itself ended badly");
+        for (name, chore) in self.chores {
+            if let Err(error) = chore.await {
+                tracing::error!(%error, "{name} ended badly");
+            }
         }
         enter(Stage::Delivery);
         self.delivery.shutdown().await;
@@ -205,6 +193,11 @@ fn body_limits(settings: &settings::Intake) -> api::BodyLimits {
     }
 }
 
+fn resume_limits(settings: &settings::Resume) -> ResumeLimits {
+    let max_age = Duration::from_hours(settings.max_age_hours.into());
+    ResumeLimits { max_age, max_bytes: settings.max_bytes.0 }
+}
+
 const fn rate_limits(settings: &settings::Limits) -> api::RateLimits {
     if !settings.enabled {
         return api::RateLimits::OFF;
@@ -245,6 +238,12 @@ mod tests {
         assert_eq!(limits(&[("limits.enabled", Some("false".to_owned()))]), RateLimits::OFF);
         let one = limits(&[("limits.address_per_second", Some("0".to_owned()))]);
         assert_eq!(one, RateLimits { address_per_second: 0, ..RateLimits::default() });
+    }
+
+    #[test]
+    fn the_limits_of_a_backlog_are_those_of_delivery() {
+        let settings = settings::read(None, &[]).unwrap();
+        assert_eq!(resume_limits(&settings.delivery.resume), ResumeLimits::default());
     }
 
     #[test]

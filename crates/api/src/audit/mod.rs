@@ -55,6 +55,14 @@ pub(crate) struct Change<'a> {
 }
 
 impl Change<'_> {
+    /// Says one thing more of the state after the change, which is no part of the entity.
+    pub(crate) fn with(mut self, name: &str, more: Option<Value>) -> Self {
+        if let Some((more, after)) = more.zip(self.after.as_mut().and_then(Value::as_object_mut)) {
+            after.insert(name.to_owned(), more);
+        }
+        self
+    }
+
     /// The entry as it is posted.
     fn note(&self, id: EventId, date: Timestamp) -> Value {
         json!({

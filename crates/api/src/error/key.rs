@@ -31,6 +31,8 @@ pub enum ErrorKey {
     NameTaken,
     /// Somebody else changed it in the meantime.
     ChangedMeanwhile,
+    /// The configuration does not await a choice.
+    NotAwaitingChoice,
     /// A request with this idempotency key is under way.
     IdempotencyKeyInFlight,
     /// `If-Match` names another revision.
@@ -57,7 +59,7 @@ pub enum ErrorKey {
 
 impl ErrorKey {
     /// Every key.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Validation,
         Self::MalformedBody,
         Self::EmptyBody,
@@ -71,6 +73,7 @@ impl ErrorKey {
         Self::RequestTimeout,
         Self::NameTaken,
         Self::ChangedMeanwhile,
+        Self::NotAwaitingChoice,
         Self::IdempotencyKeyInFlight,
         Self::PreconditionFailed,
         Self::BodyTooLarge,
@@ -109,6 +112,7 @@ impl ErrorKey {
             Self::RequestTimeout => ("requestTimeout", StatusCode::REQUEST_TIMEOUT),
             Self::NameTaken => ("nameTaken", StatusCode::CONFLICT),
             Self::ChangedMeanwhile => ("changedMeanwhile", StatusCode::CONFLICT),
+            Self::NotAwaitingChoice => ("notAwaitingChoice", StatusCode::CONFLICT),
             Self::IdempotencyKeyInFlight => ("idempotencyKeyInFlight", StatusCode::CONFLICT),
             Self::PreconditionFailed => ("preconditionFailed", StatusCode::PRECONDITION_FAILED),
             Self::BodyTooLarge => ("bodyTooLarge", StatusCode::PAYLOAD_TOO_LARGE),

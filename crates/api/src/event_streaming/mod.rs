@@ -1,6 +1,7 @@
 //! The contract's calls on event streaming configurations, and our status of one.
 
 mod parse;
+mod resume;
 mod show;
 mod status;
 mod trial;
@@ -10,13 +11,14 @@ use std::collections::BTreeMap;
 use base::Secret;
 use base::mask::MASK;
 use catalog::{Catalog, Found, Note, Sealed};
-use delivery::Configuration;
+use delivery::{Configuration, Resume};
 use destinations::{SecretName, Secrets};
 use event::native::Selection;
 use http::StatusCode;
 use serde_json::Value;
 
 use self::parse::{Known, Wanted};
+pub(crate) use self::resume::resume;
 use self::show::ConfigurationOut;
 pub(crate) use self::status::status;
 pub(crate) use self::trial::{stored as test_stored, unsaved as test_unsaved};
@@ -76,22 +78,31 @@ pub(crate) async fn replace(mut call: Call) -> Answer {
     call.check_revision(found.revision)?;
     let known = Known::of(&found.value).map_err(ApiError::internal)?;
     let wanted = parse::wanted(&body, Some(&known))?;
+    let choice = wanted.resume_from;
     let mut configuration = complete(&call.state, found.value.id.clone(), wanted, Some(&found.value))?;
+    let pause = resume::decide(&call.state, &found.value, configuration.enabled, choice).await?;
+    configuration.resume = pause.resume;
     configuration.succeed(&found.value, &*call.state.journal).await?;
     // It has a place, unless an older copy of the journal was restored: then it begins anew.
     delivery::admit(&*call.state.journal, &configuration.id).await?;
     let shown = ConfigurationOut::of(&configuration);
-    let note =
-        call.note(&told(Action::Update, Some(&found.value), Some(&configuration)), Some(&hushed(&body)));
+    let change = told(Action::Update, Some(&found.value), Some(&configuration)).with("resume", pause.note);
+    let note = call.note(&change, Some(&hushed(&body)));
     if found.value.enabled && !configuration.enabled {
         announce(&call.state, &found.value, &note).await;
     }
-    let change = move |catalog: &Catalog| {
-        check_name(catalog, &configuration)?;
-        let replaced = catalog.replace(&configuration.id, &configuration, found.revision, Some(note));
-        replaced.map_err(|error| ApiError::from(error).about(ENTITY))
+    let state = call.state.clone();
+    let steps = async move {
+        let (id, resume) = (configuration.id.clone(), configuration.resume);
+        let change = move |catalog: &Catalog| {
+            check_name(catalog, &configuration)?;
+            let replaced = catalog.replace(&configuration.id, &configuration, found.revision, Some(note));
+            replaced.map_err(|error| ApiError::from(error).about(ENTITY))
+        };
+        let revision = state.change(change).await?;
+        resume::carry_out(&state, &id, resume, revision).await
     };
-    let revision = call.state.change(change).await?;
+    let revision = to_its_end(steps).await?;
     Ok(call::with_etag(call::json(StatusCode::OK, &shown)?, revision))
 }
 
@@ -228,6 +239,7 @@ fn complete(
         audit: wanted.audit,
         hook: wanted.hook,
         earlier: Vec::new(),
+        resume: Resume::default(),
     })
 }
 

@@ -1,17 +1,17 @@
 //! A request's body, read into what its sender wants.
 
 use base::mask::MaskRule;
-use delivery::{AccountSwitch, AuditSwitch, Configuration, HookSwitch};
+use delivery::{AccountSwitch, AuditSwitch, Configuration, HookSwitch, ResumeFrom};
 use destinations::{SecretName, Secrets, Settings, Vendor};
 use event::claims;
 use serde_json::Value;
 
-use super::{ENTITY, field_error};
+use super::{ENTITY, field_error, resume};
 use crate::error::ApiError;
 use crate::fields::{Complaints, Fields};
 
 /// The fields of a request: the contract's, and what an answer has more.
-const FIELDS: [&str; 9] = [
+const FIELDS: [&str; 10] = [
     "id",
     "name",
     "description",
@@ -21,6 +21,7 @@ const FIELDS: [&str; 9] = [
     "accountEventStreaming",
     "auditLogStreaming",
     "eventHookLogStreaming",
+    resume::FIELD,
 ];
 
 /// Names of query parameters that hold a credential, beside those that are masked everywhere.
@@ -37,6 +38,8 @@ pub(super) struct Wanted {
     pub(super) account: AccountSwitch,
     pub(super) audit: AuditSwitch,
     pub(super) hook: HookSwitch,
+    /// What becomes of its backlog, when this enables it after a pause.
+    pub(super) resume_from: Option<ResumeFrom>,
 }
 
 /// What a replacing request is compared with.
@@ -77,6 +80,10 @@ pub(super) fn wanted(body: &Value, known: Option<&Known>) -> Result<Wanted, ApiE
     let account = account(&fields.object("accountEventStreaming", &mut complaints), &mut complaints);
     let audit = audit(&fields.object("auditLogStreaming", &mut complaints), &mut complaints);
     let hook = hook(&fields.object("eventHookLogStreaming", &mut complaints), &mut complaints);
+    let resume_from = resume::choice(&fields, &mut complaints);
+    if known.is_none() && resume_from.is_some() {
+        fields.complain(resume::FIELD, "must be left out: a new configuration begins now", &mut complaints);
+    }
     complaints.finish(name.zip(settings).map(|(name, settings)| Wanted {
         name: name.to_owned(),
         description: description.filter(|text| !text.is_empty()).map(ToOwned::to_owned),
@@ -86,6 +93,7 @@ pub(super) fn wanted(body: &Value, known: Option<&Known>) -> Result<Wanted, ApiE
         account,
         audit,
         hook,
+        resume_from,
     }))
 }
 

@@ -10,7 +10,7 @@ use axum::body::{Body, to_bytes};
 use base::mask::MaskRule;
 use base::{Clock, ManualClock, Random, Secret, Timestamp};
 use catalog::{Catalog, CatalogError, Keyring, MemoryStore};
-use delivery::{Parts, Supervisor};
+use delivery::{Parts, ResumeLimits, Supervisor};
 use event::native::Instance;
 use http::{HeaderMap, Method, Request, StatusCode};
 use intake::{Intake, Limits};
@@ -109,6 +109,7 @@ impl App {
             random,
             limits: LIMITS,
             rates,
+            resume: ResumeLimits::default(),
             instance,
         });
         let router = api::router(state.clone());

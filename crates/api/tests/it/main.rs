@@ -13,5 +13,6 @@ mod limits;
 mod network;
 mod oauth;
 mod problems;
+mod resume;
 mod sources;
 mod trial;
