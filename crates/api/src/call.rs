@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::access::{ApiClient, Scope, admit};
+use crate::audit::Peer;
 use crate::body::{self, Held, Limits};
 use crate::error::{ApiError, ErrorKey};
 use crate::query::Query;
@@ -51,6 +52,8 @@ where
             let now = state.clock.now();
             let admitted = admit(request.headers(), scope, &state.catalog, &state.keyring, now);
             let who = admitted.map_err(|denied| sign_in::denied(&state, &request, denied))?;
+            let from = request.extensions().get::<Peer>().map(|peer| peer.0);
+            state.uses().note(&who.id, now, from);
             call(Call::new(state, who, request).await?).await
         }
     };

@@ -26,6 +26,7 @@ mod sign_in;
 mod source_calls;
 mod state;
 mod strict;
+pub mod uses;
 mod webhook;
 
 pub use access::{ApiClient, Scope, bootstrap_client};

@@ -7,6 +7,7 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
 use crate::access::{ApiClient, Attempt, Reason, Scope, authenticate, issue};
+use crate::audit::Peer;
 use crate::body;
 use crate::call::{self, Answer, Call};
 use crate::error::ApiError;
@@ -37,13 +38,9 @@ pub(crate) async fn token(mut call: Call<()>) -> Answer {
     let form = call.form().await?;
     match grant(&call, &form)? {
         Ok((client, scopes)) => {
-            let issued = issue(
-                &client,
-                scopes.clone(),
-                call.state.clock.now(),
-                &call.state.keyring,
-                &call.state.random,
-            )?;
+            let now = call.state.clock.now();
+            call.state.uses().note(&client.id, now, call.parts.extensions.get::<Peer>().map(|peer| peer.0));
+            let issued = issue(&client, scopes.clone(), now, &call.state.keyring, &call.state.random)?;
             let out = TokenOut {
                 access_token: issued.token.expose(),
                 token_type: "bearer",

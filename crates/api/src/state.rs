@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use crate::body::Budget;
 use crate::error::ApiError;
 use crate::limits::{Limiter, RateLimits};
+use crate::uses::Uses;
 
 /// How much of a request is taken, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +68,7 @@ pub(crate) struct Shared {
     pub(crate) parts: ApiParts,
     pub(crate) budget: Budget,
     limiter: Limiter,
+    uses: Uses,
     /// Held over a change, so that looking for a name and taking it are one step.
     changing: Mutex<()>,
     closing: AtomicBool,
@@ -86,7 +88,14 @@ impl ApiState {
         let budget = Budget::new(parts.limits.in_flight);
         let limiter = Limiter::new(parts.rates);
         let changing = Mutex::new(());
-        Self(Arc::new(Shared { parts, budget, limiter, changing, closing: AtomicBool::new(false) }))
+        Self(Arc::new(Shared {
+            parts,
+            budget,
+            limiter,
+            uses: Uses::default(),
+            changing,
+            closing: AtomicBool::new(false),
+        }))
     }
 
     /// Turns `/ready` red: requests under way are finished, new ones should go elsewhere.
@@ -105,6 +114,10 @@ impl ApiState {
 
     pub(crate) fn limiter(&self) -> &Limiter {
         &self.0.limiter
+    }
+
+    pub(crate) fn uses(&self) -> &Uses {
+        &self.0.uses
     }
 
     /// Runs a change of the catalog: away from the async threads, for it ends with a sync to disk, and one at a time.

@@ -33,7 +33,7 @@ pub(crate) struct Running {
     stop: watch::Sender<bool>,
     listener: JoinHandle<()>,
     /// What goes on beside the requests, with what it is called when it ends badly.
-    chores: [(&'static str, JoinHandle<()>); 2],
+    chores: [(&'static str, JoinHandle<()>); 3],
 }
 
 impl Running {
@@ -81,6 +81,7 @@ impl Running {
         let retention = retention::run(journal.clone(), catalog, clock, policy, stopped.clone());
         let chores = [
             ("retention", tokio::spawn(retention)),
+            ("noting the use of API clients", tokio::spawn(api::uses::run(api.clone(), stopped.clone()))),
             ("the audit of idstream itself", tokio::spawn(api::audit::run(api.clone(), stopped.clone()))),
         ];
         let listener = tokio::spawn(http::serve(listener, router, settings.server.max_connections, stopped));

@@ -116,6 +116,33 @@ impl App {
         Self { router, state, admin: admin.expose().to_owned(), clock, catalog, journal, net }
     }
 
+    /// The API anew, on the same catalog and journal.
+    pub(crate) fn restarted(&self) -> Self {
+        let parts = &self.state;
+        let state = ApiState::new(ApiParts {
+            catalog: parts.catalog.clone(),
+            keyring: parts.keyring.clone(),
+            intake: parts.intake.clone(),
+            delivery: parts.delivery.clone(),
+            journal: parts.journal.clone(),
+            clock: parts.clock.clone(),
+            random: parts.random.clone(),
+            limits: parts.limits,
+            rates: parts.rates,
+            resume: parts.resume,
+            instance: parts.instance.clone(),
+        });
+        Self {
+            router: api::router(state.clone()),
+            state,
+            admin: self.admin.clone(),
+            clock: self.clock.clone(),
+            catalog: self.catalog.clone(),
+            journal: self.journal.clone(),
+            net: self.net.clone(),
+        }
+    }
+
     /// Sends a request as it is.
     pub(crate) async fn send(
         &self,
