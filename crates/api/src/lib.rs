@@ -22,7 +22,7 @@ mod oauth;
 mod page;
 mod query;
 mod router;
-mod sign_in;
+pub mod sign_in;
 mod source_calls;
 mod state;
 mod strict;

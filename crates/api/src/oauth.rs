@@ -41,6 +41,7 @@ pub(crate) async fn token(mut call: Call<()>) -> Answer {
             let now = call.state.clock.now();
             call.state.uses().note(&client.id, now, call.parts.extensions.get::<Peer>().map(|peer| peer.0));
             let issued = issue(&client, scopes.clone(), now, &call.state.keyring, &call.state.random)?;
+            sign_in::succeeded(&call.state, &call.parts, &client);
             let out = TokenOut {
                 access_token: issued.token.expose(),
                 token_type: "bearer",
@@ -71,7 +72,7 @@ fn grant(call: &Call<()>, form: &Query) -> Result<Result<(ApiClient, Vec<Scope>)
         denied => {
             let attempt =
                 denied.map_or_else(|attempt| attempt, |client| Attempt::of(Reason::Expired, &client));
-            sign_in::failed(&call.state, &call.parts, attempt)?;
+            sign_in::failed(&call.state, &call.parts, &attempt)?;
             return refuse("invalid_client", "the client's id or secret is wrong, or it has expired");
         }
     };

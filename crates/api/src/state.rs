@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use crate::body::Budget;
 use crate::error::ApiError;
 use crate::limits::{Limiter, RateLimits};
+use crate::sign_in::SignIns;
 use crate::uses::Uses;
 
 /// How much of a request is taken, in bytes.
@@ -69,6 +70,7 @@ pub(crate) struct Shared {
     pub(crate) budget: Budget,
     limiter: Limiter,
     uses: Uses,
+    sign_ins: SignIns,
     /// Held over a change, so that looking for a name and taking it are one step.
     changing: Mutex<()>,
     closing: AtomicBool,
@@ -93,6 +95,7 @@ impl ApiState {
             budget,
             limiter,
             uses: Uses::default(),
+            sign_ins: SignIns::default(),
             changing,
             closing: AtomicBool::new(false),
         }))
@@ -118,6 +121,10 @@ impl ApiState {
 
     pub(crate) fn uses(&self) -> &Uses {
         &self.0.uses
+    }
+
+    pub(crate) fn sign_ins(&self) -> &SignIns {
+        &self.0.sign_ins
     }
 
     /// Runs a change of the catalog: away from the async threads, for it ends with a sync to disk, and one at a time.

@@ -32,8 +32,7 @@ pub(crate) struct Running {
     api: api::ApiState,
     stop: watch::Sender<bool>,
     listener: JoinHandle<()>,
-    /// What goes on beside the requests, with what it is called when it ends badly.
-    chores: [(&'static str, JoinHandle<()>); 3],
+    chores: Chores,
 }
 
 impl Running {
@@ -76,14 +75,10 @@ impl Running {
             instance,
         });
         let router = api::router(api.clone());
-        let (stop, stopped) = watch::channel(false);
         let policy = retention::policy(&settings.retention);
-        let retention = retention::run(journal.clone(), catalog, clock, policy, stopped.clone());
-        let chores = [
-            ("retention", tokio::spawn(retention)),
-            ("noting the use of API clients", tokio::spawn(api::uses::run(api.clone(), stopped.clone()))),
-            ("the audit of idstream itself", tokio::spawn(api::audit::run(api.clone(), stopped.clone()))),
-        ];
+        let chores =
+            Chores::start(&api, |stopped| retention::run(journal.clone(), catalog, clock, policy, stopped));
+        let (stop, stopped) = watch::channel(false);
         let listener = tokio::spawn(http::serve(listener, router, settings.server.max_connections, stopped));
         Ok(Self { address, admin_token, admin_token_file, journal, delivery, api, stop, listener, chores })
     }
@@ -120,16 +115,44 @@ impl Running {
         if let Err(error) = self.listener.await {
             tracing::error!(%error, "the listener ended badly");
         }
-        for (name, chore) in self.chores {
-            if let Err(error) = chore.await {
-                tracing::error!(%error, "{name} ended badly");
-            }
-        }
+        self.chores.end().await;
         enter(Stage::Delivery);
         self.delivery.shutdown().await;
         enter(Stage::Journal);
         if let Err(error) = self.journal.close().await {
             tracing::error!(%error, "the journal did not close cleanly; it recovers at the next start");
+        }
+    }
+}
+
+/// What goes on beside the requests, and a little longer: what the last ones have left is told too.
+struct Chores {
+    stop: watch::Sender<bool>,
+    /// With what they are called when they end badly.
+    running: [(&'static str, JoinHandle<()>); 4],
+}
+
+impl Chores {
+    fn start<R>(api: &api::ApiState, retention: impl FnOnce(watch::Receiver<bool>) -> R) -> Self
+    where
+        R: Future<Output = ()> + Send + 'static,
+    {
+        let (stop, stopped) = watch::channel(false);
+        let running = [
+            ("noting the use of API clients", tokio::spawn(api::uses::run(api.clone(), stopped.clone()))),
+            ("telling of sign-ins", tokio::spawn(api::sign_in::run(api.clone(), stopped.clone()))),
+            ("the audit of idstream itself", tokio::spawn(api::audit::run(api.clone(), stopped.clone()))),
+            ("retention", tokio::spawn(retention(stopped))),
+        ];
+        Self { stop, running }
+    }
+
+    async fn end(self) {
+        self.stop.send_replace(true);
+        for (name, chore) in self.running {
+            if let Err(error) = chore.await {
+                tracing::error!(%error, "{name} ended badly");
+            }
         }
     }
 }

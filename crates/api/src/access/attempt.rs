@@ -17,8 +17,20 @@ pub(crate) enum Reason {
     WrongToken,
 }
 
+impl Reason {
+    /// The name in events.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::UnknownClient => "unknown_client",
+            Self::WrongSecret => "wrong_secret",
+            Self::Expired => "expired",
+            Self::WrongToken => "wrong_token",
+        }
+    }
+}
+
 /// A credential that opened nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Attempt {
     pub(crate) reason: Reason,
     /// The id of the client that was meant, when it is known or at least a UUID: anything else may be a secret that was put

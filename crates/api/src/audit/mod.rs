@@ -22,7 +22,7 @@ use crate::call::Call;
 use crate::state::ApiState;
 
 /// Who posts the entries: their `sourceId`.
-const OURSELVES: &str = "idstream";
+pub(crate) const OURSELVES: &str = "idstream";
 /// Requests larger than this are left out of their entry, in bytes.
 const MAX_REQUEST: usize = 64 << 10;
 /// Texts longer than this are shown by their digest, in bytes.

@@ -14,5 +14,6 @@ mod network;
 mod oauth;
 mod problems;
 mod resume;
+mod sign_in;
 mod sources;
 mod trial;
