@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use base::{Random, Secret};
-use catalog::{KeyError, Keyring, Sealed};
+use catalog::{Document as _, KeyError, Keyring, Sealed};
 use destinations::{SecretName, Secrets, Vendor};
 use event::native::Selection;
 use event::{Stream, StreamSet};
@@ -115,7 +115,7 @@ pub fn seal(
 }
 
 fn place(id: &str, name: SecretName) -> String {
-    format!("eventStreaming/{id}/{}", name.name())
+    catalog::place(Configuration::KIND, id, name.name())
 }
 
 impl Configuration {

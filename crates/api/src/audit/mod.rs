@@ -79,6 +79,19 @@ impl Change<'_> {
     }
 }
 
+/// The entry of a master key that was replaced: by their ids, and how many credentials are sealed with the new one.
+pub fn key_rotated(before: &str, after: &str, n_sealed: usize, now: Timestamp, random: &Random) -> Note {
+    let change = Change {
+        action: Action::Update,
+        entity_type: "MasterKey",
+        name: &format!("rotated, {n_sealed} credentials sealed anew"),
+        url: String::new(),
+        before: Some(json!({ "keyId": before })),
+        after: Some(json!({ "keyId": after })),
+    };
+    change.by_the_server(now, random)
+}
+
 impl Call {
     /// The entry of a change that this call makes.
     pub(crate) fn note(&self, change: &Change<'_>, request: Option<&Value>) -> Note {

@@ -3,7 +3,9 @@
 #![cfg(test)]
 
 mod canary;
+mod catcher;
 mod demo;
+mod keys;
 mod memory;
 mod program;
 mod receiver;
