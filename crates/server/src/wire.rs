@@ -82,7 +82,7 @@ impl Running {
             stopped.clone(),
         ));
         let audit = tokio::spawn(api::audit::run(api.clone(), stopped.clone()));
-        let listener = tokio::spawn(http::serve(listener, router, settings.server.max_connections, stopped));
+        let listener = tokio::spawn(http::serve(listener, router, door(settings), stopped));
         Ok(Self {
             address,
             admin_token,
@@ -201,6 +201,15 @@ fn body_limits(settings: &settings::Intake) -> api::BodyLimits {
         max_body: settings.max_body.as_usize(),
         max_inflated: settings.max_inflated.as_usize(),
         in_flight: settings.in_flight.as_usize(),
+    }
+}
+
+fn door(settings: &Settings) -> http::Door {
+    let settings::Server { trusted_proxies, forwarded_header, max_connections, .. } = &settings.server;
+    http::Door {
+        max_connections: *max_connections,
+        trusted: http::Trusted { proxies: trusted_proxies.clone(), header: *forwarded_header },
+        is_for_proxies_only: settings.is_for_proxies_only(),
     }
 }
 

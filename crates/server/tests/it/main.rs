@@ -8,6 +8,7 @@ mod demo;
 mod keys;
 mod memory;
 mod program;
+mod proxies;
 mod receiver;
 mod refusals;
 mod send;
