@@ -8,6 +8,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use crate::http::ForwardedHeader;
+use crate::http::tls::TlsFiles;
 
 /// The defaults, which are also the reference manual.
 pub(crate) const DEFAULTS: &str = include_str!("default.toml");
@@ -22,6 +23,7 @@ pub(crate) const KEY_VARIABLE: &str = "IDSTREAM_MASTER_KEY";
 pub(crate) struct Settings {
     pub(crate) instance: Instance,
     pub(crate) server: Server,
+    pub(crate) tls: Tls,
     pub(crate) intake: Intake,
     pub(crate) journal: Journal,
     pub(crate) retention: Retention,
@@ -51,6 +53,13 @@ pub(crate) struct Server {
     pub(crate) trusted_proxies: Vec<Subnet>,
     #[serde(deserialize_with = "deserialize_header")]
     pub(crate) forwarded_header: ForwardedHeader,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tls {
+    pub(crate) cert: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -206,18 +215,29 @@ pub(crate) fn read(
 }
 
 impl Settings {
+    /// The server's certificate and key, when it speaks TLS.
+    pub(crate) fn tls_files(&self) -> Option<TlsFiles> {
+        let Tls { cert, key } = self.tls.clone();
+        Some(TlsFiles { cert: cert?, key: key? })
+    }
+
     /// Whether only proxies may connect: there is no TLS, and nobody has said that there need be none.
     pub(crate) fn is_for_proxies_only(&self) -> bool {
-        !self.server.listen.ip().is_loopback() && !self.server.allow_plaintext
+        let is_plain = self.tls_files().is_none();
+        is_plain && !self.server.listen.ip().is_loopback() && !self.server.allow_plaintext
     }
 
     fn check_listening(&self) -> Result<(), SettingsError> {
         let unfit = |text: &str| Err(SettingsError::Unfit(text.to_owned()));
         let Server { listen, trusted_proxies, .. } = &self.server;
+        if self.tls.cert.is_some() != self.tls.key.is_some() {
+            return unfit("tls.cert and tls.key belong together: give both, or none");
+        }
         if self.is_for_proxies_only() && trusted_proxies.is_empty() {
             return unfit(
-                "server.listen is not a loopback address, and nothing protects what is said there: name the proxies that \
-                 speak TLS for the server in server.trusted_proxies, or set server.allow_plaintext = true",
+                "server.listen is not a loopback address, and nothing protects what is said there: give a certificate with \
+                 tls.cert and tls.key, or name the proxies that speak TLS for the server in server.trusted_proxies, or set \
+                 server.allow_plaintext = true",
             );
         }
         if let Some(everybody) = trusted_proxies.iter().find(|subnet| subnet.is_everything()) {

@@ -18,12 +18,14 @@ use tokio::task::JoinHandle;
 use crate::commands::Failure;
 use crate::data;
 use crate::http;
+use crate::http::tls::{self, Keeper};
 use crate::retention;
 use crate::settings::{self, Settings};
 
 /// A server that is listening.
 pub(crate) struct Running {
     address: SocketAddr,
+    speaks_tls: bool,
     admin_token: Option<Secret>,
     admin_token_file: PathBuf,
     journal: Arc<LocalJournal>,
@@ -40,15 +42,14 @@ impl Running {
     pub(crate) async fn start(settings: &Settings) -> Result<Self, Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let random = Arc::new(Random::from_system());
+        // What does not fit stops the start before anything is made.
+        let keeper = settings.tls_files().map(|files| Keeper::open(files, clock.now())).transpose()?;
         let data::Opened { journal, catalog, keyring } = data::open(settings, &clock, &random)?;
         let keyring = Arc::new(keyring);
         let admin_token_file = settings.server.data.join("admin-token");
         let hand_over = |token: &Secret| data::write_token(&admin_token_file, token);
         let admin_token = api::bootstrap_client(&catalog, &*clock, &random, hand_over)?;
-        let listener = TcpListener::bind(settings.server.listen).await.map_err(|error| {
-            http::cannot_listen(settings.server.listen, &error, "--listen or server.listen")
-        })?;
-        let address = listener.local_addr()?;
+        let (listener, address) = bind(settings.server.listen).await?;
         let instance = instance(&settings.instance);
         let intake = Arc::new(intake(settings, journal.clone(), &clock, &random));
         let delivery = Supervisor::start(Parts {
@@ -77,14 +78,16 @@ impl Running {
         let retention = tokio::spawn(retention::run(
             journal.clone(),
             catalog,
-            clock,
+            Arc::clone(&clock),
             retention::policy(&settings.retention),
             stopped.clone(),
         ));
         let audit = tokio::spawn(api::audit::run(api.clone(), stopped.clone()));
-        let listener = tokio::spawn(http::serve(listener, router, door(settings), stopped));
+        let speaks_tls = keeper.is_some();
+        let listener = listen(settings, listener, router, (keeper, clock), stopped)?;
         Ok(Self {
             address,
+            speaks_tls,
             admin_token,
             admin_token_file,
             journal,
@@ -98,8 +101,8 @@ impl Running {
     }
 
     /// Where it listens.
-    pub(crate) const fn address(&self) -> SocketAddr {
-        self.address
+    pub(crate) fn url(&self) -> String {
+        format!("{}://{}", if self.speaks_tls { "https" } else { "http" }, self.address)
     }
 
     /// The first administrator's token, when this start made one.
@@ -182,6 +185,31 @@ impl Stage {
     }
 }
 
+/// Serves, and looks after the certificate where there is one.
+fn listen(
+    settings: &Settings,
+    listener: TcpListener,
+    router: axum::Router,
+    (keeper, clock): (Option<Keeper>, Arc<dyn Clock>),
+    stopped: watch::Receiver<bool>,
+) -> Result<JoinHandle<()>, Failure> {
+    let tls = keeper.as_ref().map(|keeper| http::Tls::new(keeper.watch()));
+    let serving = http::serve(listener, router, door(settings, tls), stopped.clone());
+    let Some(keeper) = keeper else { return Ok(tokio::spawn(serving)) };
+    let keeping = tls::keep(keeper, clock, tls::hangups()?, stopped);
+    Ok(tokio::spawn(async {
+        tokio::join!(serving, keeping);
+    }))
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| http::cannot_listen(address, &error, "--listen or server.listen"))?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
 fn intake(
     settings: &Settings,
     journal: Arc<LocalJournal>,
@@ -204,12 +232,13 @@ fn body_limits(settings: &settings::Intake) -> api::BodyLimits {
     }
 }
 
-fn door(settings: &Settings) -> http::Door {
+fn door(settings: &Settings, tls: Option<http::Tls>) -> http::Door {
     let settings::Server { trusted_proxies, forwarded_header, max_connections, .. } = &settings.server;
     http::Door {
         max_connections: *max_connections,
         trusted: http::Trusted { proxies: trusted_proxies.clone(), header: *forwarded_header },
         is_for_proxies_only: settings.is_for_proxies_only(),
+        tls,
     }
 }
 

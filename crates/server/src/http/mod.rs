@@ -1,8 +1,10 @@
 //! The listener: accepts connections, bounds their number and the time they take to say what they want, and lets
 //! requests under way finish when the server stops.
 
+mod handshake;
 mod peer;
 mod seldom;
+pub(crate) mod tls;
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
@@ -14,13 +16,15 @@ use axum::Router;
 use hyper::body::Incoming;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+pub(crate) use handshake::Tls;
 use peer::client_address;
 pub(crate) use peer::{ForwardedHeader, Trusted};
 use seldom::Seldom;
@@ -38,6 +42,8 @@ pub(crate) struct Door {
     pub(crate) trusted: Trusted,
     /// Whether nobody else may connect, this machine excepted.
     pub(crate) is_for_proxies_only: bool,
+    /// Speaks TLS; absent where it is not spoken.
+    pub(crate) tls: Option<Tls>,
 }
 
 /// Serves until `stop` turns true and the requests under way have ended, or [`DRAIN`] is over. When it returns, no
@@ -82,20 +88,11 @@ pub(crate) async fn serve(
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
-        let mut http = hyper::server::conn::http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(64 * 1024);
-        let tower = TowerToHyperService::new(router.clone());
-        let door = Arc::clone(&door);
-        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-            let client = client_address(peer, request.headers(), &door.trusted);
-            request.extensions_mut().insert(Peer(client));
-            tower.call(request)
-        });
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(socket), service));
+        let guest =
+            Guest { peer, door: Arc::clone(&door), router: router.clone(), watcher: graceful.watcher() };
+        let stop = stop.clone();
         connections.spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended badly");
-            }
+            guest.stay(socket, stop).await;
             drop(place);
         });
     }
@@ -111,6 +108,45 @@ pub(crate) async fn serve(
 impl Door {
     fn admits(&self, peer: IpAddr) -> bool {
         !self.is_for_proxies_only || peer.is_loopback() || self.trusted.includes(peer)
+    }
+}
+
+/// Who has connected.
+struct Guest {
+    peer: IpAddr,
+    door: Arc<Door>,
+    router: Router,
+    watcher: Watcher,
+}
+
+impl Guest {
+    /// Serves requests until the connection ends. What stops the server ends a handshake at once: no request is under way.
+    async fn stay(self, socket: TcpStream, mut stop: watch::Receiver<bool>) {
+        let door = Arc::clone(&self.door);
+        let Some(tls) = &door.tls else { return self.converse(socket).await };
+        let shaken = tokio::select! {
+            shaken = tls.shake(socket, self.peer) => shaken,
+            _ = stop.wait_for(|stop| *stop) => None,
+        };
+        if let Some(stream) = shaken {
+            self.converse(stream).await;
+        }
+    }
+
+    async fn converse(self, stream: impl AsyncRead + AsyncWrite + Unpin + 'static) {
+        let Self { peer, door, router, watcher } = self;
+        let mut http = hyper::server::conn::http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(64 * 1024);
+        let tower = TowerToHyperService::new(router);
+        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+            let client = client_address(peer, request.headers(), &door.trusted);
+            request.extensions_mut().insert(Peer(client));
+            tower.call(request)
+        });
+        let connection = watcher.watch(http.serve_connection(TokioIo::new(stream), service));
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection ended badly");
+        }
     }
 }
 
@@ -170,7 +206,7 @@ mod tests {
                 .route("/never", get(std::future::pending::<&'static str>));
             let (stop, stopped) = watch::channel(false);
             let trusted = Trusted { proxies: Vec::new(), header: ForwardedHeader::Forwarded };
-            let door = Door { max_connections, trusted, is_for_proxies_only: false };
+            let door = Door { max_connections, trusted, is_for_proxies_only: false, tls: None };
             Self { address, stop, listening: tokio::spawn(serve(listener, router, door, stopped)) }
         }
 
@@ -256,7 +292,7 @@ mod tests {
     fn where_only_proxies_may_connect_this_machine_may_too() {
         let trusted =
             Trusted { proxies: vec!["10.0.0.0/8".parse().unwrap()], header: ForwardedHeader::Forwarded };
-        let mut door = Door { max_connections: 1, trusted, is_for_proxies_only: true };
+        let mut door = Door { max_connections: 1, trusted, is_for_proxies_only: true, tls: None };
         let admits = |door: &Door| {
             ["10.0.0.1", "127.0.0.1", "::1", "203.0.113.9"].map(|peer| door.admits(peer.parse().unwrap()))
         };

@@ -14,3 +14,4 @@ mod refusals;
 mod send;
 mod stop;
 mod template;
+mod tls;

@@ -45,7 +45,7 @@ fn beyond_loopback_a_server_without_protection_does_not_start_and_says_what_woul
         ended.stderr
     };
     let told = refused(&["--public-url", "https://ids.example.com"], &[]);
-    for way in ["server.trusted_proxies", "server.allow_plaintext = true"] {
+    for way in ["tls.cert and tls.key", "server.trusted_proxies", "server.allow_plaintext = true"] {
         assert!(told.contains(way), "{told}");
     }
     let trusted = ("IDSTREAM__SERVER__TRUSTED_PROXIES", "10.0.0.0/8");
