@@ -25,7 +25,8 @@ impl KeyFile {
     /// Reads it. What it holds may still be no key, see [`KeyFile::keyring`].
     pub fn read(path: &Path) -> Result<Self, KeyError> {
         let read = || {
-            let mut text = String::new();
+            // As large as it can become: a text that grows leaves copies behind.
+            let mut text = String::with_capacity(2 * MAX_BYTES as usize);
             File::open(path)?.take(MAX_BYTES).read_to_string(&mut text)?;
             Ok((std::fs::canonicalize(path)?, Secret::new(text)))
         };

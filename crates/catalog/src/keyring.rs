@@ -124,9 +124,8 @@ impl Key {
     /// From text: 32 bytes in base64 or hex.
     fn from_text(text: &str) -> Result<Self, KeyError> {
         let bytes = if text.len() == 64 { from_hex(text) } else { STANDARD.decode(text).ok() };
-        let key: Zeroizing<[u8; 32]> =
-            bytes.and_then(|bytes| bytes.try_into().ok()).map(Zeroizing::new).ok_or(KeyError::Form)?;
-        Ok(Self::new(&key))
+        let bytes = Zeroizing::new(bytes.ok_or(KeyError::Form)?);
+        bytes.as_slice().try_into().map(Self::new).map_err(|_| KeyError::Form)
     }
 }
 

@@ -49,11 +49,17 @@ impl ClientError {
             FailureKind::CertificateUntrusted => {
                 Some("name the certificate of the server's authority, or its own, with --ca-file")
             }
-            FailureKind::CertificateExpired
-            | FailureKind::CertificateName
-            | FailureKind::CertificateUnfit
-            | FailureKind::ClientCertificate
-            | FailureKind::Refused => Some(error.hint()),
+            FailureKind::CertificateExpired => {
+                Some("renew the server's certificate, and check the clock of this machine")
+            }
+            FailureKind::CertificateName => Some("call the server by a name that its certificate holds"),
+            FailureKind::CertificateUnfit => Some(
+                "give the server a certificate that an authority has signed, and name that authority's with --ca-file",
+            ),
+            FailureKind::ClientCertificate => {
+                Some("use another address: what answers there asks for a client certificate")
+            }
+            FailureKind::Refused => Some(error.hint()),
             _ => None,
         }
     }

@@ -131,6 +131,20 @@ fn a_key_from_the_environment_is_replaced_by_giving_both_for_a_while() {
 }
 
 #[test]
+fn a_rotation_is_not_left_in_the_middle_because_nobody_reads_what_it_says() {
+    let place = Place::new(&[]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = idstream(&["key", "rotate", "--data"]);
+    assert!(command.arg(place.data()).stdout(writer).status().unwrap().success());
+    assert_eq!(read(&place.key_file()).lines().count(), 1);
+    let shown = place.key(&["show"], &[]);
+    assert!(shown.stdout.contains("seals and opens, 1 credentials"), "{shown:?}");
+    assert_eq!(shown.stdout.lines().count(), 2, "{shown:?}");
+    assert_eq!(std::fs::read_dir(place.directory.path()).unwrap().count(), 3, "data, key and old key");
+}
+
+#[test]
 fn a_key_is_not_replaced_while_a_server_runs_or_where_no_catalog_is() {
     let place = Place::new(&[]);
     let old = read(&place.key_file());

@@ -9,7 +9,7 @@ use catalog::{Catalog, Credential, KeyFile, Keyring};
 use super::{Failure, counts, expect_catalog, open};
 use crate::commands::Failed;
 use crate::data::{self, MasterKey};
-use crate::output::answer;
+use crate::output::{ReaderGone, answer};
 use crate::settings::Settings;
 
 /// Credentials that are named when they cannot be opened; the others are counted.
@@ -36,14 +36,19 @@ pub(super) fn run(settings: &Settings, is_dry: bool) -> Result<(), Failure> {
         return rotation.foretell();
     }
     if rotation.is_single() {
-        answer(rotation.begin()?)?;
+        say(rotation.begin()?)?;
     } else {
-        answer(format_args!("going on with key {}, the first one", rotation.key.keyring.key_id()))?;
+        say(format!("going on with key {}, the first one", rotation.key.keyring.key_id()))?;
     }
     while let Some(done) = rotation.step()? {
-        answer(done)?;
+        say(done)?;
     }
-    rotation.conclude()
+    say(rotation.conclusion())
+}
+
+/// That nobody reads on is no reason to stop in the middle.
+fn say(line: String) -> Result<(), Failure> {
+    answer(line).or_else(|error| if error.is::<ReaderGone>() { Ok(()) } else { Err(error) })
 }
 
 impl Rotation<'_> {
@@ -125,15 +130,14 @@ impl Rotation<'_> {
     }
 
     /// What the operator has to do after.
-    fn conclude(&self) -> Result<(), Failure> {
+    fn conclusion(&self) -> String {
         let (id, origin) = (self.key.keyring.key_id(), &self.key.origin);
-        if self.is_single() {
-            answer(format_args!(
-                "the master key is {id}: keep a copy of {origin} in a safe place, then start the server"
-            ))
+        let todo = if self.is_single() {
+            format!("keep a copy of {origin} in a safe place")
         } else {
-            answer(format_args!("the master key is {id}: leave it alone in {origin}, then start the server"))
-        }
+            format!("leave it alone in {origin}")
+        };
+        format!("the master key is {id}: {todo}, then start the server")
     }
 }
 
