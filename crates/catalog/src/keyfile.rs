@@ -44,11 +44,6 @@ impl KeyFile {
         Self::read(path).map(|file| (file, true))
     }
 
-    /// Where it lies.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Whether users other than its owner and its group may read it.
     pub fn is_open_to_others(&self) -> bool {
         std::fs::metadata(&self.path).is_ok_and(|metadata| metadata.mode() & 0o007 != 0)
