@@ -18,7 +18,7 @@ mod supervisor;
 mod trial;
 mod worker;
 
-pub use configuration::{AccountSwitch, AuditSwitch, Configuration, Epoch, HookSwitch, seal};
+pub use configuration::{AccountSwitch, AuditSwitch, Configuration, Epoch, HookSwitch, SelectedClaim, seal};
 pub use places::{admit, configuration_id, consumer_name, dismiss};
 pub use status::{State, Status};
 pub use supervisor::{Parts, Supervisor};
