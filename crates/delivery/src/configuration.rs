@@ -257,9 +257,11 @@ mod tests {
 
     #[test]
     fn claims_that_were_stored_by_name_are_read_and_stored_with_their_ids() {
-        let stored = serde_json::json!({"enabled": true, "includeActions": false, "claims": ["email", "locality"]});
+        let stored =
+            serde_json::json!({"enabled": true, "includeActions": false, "claims": ["email", "locality"]});
         let read: AccountSwitch = serde_json::from_value(stored).unwrap();
-        let pairs: Vec<_> = read.claims.iter().map(|claim| (claim.id.as_str(), claim.name.as_str())).collect();
+        let pairs: Vec<_> =
+            read.claims.iter().map(|claim| (claim.id.as_str(), claim.name.as_str())).collect();
         assert_eq!(pairs, [("builtin-email", "email"), ("builtin-locality", "locality")]);
         let again = serde_json::to_value(&read).unwrap();
         assert_eq!(again["claims"][0], serde_json::json!({"id": "builtin-email", "name": "email"}));

@@ -152,7 +152,9 @@ mod tests {
 
     fn draft(stream: &str, claims: &str) -> Draft {
         let rest = match stream {
-            "auditLog" => r#""date":"2026-01-31T12:00:00Z","action":"Update","entityType":"Policy","name":"p""#,
+            "auditLog" => {
+                r#""date":"2026-01-31T12:00:00Z","action":"Update","entityType":"Policy","name":"p""#
+            }
             _ => r#""type":"selfService","endTimestamp":"2026-01-31T12:00:00Z""#,
         };
         let text = format!(r#"{{"stream":"{stream}",{rest},"nativeClaims":{claims}}}"#);
@@ -175,7 +177,11 @@ mod tests {
         discovery.know(["level"], &[]);
         let long = "n".repeat(256);
         see(&discovery, "accountEvent", &format!(r#"{{"tier":1,"email":"e","level":[2],"{long}":{{}}}}"#));
-        see(&discovery, "accountEvent", r#"{"tier":2,"shoe size":3,"a\"b":4,"a\\b":5,"a-b":6,"ä":7,"pin=1":8}"#);
+        see(
+            &discovery,
+            "accountEvent",
+            r#"{"tier":2,"shoe size":3,"a\"b":4,"a\\b":5,"a-b":6,"ä":7,"pin=1":8}"#,
+        );
         see(&discovery, "auditLog", r#"{"of_an_audit_log":1}"#);
         assert_eq!(names(&discovery.fresh()), [&long, "tier"]);
         assert_eq!(discovery.fresh()[1].source_id, "shop");

@@ -85,7 +85,15 @@ impl Intake {
         rule: MaskRule,
         limits: Limits,
     ) -> Self {
-        Self { journal, clock, random, rule, limits, keys_in_flight: Mutex::default(), discovery: Discovery::default() }
+        Self {
+            journal,
+            clock,
+            random,
+            rule,
+            limits,
+            keys_in_flight: Mutex::default(),
+            discovery: Discovery::default(),
+        }
     }
 
     /// Notices claims that events carry and nobody has named.

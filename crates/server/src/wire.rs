@@ -32,10 +32,11 @@ pub(crate) struct Running {
     delivery: Arc<Supervisor>,
     api: api::ApiState,
     stop: watch::Sender<bool>,
-    listener: JoinHandle<()>,
-    retention: JoinHandle<()>,
-    audit: JoinHandle<()>,
+    tasks: Tasks,
 }
+
+/// What runs until it is told to stop, by name.
+type Tasks = Vec<(&'static str, JoinHandle<()>)>;
 
 impl Running {
     /// Opens the data directory, recovers what is in it, and listens.
@@ -63,41 +64,23 @@ impl Running {
         });
         let delivery = Arc::new(delivery.await);
         let api = api::ApiState::new(api::ApiParts {
-            catalog: catalog.clone(),
+            catalog,
             keyring,
             intake,
             delivery: Arc::clone(&delivery),
             journal: journal.clone(),
-            clock: Arc::clone(&clock),
+            clock,
             random,
             limits: body_limits(&settings.intake),
             instance,
         });
-        let router = api::router(api.clone());
+        // Before events are taken: they are sent by the names of their time.
+        api::native_claims::begin(&api).await;
         let (stop, stopped) = watch::channel(false);
-        let retention = tokio::spawn(retention::run(
-            journal.clone(),
-            catalog,
-            Arc::clone(&clock),
-            retention::policy(&settings.retention),
-            stopped.clone(),
-        ));
-        let audit = tokio::spawn(api::audit::run(api.clone(), stopped.clone()));
         let speaks_tls = keeper.is_some();
-        let listener = listen(settings, listener, router, (keeper, clock), stopped)?;
-        Ok(Self {
-            address,
-            speaks_tls,
-            admin_token,
-            admin_token_file,
-            journal,
-            delivery,
-            api,
-            stop,
-            listener,
-            retention,
-            audit,
-        })
+        let serving = listen(settings, &api, listener, keeper, &stopped)?;
+        let tasks = tasks(settings, &api, journal.clone(), serving, &stopped);
+        Ok(Self { address, speaks_tls, admin_token, admin_token_file, journal, delivery, api, stop, tasks })
     }
 
     /// Where it listens.
@@ -129,14 +112,10 @@ impl Running {
         enter(Stage::Requests);
         self.api.begin_shutdown();
         self.stop.send_replace(true);
-        if let Err(error) = self.listener.await {
-            tracing::error!(%error, "the listener ended badly");
-        }
-        if let Err(error) = self.retention.await {
-            tracing::error!(%error, "retention ended badly");
-        }
-        if let Err(error) = self.audit.await {
-            tracing::error!(%error, "the audit of idstream itself ended badly");
+        for (name, task) in self.tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "{name} ended badly");
+            }
         }
         enter(Stage::Delivery);
         self.delivery.shutdown().await;
@@ -188,15 +167,16 @@ impl Stage {
 /// Serves, and looks after the certificate where there is one.
 fn listen(
     settings: &Settings,
+    api: &api::ApiState,
     listener: TcpListener,
-    router: axum::Router,
-    (keeper, clock): (Option<Keeper>, Arc<dyn Clock>),
-    stopped: watch::Receiver<bool>,
+    keeper: Option<Keeper>,
+    stopped: &watch::Receiver<bool>,
 ) -> Result<JoinHandle<()>, Failure> {
     let tls = keeper.as_ref().map(|keeper| http::Tls::new(keeper.watch()));
+    let router = api::router(api.clone());
     let serving = http::serve(listener, router, door(settings, tls), stopped.clone());
     let Some(keeper) = keeper else { return Ok(tokio::spawn(serving)) };
-    let keeping = tls::keep(keeper, clock, tls::hangups()?, stopped);
+    let keeping = tls::keep(keeper, Arc::clone(&api.clock), tls::hangups()?, stopped.clone());
     Ok(tokio::spawn(async {
         tokio::join!(serving, keeping);
     }))
@@ -208,6 +188,24 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure>
         .map_err(|error| http::cannot_listen(address, &error, "--listen or server.listen"))?;
     let address = listener.local_addr()?;
     Ok((listener, address))
+}
+
+fn tasks(
+    settings: &Settings,
+    api: &api::ApiState,
+    journal: Arc<LocalJournal>,
+    serving: JoinHandle<()>,
+    stopped: &watch::Receiver<bool>,
+) -> Tasks {
+    let stopped = || stopped.clone();
+    let policy = retention::policy(&settings.retention);
+    let retention = retention::run(journal, api.catalog.clone(), Arc::clone(&api.clock), policy, stopped());
+    vec![
+        ("the listener", serving),
+        ("retention", tokio::spawn(retention)),
+        ("the audit of idstream itself", tokio::spawn(api::audit::run(api.clone(), stopped()))),
+        ("noticing new claims", tokio::spawn(api::native_claims::run(api.clone(), stopped()))),
+    ]
 }
 
 fn intake(

@@ -111,10 +111,10 @@ pub fn bootstrap_client<E: From<CatalogError>>(
     Ok(Some(token))
 }
 
-/// The client that a request's bearer token belongs to, when it may do what `scope` stands for.
+/// The client that a request's bearer token belongs to, when it may do what `scope` stands for; without one, any client.
 pub(crate) fn admit(
     headers: &HeaderMap,
-    scope: Scope,
+    scope: Option<Scope>,
     catalog: &Catalog,
     keyring: &Keyring,
     now: Timestamp,
@@ -139,10 +139,10 @@ pub(crate) fn admit(
     if !client.is_live(now) {
         return Err(wrong("the bearer token has expired"));
     }
-    if !client.may(scope) {
-        return Err(lacks(scope));
+    match scope.filter(|scope| !client.may(*scope)) {
+        Some(scope) => Err(lacks(scope)),
+        None => Ok(client),
     }
-    Ok(client)
 }
 
 /// The client with this id, when the secret is its own; it may have expired. An unknown client takes as long as a wrong
@@ -243,8 +243,7 @@ mod tests {
         let catalog = Catalog::open(Arc::new(MemoryStore::default())).unwrap();
         for value in ["Bearer", "Bearer ", "Bearer ids__", "Bearer x", "Basic eDp5", ""] {
             let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(value))]);
-            let refused =
-                admit(&headers, Scope::WriteEvent, &catalog, &Keyring::new(&[7; 32]), Timestamp::default());
+            let refused = admit(&headers, None, &catalog, &Keyring::new(&[7; 32]), Timestamp::default());
             assert!(refused.is_err(), "{value}");
         }
     }

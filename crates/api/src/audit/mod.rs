@@ -1,4 +1,5 @@
-//! The audit of idstream itself: every change of a configuration, source or API client is an audit log like any other.
+//! The audit of idstream itself: every change of a configuration, native claim, source or API client is an audit log like
+//! any other.
 //!
 //! The entry is stored in one piece with the change, as a note in the catalog, and posted to the intake from there: a
 //! crash in between posts it again, under the same eventID. It holds what the API shows, never a credential.

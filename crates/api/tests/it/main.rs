@@ -5,12 +5,15 @@
 mod app;
 mod audit;
 mod canary;
+mod claims;
 mod clients;
+mod discovered_claims;
 mod event_streaming;
 mod events;
 mod failures;
 mod network;
 mod oauth;
 mod problems;
+mod selected_claims;
 mod sources;
 mod trial;
