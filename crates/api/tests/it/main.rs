@@ -11,6 +11,7 @@ mod discovered_claims;
 mod event_streaming;
 mod events;
 mod failures;
+mod gate;
 mod network;
 mod oauth;
 mod problems;

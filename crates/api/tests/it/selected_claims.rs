@@ -12,6 +12,7 @@ use testkit::net::Faults;
 
 use crate::app::{App, CLAIMS, JSON, RawClaim, STREAMING, event, splunk, with};
 use crate::audit::audit_logs;
+use crate::gate::Gate;
 
 const FIRST: &str = "0197f3a0-6c1e-7c3a-9d2b-000000000001";
 const SECOND: &str = "0197f3a0-6c1e-7c3a-9d2b-000000000002";
@@ -96,8 +97,11 @@ async fn an_event_is_sent_with_the_names_of_the_time_when_it_was_accepted() {
     app.net.set_faults(Faults { lost_request: 100, ..Faults::default() });
     let both = json!({"tier": "gold", "level": 3});
     post(&app, FIRST, &both).await;
+    // The worker tries in vain, and is followed by one that knows the new name.
+    tokio::time::sleep(Duration::from_secs(5)).await;
     rename(&app, &claim, "level").await;
     post(&app, SECOND, &both).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
     app.net.set_faults(Faults::default());
     assert_eq!(arrived(&app, FIRST).await["nativeClaims"], json!({"tier": "gold"}));
     assert_eq!(arrived(&app, SECOND).await["nativeClaims"], json!({"level": 3}));
@@ -162,6 +166,62 @@ async fn a_rename_that_a_crash_cut_short_is_completed_at_the_next_start_once() {
     let updates: Vec<_> = logs.iter().filter(|(_, log)| log["action"] == "Update").collect();
     assert_eq!(updates.len(), 1);
     assert_eq!(updates[0].1["actor"]["userName"], "idstream");
+}
+
+#[tokio::test]
+async fn a_claim_that_is_renamed_or_deleted_while_a_configuration_is_stored_is_told() {
+    let (app, gate) = Gate::app().await;
+    let claim = create_claim(&app, "tier").await;
+    let selection = json!([{"id": id_of(&claim)}]);
+    let selecting = |body: Value| with(body, "/accountEventStreaming/nativeClaims", selection.clone());
+    // Workers come to the gate, too; what is disabled has none.
+    let none = with(splunk("one"), "/accountEventStreaming/nativeClaims", json!([]));
+    let one = app.create(STREAMING, with(none, "/enabled", json!(false))).await;
+    let calls = [
+        (Method::POST, STREAMING.to_owned(), selecting(splunk("two"))),
+        (Method::PUT, format!("{STREAMING}/{}", id_of(&one)), selecting(one.clone())),
+    ];
+    for (n, (method, path, body)) in calls.into_iter().enumerate() {
+        gate.close();
+        let change = async {
+            gate.has_seen(1).await;
+            if n == 0 {
+                rename(&app, &claim, "level").await;
+            } else {
+                let path = format!("{CLAIMS}/{}", id_of(&claim));
+                let deleted = app.call(Method::DELETE, &path, Value::Null).await;
+                assert_eq!(deleted.status, StatusCode::NO_CONTENT);
+            }
+            gate.open();
+        };
+        let (reply, ()) = tokio::join!(app.call(method, &path, body), change);
+        assert_eq!((reply.status, reply.error_key()), (StatusCode::CONFLICT, "changedMeanwhile".to_owned()));
+        assert!(reply.text.contains(id_of(&claim)), "{}", reply.text);
+    }
+    assert_eq!(app.get(STREAMING).await.json()["page"]["totalElements"], 1);
+    assert_eq!(selected(&app, &one), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_claim_that_is_renamed_again_while_configurations_follow_gets_its_last_name_alone() {
+    let (app, gate) = Gate::app().await;
+    let claim = create_claim(&app, "tier").await;
+    let body = with(splunk("one"), "/accountEventStreaming/nativeClaims", json!([{"id": id_of(&claim)}]));
+    let one = app.create(STREAMING, with(body, "/enabled", json!(false))).await;
+    gate.close();
+    let again = async {
+        gate.has_seen(1).await;
+        let last = async {
+            gate.has_seen(2).await;
+            gate.let_one_pass();
+            gate.has_seen(3).await;
+            gate.open();
+        };
+        tokio::join!(rename(&app, &claim, "points"), last);
+    };
+    tokio::join!(rename(&app, &claim, "level"), again);
+    assert_eq!(selected(&app, &one), ["points"]);
+    assert_eq!(app.get(&format!("{STREAMING}/{}", id_of(&one))).await.header("etag"), "\"2\"");
 }
 
 #[tokio::test]
