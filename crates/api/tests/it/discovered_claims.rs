@@ -1,12 +1,16 @@
 //! Claims that events carry are offered until somebody names them.
 
-use api::native_claims;
+use std::sync::Arc;
+
+use api::{ApiParts, ApiState, native_claims};
+use base::Random;
+use base::mask::MaskRule;
 use http::{Method, StatusCode};
-use intake::DiscoveredClaims;
+use intake::{DiscoveredClaims, Intake, Limits, Posted, ProducerIdentity};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::app::{App, CLAIMS, JSON, event};
+use crate::app::{App, CLAIMS, JSON, LIMITS, event};
 
 async fn offer(app: &App, query: &str) -> Vec<String> {
     let reply = app.get(&format!("{CLAIMS}/discovered?{query}")).await;
@@ -81,4 +85,37 @@ async fn a_claim_of_that_name_takes_it_out_of_the_offer_and_leaves_it_again() {
     app.call(Method::DELETE, &path, Value::Null).await;
     post(&app, r#"{"level":1}"#).await;
     assert_eq!(offer(&app, "").await, ["points", "tier", "level"]);
+}
+
+#[tokio::test]
+async fn what_is_offered_is_known_after_a_restart() {
+    let app = App::new().await;
+    post(&app, r#"{"tier":1}"#).await;
+    keep(&app).await;
+    let old = &app.state;
+    let random = Arc::new(Random::from_seed(9));
+    let intake = Arc::new(Intake::new(
+        Arc::clone(&app.journal),
+        Arc::clone(&old.clock),
+        random,
+        MaskRule::default(),
+        Limits::default(),
+    ));
+    let _restarted = ApiState::new(ApiParts {
+        catalog: app.catalog.clone(),
+        keyring: Arc::clone(&old.keyring),
+        intake: Arc::clone(&intake),
+        delivery: Arc::clone(&old.delivery),
+        journal: Arc::clone(&old.journal),
+        clock: Arc::clone(&old.clock),
+        random: Arc::clone(&old.random),
+        limits: LIMITS,
+        instance: old.instance.clone(),
+    });
+    let body = event(r#","nativeClaims":{"tier":1,"level":1}"#);
+    let producer = ProducerIdentity { id: "client:1".to_owned(), source: "shop".to_owned() };
+    let posted = Posted { body: body.as_bytes(), are_lines: false, idempotency_key: None };
+    intake.accept(&producer, posted).await.unwrap();
+    let fresh: Vec<_> = intake.discovery().fresh().into_iter().map(|each| each.name).collect();
+    assert_eq!(fresh, ["level"]);
 }
