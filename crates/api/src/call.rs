@@ -46,6 +46,23 @@ where
     F: Fn(Call) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Answer> + Send + 'static,
 {
+    admitted(method, Some(scope), call)
+}
+
+/// A route for every API client, whatever its scopes.
+pub(crate) fn authenticated<F, Fut>(method: MethodFilter, call: F) -> MethodRouter<ApiState>
+where
+    F: Fn(Call) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Answer> + Send + 'static,
+{
+    admitted(method, None, call)
+}
+
+fn admitted<F, Fut>(method: MethodFilter, scope: Option<Scope>, call: F) -> MethodRouter<ApiState>
+where
+    F: Fn(Call) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Answer> + Send + 'static,
+{
     let run = move |state: ApiState, request: Request| {
         let call = call.clone();
         async move {

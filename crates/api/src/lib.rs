@@ -1,4 +1,4 @@
-//! The HTTP API: event streaming configurations, API clients, sources, and the way in for events.
+//! The HTTP API: event streaming configurations, native claims, API clients, sources, and the way in for events.
 //!
 //! [`router()`] holds every route, with the scope that it needs, on one screen. A call is admitted before its body is
 //! read. Every error leaves as the contract's problem envelope, see [`ErrorKey`].
@@ -18,6 +18,7 @@ mod health;
 mod inflate;
 mod intake_calls;
 mod limits;
+pub mod native_claims;
 mod oauth;
 mod page;
 mod query;

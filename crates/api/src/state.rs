@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use crate::body::Budget;
 use crate::error::ApiError;
 use crate::limits::{Limiter, RateLimits};
+use crate::native_claims;
 use crate::sign_in::SignIns;
 use crate::uses::Uses;
 
@@ -88,6 +89,9 @@ impl ApiState {
     /// The state of a fresh API.
     pub fn new(parts: ApiParts) -> Self {
         let budget = Budget::new(parts.limits.in_flight);
+        if let Err(error) = native_claims::acquaint(&parts.catalog, &parts.intake) {
+            tracing::error!(%error, "the offer of discovered claims cannot be read; claims that are known may be in it");
+        }
         let limiter = Limiter::new(parts.rates);
         let changing = Mutex::new(());
         Self(Arc::new(Shared {
@@ -139,6 +143,13 @@ impl ApiState {
         });
         changed.await.map_err(ApiError::internal)?
     }
+}
+
+/// Several steps that belong together are taken to their end, even when the caller hangs up.
+pub(crate) async fn to_its_end<T: Send + 'static>(
+    steps: impl Future<Output = Result<T, ApiError>> + Send + 'static,
+) -> Result<T, ApiError> {
+    tokio::spawn(steps).await.map_err(ApiError::internal)?
 }
 
 /// A fresh id: a UUIDv7, so that lists in order of ids are in order of creation.

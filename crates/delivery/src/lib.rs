@@ -19,7 +19,7 @@ mod supervisor;
 mod trial;
 mod worker;
 
-pub use configuration::{AccountSwitch, AuditSwitch, Configuration, Epoch, HookSwitch, seal};
+pub use configuration::{AccountSwitch, AuditSwitch, Configuration, Epoch, HookSwitch, SelectedClaim, seal};
 pub use places::{admit, configuration_id, consumer_name, dismiss};
 pub use resume::{Backlog, Resume, ResumeFrom, ResumeLimits, end_pause, give_up};
 pub use status::{State, Status};

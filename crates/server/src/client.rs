@@ -1,11 +1,13 @@
 //! A small client of idstream's own API, for `send` and `demo`.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::Secret;
 use bytes::Bytes;
-use destinations::{Answer, Request, Transport, TransportError};
+use destinations::transport::FailureKind;
+use destinations::{Answer, Request, Route, Transport, TransportError};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::Url;
@@ -21,6 +23,7 @@ pub(crate) struct Client {
     transport: Arc<dyn Transport>,
     base: Url,
     token: HeaderValue,
+    route: Arc<Route>,
 }
 
 /// Why a call did not bring what was asked for.
@@ -44,6 +47,30 @@ pub(crate) enum ClientError {
     Unfit(String),
 }
 
+impl ClientError {
+    /// What to do about a failure that no waiting mends. `None` when the same call may succeed later.
+    pub(crate) fn remedy(&self) -> Option<&'static str> {
+        let Self::Transport(_, error) = self else { return None };
+        match error.kind() {
+            FailureKind::CertificateUntrusted => {
+                Some("name the certificate of the server's authority, or its own, with --ca-file")
+            }
+            FailureKind::CertificateExpired => {
+                Some("renew the server's certificate, and check the clock of this machine")
+            }
+            FailureKind::CertificateName => Some("call the server by a name that its certificate holds"),
+            FailureKind::CertificateUnfit => Some(
+                "give the server a certificate that an authority has signed, and name that authority's with --ca-file",
+            ),
+            FailureKind::ClientCertificate => {
+                Some("use another address: what answers there asks for a client certificate")
+            }
+            FailureKind::Refused => Some(error.hint()),
+            _ => None,
+        }
+    }
+}
+
 impl Client {
     pub(crate) fn new(
         transport: Arc<dyn Transport>,
@@ -57,7 +84,18 @@ impl Client {
         let mut token = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
             .map_err(|_| ClientError::Unfit("the token holds characters that no token has".to_owned()))?;
         token.set_sensitive(true);
-        Ok(Self { transport, base, token })
+        Ok(Self { transport, base, token, route: Arc::default() })
+    }
+
+    /// Trusts the authorities in this file (PEM), and no others.
+    pub(crate) fn trusting(mut self, file: &Path) -> Result<Self, ClientError> {
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            ClientError::Unfit(format!("cannot read certificates from {}: {error}", file.display()))
+        })?;
+        let route = Route::trusting(&text)
+            .map_err(|error| ClientError::Unfit(format!("{error}: {}", file.display())))?;
+        self.route = Arc::new(route);
+        Ok(self)
     }
 
     /// Sends `body` as `content_type` and returns the answer whatever its status.
@@ -85,7 +123,8 @@ impl Client {
         headers.insert(AUTHORIZATION, self.token.clone());
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.extend(key.map(|key| (HeaderName::from_static("idempotency-key"), key)));
-        let request = Request { url: url.clone(), method, headers, body: body.into(), route: Arc::default() };
+        let request =
+            Request { url: url.clone(), method, headers, body: body.into(), route: Arc::clone(&self.route) };
         self.transport.send(request).await.map_err(|error| ClientError::Transport(url.into(), error))
     }
 

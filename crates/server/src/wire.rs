@@ -19,12 +19,14 @@ use tokio::task::JoinHandle;
 use crate::commands::Failure;
 use crate::data;
 use crate::http;
+use crate::http::tls::{self, Keeper};
 use crate::retention;
 use crate::settings::{self, Settings};
 
 /// A server that is listening.
 pub(crate) struct Running {
     address: SocketAddr,
+    speaks_tls: bool,
     admin_token: Option<Secret>,
     admin_token_file: PathBuf,
     journal: Arc<LocalJournal>,
@@ -40,15 +42,14 @@ impl Running {
     pub(crate) async fn start(settings: &Settings) -> Result<Self, Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let random = Arc::new(Random::from_system());
+        // What does not fit stops the start before anything is made.
+        let keeper = settings.tls_files().map(|files| Keeper::open(files, clock.now())).transpose()?;
         let data::Opened { journal, catalog, keyring } = data::open(settings, &clock, &random)?;
         let keyring = Arc::new(keyring);
         let admin_token_file = settings.server.data.join("admin-token");
         let hand_over = |token: &Secret| data::write_token(&admin_token_file, token);
         let admin_token = api::bootstrap_client(&catalog, &*clock, &random, hand_over)?;
-        let listener = TcpListener::bind(settings.server.listen).await.map_err(|error| {
-            http::cannot_listen(settings.server.listen, &error, "--listen or server.listen")
-        })?;
-        let address = listener.local_addr()?;
+        let (listener, address) = bind(settings.server.listen).await?;
         let instance = instance(&settings.instance);
         let intake = Arc::new(intake(settings, journal.clone(), &clock, &random));
         let delivery = Supervisor::start(Parts {
@@ -62,30 +63,44 @@ impl Running {
         });
         let delivery = Arc::new(delivery.await);
         let api = api::ApiState::new(api::ApiParts {
-            catalog: catalog.clone(),
+            catalog,
             keyring,
             intake,
             delivery: Arc::clone(&delivery),
             journal: journal.clone(),
-            clock: Arc::clone(&clock),
+            clock,
             random,
             limits: body_limits(&settings.intake),
             rates: rate_limits(&settings.limits),
             resume: resume_limits(&settings.delivery.resume),
             instance,
         });
-        let router = api::router(api.clone());
+        // Before events are taken: they are sent by the names of their time.
+        api::native_claims::begin(&api).await;
         let policy = retention::policy(&settings.retention);
-        let chores =
-            Chores::start(&api, |stopped| retention::run(journal.clone(), catalog, clock, policy, stopped));
+        let chores = Chores::start(&api, |stopped| {
+            retention::run(journal.clone(), api.catalog.clone(), Arc::clone(&api.clock), policy, stopped)
+        });
         let (stop, stopped) = watch::channel(false);
-        let listener = tokio::spawn(http::serve(listener, router, settings.server.max_connections, stopped));
-        Ok(Self { address, admin_token, admin_token_file, journal, delivery, api, stop, listener, chores })
+        let speaks_tls = keeper.is_some();
+        let listener = listen(settings, &api, listener, keeper, stopped)?;
+        Ok(Self {
+            address,
+            speaks_tls,
+            admin_token,
+            admin_token_file,
+            journal,
+            delivery,
+            api,
+            stop,
+            listener,
+            chores,
+        })
     }
 
     /// Where it listens.
-    pub(crate) const fn address(&self) -> SocketAddr {
-        self.address
+    pub(crate) fn url(&self) -> String {
+        format!("{}://{}", if self.speaks_tls { "https" } else { "http" }, self.address)
     }
 
     /// The first administrator's token, when this start made one.
@@ -129,7 +144,7 @@ impl Running {
 struct Chores {
     stop: watch::Sender<bool>,
     /// With what they are called when they end badly.
-    running: [(&'static str, JoinHandle<()>); 4],
+    running: Vec<(&'static str, JoinHandle<()>)>,
 }
 
 impl Chores {
@@ -138,9 +153,10 @@ impl Chores {
         R: Future<Output = ()> + Send + 'static,
     {
         let (stop, stopped) = watch::channel(false);
-        let running = [
+        let running = vec![
             ("noting the use of API clients", tokio::spawn(api::uses::run(api.clone(), stopped.clone()))),
             ("telling of sign-ins", tokio::spawn(api::sign_in::run(api.clone(), stopped.clone()))),
+            ("noticing new claims", tokio::spawn(api::native_claims::run(api.clone(), stopped.clone()))),
             ("the audit of idstream itself", tokio::spawn(api::audit::run(api.clone(), stopped.clone()))),
             ("retention", tokio::spawn(retention(stopped))),
         ];
@@ -195,6 +211,32 @@ impl Stage {
     }
 }
 
+/// Serves, and looks after the certificate where there is one.
+fn listen(
+    settings: &Settings,
+    api: &api::ApiState,
+    listener: TcpListener,
+    keeper: Option<Keeper>,
+    stopped: watch::Receiver<bool>,
+) -> Result<JoinHandle<()>, Failure> {
+    let tls = keeper.as_ref().map(|keeper| http::Tls::new(keeper.watch()));
+    let router = api::router(api.clone());
+    let serving = http::serve(listener, router, door(settings, tls), stopped.clone());
+    let Some(keeper) = keeper else { return Ok(tokio::spawn(serving)) };
+    let keeping = tls::keep(keeper, Arc::clone(&api.clock), tls::hangups()?, stopped);
+    Ok(tokio::spawn(async {
+        tokio::join!(serving, keeping);
+    }))
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| http::cannot_listen(address, &error, "--listen or server.listen"))?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
 fn intake(
     settings: &Settings,
     journal: Arc<LocalJournal>,
@@ -214,6 +256,16 @@ fn body_limits(settings: &settings::Intake) -> api::BodyLimits {
         max_body: settings.max_body.as_usize(),
         max_inflated: settings.max_inflated.as_usize(),
         in_flight: settings.in_flight.as_usize(),
+    }
+}
+
+fn door(settings: &Settings, tls: Option<http::Tls>) -> http::Door {
+    let settings::Server { trusted_proxies, forwarded_header, max_connections, .. } = &settings.server;
+    http::Door {
+        max_connections: *max_connections,
+        trusted: http::Trusted { proxies: trusted_proxies.clone(), header: *forwarded_header },
+        is_for_proxies_only: settings.is_for_proxies_only(),
+        tls,
     }
 }
 

@@ -49,10 +49,11 @@ impl From<Denied> for ApiError {
     }
 }
 
-/// The client that a request's bearer token belongs to, when it may do what `scope` stands for.
+/// The client that a request's bearer token belongs to, when it may do what `scope` stands for; without one,
+/// any client.
 pub(crate) fn admit(
     headers: &HeaderMap,
-    scope: Scope,
+    scope: Option<Scope>,
     catalog: &Catalog,
     keyring: &Keyring,
     now: Timestamp,
@@ -69,7 +70,10 @@ pub(crate) fn admit(
     if !client.is_live(now) {
         return Err(Denied::Wrong(Attempt::of(Reason::Expired, &client)));
     }
-    if client.may(scope) { Ok(client) } else { Err(Denied::Lacks(scope)) }
+    match scope.filter(|scope| !client.may(*scope)) {
+        Some(scope) => Err(Denied::Lacks(scope)),
+        None => Ok(client),
+    }
 }
 
 fn lacks(scope: Scope) -> ApiError {
@@ -119,8 +123,7 @@ mod tests {
         let catalog = Catalog::open(Arc::new(MemoryStore::default())).unwrap();
         for value in ["Bearer", "Bearer ", "Bearer ids__", "Bearer x", "Basic eDp5", ""] {
             let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(value))]);
-            let refused =
-                admit(&headers, Scope::WriteEvent, &catalog, &Keyring::new(&[7; 32]), Timestamp::default());
+            let refused = admit(&headers, None, &catalog, &Keyring::new(&[7; 32]), Timestamp::default());
             assert!(refused.is_err(), "{value}");
         }
     }

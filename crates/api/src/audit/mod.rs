@@ -1,4 +1,5 @@
-//! The audit of idstream itself: every change of a configuration, source or API client is an audit log like any other.
+//! The audit of idstream itself: every change of a configuration, native claim, source or API client is an audit log like
+//! any other.
 //!
 //! The entry is stored in one piece with the change, as a note in the catalog, and posted to the intake from there: a
 //! crash in between posts it again, under the same eventID. It holds what the API shows, never a credential.
@@ -85,6 +86,19 @@ impl Change<'_> {
         note["actor"] = json!({"userName": OURSELVES});
         note
     }
+}
+
+/// The entry of a master key that was replaced: by their ids, and how many credentials are sealed with the new one.
+pub fn key_rotated(before: &str, after: &str, n_sealed: usize, now: Timestamp, random: &Random) -> Note {
+    let change = Change {
+        action: Action::Update,
+        entity_type: "MasterKey",
+        name: &format!("rotated, {n_sealed} credentials sealed anew"),
+        url: String::new(),
+        before: Some(json!({ "keyId": before })),
+        after: Some(json!({ "keyId": after })),
+    };
+    change.by_the_server(now, random)
 }
 
 impl Call {

@@ -13,6 +13,8 @@ pub enum ErrorKey {
     EmptyBody,
     /// Every event of the body was rejected; `rejected` says why.
     NoEventAccepted,
+    /// It is built in: nobody changes or deletes it.
+    ReadOnly,
     /// The `Idempotency-Key` is not 1 to 255 visible ASCII characters.
     IdempotencyKeyInvalid,
     /// There is no credential, or it is wrong or expired.
@@ -29,6 +31,10 @@ pub enum ErrorKey {
     RequestTimeout,
     /// Another one has this name.
     NameTaken,
+    /// Something else needs it; `detail` names what.
+    InUse,
+    /// There are as many as may be kept.
+    LimitReached,
     /// Somebody else changed it in the meantime.
     ChangedMeanwhile,
     /// The configuration does not await a choice.
@@ -59,11 +65,12 @@ pub enum ErrorKey {
 
 impl ErrorKey {
     /// Every key.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 28] = [
         Self::Validation,
         Self::MalformedBody,
         Self::EmptyBody,
         Self::NoEventAccepted,
+        Self::ReadOnly,
         Self::IdempotencyKeyInvalid,
         Self::Unauthorized,
         Self::InsufficientScope,
@@ -72,6 +79,8 @@ impl ErrorKey {
         Self::MethodNotAllowed,
         Self::RequestTimeout,
         Self::NameTaken,
+        Self::InUse,
+        Self::LimitReached,
         Self::ChangedMeanwhile,
         Self::NotAwaitingChoice,
         Self::IdempotencyKeyInFlight,
@@ -103,6 +112,7 @@ impl ErrorKey {
             Self::MalformedBody => ("malformedBody", StatusCode::BAD_REQUEST),
             Self::EmptyBody => ("emptyBody", StatusCode::BAD_REQUEST),
             Self::NoEventAccepted => ("noEventAccepted", StatusCode::BAD_REQUEST),
+            Self::ReadOnly => ("readOnly", StatusCode::BAD_REQUEST),
             Self::IdempotencyKeyInvalid => ("idempotencyKeyInvalid", StatusCode::BAD_REQUEST),
             Self::Unauthorized => ("unauthorized", StatusCode::UNAUTHORIZED),
             Self::InsufficientScope => ("insufficientScope", StatusCode::FORBIDDEN),
@@ -111,6 +121,8 @@ impl ErrorKey {
             Self::MethodNotAllowed => ("methodNotAllowed", StatusCode::METHOD_NOT_ALLOWED),
             Self::RequestTimeout => ("requestTimeout", StatusCode::REQUEST_TIMEOUT),
             Self::NameTaken => ("nameTaken", StatusCode::CONFLICT),
+            Self::InUse => ("inUse", StatusCode::CONFLICT),
+            Self::LimitReached => ("limitReached", StatusCode::CONFLICT),
             Self::ChangedMeanwhile => ("changedMeanwhile", StatusCode::CONFLICT),
             Self::NotAwaitingChoice => ("notAwaitingChoice", StatusCode::CONFLICT),
             Self::IdempotencyKeyInFlight => ("idempotencyKeyInFlight", StatusCode::CONFLICT),

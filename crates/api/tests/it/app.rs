@@ -9,13 +9,14 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use base::mask::MaskRule;
 use base::{Clock, ManualClock, Random, Secret, Timestamp};
-use catalog::{Catalog, CatalogError, Keyring, MemoryStore};
+use catalog::{Catalog, CatalogError, Document, Keyring, MemoryStore};
 use delivery::{Parts, ResumeLimits, Supervisor};
 use event::native::Instance;
 use http::{HeaderMap, Method, Request, StatusCode};
 use intake::{Intake, Limits};
 use journal::Journal;
 use journal::model::{ModelJournal, ModelOptions};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use testkit::net::{Faults, SimNet};
 use tower::ServiceExt;
@@ -23,6 +24,7 @@ use tower::ServiceExt;
 pub(crate) const STREAMING: &str = "/admin/api/v1/instance/eventStreaming";
 pub(crate) const CLIENTS: &str = "/admin/api/v1/instance/apiClients";
 pub(crate) const SOURCES: &str = "/admin/api/v1/instance/sources";
+pub(crate) const CLAIMS: &str = "/admin/api/v1/claim/native";
 pub(crate) const EVENTS: &str = "/intake/v1/events";
 pub(crate) const JSON: (&str, &str) = ("content-type", "application/json");
 
@@ -40,6 +42,14 @@ pub(crate) struct App {
     pub(crate) catalog: Catalog,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) net: Arc<SimNet>,
+}
+
+/// A stored native claim of any form.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct RawClaim(pub(crate) Value);
+
+impl Document for RawClaim {
+    const KIND: &'static str = "nativeClaim";
 }
 
 /// What came back.
@@ -195,6 +205,13 @@ impl App {
         let reply = self.call(Method::POST, CLIENTS, json!({"name": name, "scopes": scopes})).await;
         assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.text);
         Secret::new(reply.json()["token"].as_str().unwrap())
+    }
+
+    /// What a creating call as the administrator answers.
+    pub(crate) async fn create(&self, path: &str, body: Value) -> Value {
+        let reply = self.call(Method::POST, path, body).await;
+        assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.text);
+        reply.json()
     }
 
     /// Posts events as the administrator, who has every scope.

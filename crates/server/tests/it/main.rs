@@ -3,11 +3,15 @@
 #![cfg(test)]
 
 mod canary;
+mod catcher;
 mod demo;
+mod keys;
 mod memory;
 mod program;
+mod proxies;
 mod receiver;
 mod refusals;
 mod send;
 mod stop;
 mod template;
+mod tls;
