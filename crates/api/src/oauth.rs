@@ -4,11 +4,13 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, PRAGMA, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
-use crate::access::{ApiClient, BASIC, Scope, authenticate, basic, issue};
+use crate::access::{ApiClient, Attempt, BASIC, Reason, Scope, authenticate, basic, issue};
+use crate::audit::Peer;
 use crate::body;
 use crate::call::{self, Answer, Call};
 use crate::error::ApiError;
 use crate::query::Query;
+use crate::sign_in;
 
 /// RFC 6749 section 5.1.
 #[derive(Serialize)]
@@ -31,13 +33,10 @@ pub(crate) async fn token(mut call: Call<()>) -> Answer {
     let form = call.form().await?;
     match grant(&call, &form)? {
         Ok((client, scopes)) => {
-            let issued = issue(
-                &client,
-                scopes.clone(),
-                call.state.clock.now(),
-                &call.state.keyring,
-                &call.state.random,
-            )?;
+            let now = call.state.clock.now();
+            call.state.uses().note(&client.id, now, call.parts.extensions.get::<Peer>().map(|peer| peer.0));
+            let issued = issue(&client, scopes.clone(), now, &call.state.keyring, &call.state.random)?;
+            sign_in::succeeded(&call.state, &call.parts, &client);
             let out = TokenOut {
                 access_token: issued.token.expose(),
                 token_type: "bearer",
@@ -63,9 +62,14 @@ fn grant(call: &Call<()>, form: &Query) -> Result<Result<(ApiClient, Vec<Scope>)
     let Some((id, secret)) = credentials(call, form)? else {
         return refuse("invalid_client", "the client's id and secret are needed: Authorization: Basic …");
     };
-    let Some(client) = authenticate(&call.state.catalog, &id, &secret)?.filter(|client| client.is_live(now))
-    else {
-        return refuse("invalid_client", "the client's id or secret is wrong, or it has expired");
+    let client = match authenticate(&call.state.catalog, &id, &secret)? {
+        Ok(client) if client.is_live(now) => client,
+        denied => {
+            let attempt =
+                denied.map_or_else(|attempt| attempt, |client| Attempt::of(Reason::Expired, &client));
+            sign_in::failed(&call.state, &call.parts, &attempt)?;
+            return refuse("invalid_client", "the client's id or secret is wrong, or it has expired");
+        }
     };
     let own = call.state.instance.public_url.as_deref();
     match (form.one("audience")?.map(|url| url.trim_end_matches('/')), own) {

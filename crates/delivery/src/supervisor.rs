@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 
 use crate::configuration::Configuration;
 use crate::crew::Crew;
+use crate::resume::carry_out_all;
 use crate::status::Status;
 use crate::trial::{Trial, TrialError, announce, test_events, try_out};
 
@@ -55,6 +56,7 @@ pub struct Supervisor {
 impl Supervisor {
     /// Starts workers for all enabled configurations and follows the catalog from then on.
     pub async fn start(parts: Parts) -> Self {
+        carry_out_all(&*parts.journal, &parts.catalog).await;
         let statuses = Statuses::default();
         let (stop, stopped) = watch::channel(false);
         let mut changes = parts.catalog.watch();

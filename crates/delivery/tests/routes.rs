@@ -101,6 +101,7 @@ impl World {
             audit: AuditSwitch::default(),
             hook: HookSwitch::default(),
             earlier: Vec::new(),
+            resume: delivery::Resume::default(),
         }
     }
 

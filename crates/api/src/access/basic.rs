@@ -7,38 +7,29 @@ use catalog::{Catalog, Keyring};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 
-use super::client::{ApiClient, BEARER, authenticate, identify, of_token};
-use crate::error::ApiError;
+use super::admission::{Denied, admit, live, of_token};
+use super::client::{ApiClient, authenticate};
 
 /// What `WWW-Authenticate` says where id and secret are taken.
 pub(crate) const BASIC: HeaderValue = HeaderValue::from_static("Basic realm=\"idstream\", charset=\"UTF-8\"");
 
 /// The client of a request to a page: by a bearer token, or by what a browser asks its user for. Who has a token only
 /// gives it as the password, under any user name.
-pub(crate) fn sign_in(
+pub(crate) fn admit_to_page(
     headers: &HeaderMap,
     catalog: &Catalog,
     keyring: &Keyring,
     now: Timestamp,
-) -> Result<ApiClient, ApiError> {
-    if !headers.contains_key(AUTHORIZATION) {
-        let reason = "a bearer token, or the id and secret of an API client, is needed";
-        return Err(ApiError::unauthorized(reason, BEARER));
-    }
+) -> Result<ApiClient, Denied> {
     let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let Some((id, secret)) = header.and_then(basic) else {
-        return identify(headers, catalog, keyring, now);
+        return admit(headers, None, catalog, keyring, now);
     };
     let client = match authenticate(catalog, &id, &secret)? {
-        Some(client) => Some(client),
-        None => of_token(&secret, catalog, keyring)?,
+        Ok(client) => Ok(client),
+        Err(attempt) => of_token(&secret, catalog, keyring)?.map_err(|_| attempt),
     };
-    let client = client.ok_or_else(|| ApiError::unauthorized("the client's id or secret is wrong", BASIC))?;
-    if client.is_live(now) {
-        Ok(client)
-    } else {
-        Err(ApiError::unauthorized("the API client has expired", BASIC))
-    }
+    live(client, now)
 }
 
 /// Id and secret (both parts form-encoded, RFC 6749 section 2.3.1).

@@ -13,12 +13,15 @@ use http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, VARY,
     WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::json;
 
-use crate::access::{BASIC, Scope, lacks, sign_in};
+use crate::access::{BASIC, Scope, admit_to_page, lacks};
+use crate::audit::Peer;
 use crate::call::{self, Answer, Call};
 use crate::error::ApiError;
+use crate::sign_in;
 use crate::state::ApiState;
 use crate::stored::{Kept, kept, scope_of};
 
@@ -34,7 +37,7 @@ enum Shown {
 }
 
 pub(crate) async fn event(call: Call<()>) -> Answer {
-    let shown = shown(&call.state, &call.parts.headers, call.id()).await;
+    let shown = shown(&call.state, &call.parts, call.id()).await;
     let mut response = if wants_json(call.header(ACCEPT)) {
         as_json(&shown?)?
     } else {
@@ -47,8 +50,11 @@ pub(crate) async fn event(call: Call<()>) -> Answer {
     Ok(response)
 }
 
-async fn shown(state: &ApiState, headers: &HeaderMap, id: &str) -> Result<Shown, ApiError> {
-    let who = sign_in(headers, &state.catalog, &state.keyring, state.clock.now())?;
+async fn shown(state: &ApiState, parts: &Parts, id: &str) -> Result<Shown, ApiError> {
+    let now = state.clock.now();
+    let admitted = admit_to_page(&parts.headers, &state.catalog, &state.keyring, now);
+    let who = admitted.map_err(|denied| sign_in::denied_page(state, parts, denied))?;
+    state.uses().note(&who.id, now, parts.extensions.get::<Peer>().map(|peer| peer.0));
     let may_see = |stream: Stream| scope_of(stream).is_some_and(|scope| who.may(scope));
     // Whoever may see no event is not told which ones there are.
     if !Stream::PRODUCT.into_iter().any(may_see) {

@@ -11,6 +11,7 @@ use super::parse::{self, Known};
 use super::{ENTITY, complete, field_error, find};
 use crate::call::{self, Answer, Call};
 use crate::error::ApiError;
+use crate::native_claims::ClaimNames;
 use crate::state::ApiState;
 
 /// The id of a configuration that has none.
@@ -47,7 +48,7 @@ pub(crate) async fn unsaved(mut call: Call) -> Answer {
         None => None,
     };
     let known = before.as_ref().map(Known::of).transpose().map_err(ApiError::internal)?;
-    let wanted = parse::wanted(&body, known.as_ref())?;
+    let wanted = parse::wanted(&body, known.as_ref(), &ClaimNames::of(&call.state.catalog))?;
     let id = before.as_ref().map_or(UNSAVED, |before| &before.id).to_owned();
     let configuration = complete(&call.state, id, wanted, before.as_ref())?;
     answer(&call.state, &call.who.name, &configuration).await
