@@ -127,12 +127,17 @@ impl<'a> Fields<'a> {
         self.text(field, min, max, complaints)
     }
 
-    /// A required name, as the contract wants every name: 3 to 64 characters, see [`is_name`].
+    /// The required `name` of a thing, see [`Fields::title`].
     pub(crate) fn name(&self, complaints: &mut Complaints) -> Option<&'a str> {
-        let name = self.required_text("name", 3, 64, complaints)?;
+        self.title("name", complaints)
+    }
+
+    /// A required name for people, as the contract wants all of them: 3 to 64 characters, see [`is_name`].
+    pub(crate) fn title(&self, field: &str, complaints: &mut Complaints) -> Option<&'a str> {
+        let name = self.required_text(field, 3, 64, complaints)?;
         if !is_name(name) {
             let message = "must consist of letters, digits, inner spaces and any of - . : / _ ( ) { } [ ] | & ' \" ? ! @ + * °";
-            self.complain("name", message, complaints);
+            self.complain(field, message, complaints);
             return None;
         }
         Some(name)

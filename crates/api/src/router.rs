@@ -2,13 +2,18 @@
 
 use axum::Router;
 use axum::extract::Request;
+use axum::middleware::from_fn_with_state;
 use axum::routing::MethodFilter;
 
 use crate::access::Scope;
-use crate::call::{granted, open};
+use crate::call::{authenticated, granted, open};
 use crate::error::{ApiError, ErrorKey};
+use crate::limits::limit;
 use crate::state::ApiState;
-use crate::{clients, erasures, event_streaming, health, intake_calls, oauth, source_calls, webhook};
+use crate::{
+    clients, console, erasures, event_streaming, health, intake_calls, native_claims, oauth, source_calls,
+    stored, webhook,
+};
 
 const GET: MethodFilter = MethodFilter::GET;
 const POST: MethodFilter = MethodFilter::POST;
@@ -20,12 +25,24 @@ const ERASE: Scope = Scope::DeleteEvent;
 
 /// Where event streaming configurations are; the contract's path.
 pub(crate) const STREAMING: &str = "/admin/api/v1/instance/eventStreaming";
+/// Where native claims are; the contract's path.
+pub(crate) const CLAIMS: &str = "/admin/api/v1/claim/native";
 /// Where API clients are.
 pub(crate) const CLIENTS: &str = "/admin/api/v1/instance/apiClients";
 /// Where sources are.
 pub(crate) const SOURCES: &str = "/admin/api/v1/instance/sources";
 /// Where erasures are.
 pub(crate) const ERASURES: &str = "/admin/api/v1/instance/erasures";
+/// Where account events are; the contract's path.
+pub(crate) const ACCOUNT_EVENTS: &str = "/admin/api/v1/events/account";
+/// Where audit logs are; the contract's path.
+pub(crate) const AUDIT_LOGS: &str = "/admin/api/v2/admin/events/audit";
+/// Where event hook logs are; the contract's path.
+pub(crate) const HOOK_LOGS: &str = "/admin/api/v1/eventHooks/logs";
+/// Where an `eventLink` leads.
+pub(crate) const LINKS: &str = "/console/e";
+/// How far the explorer is.
+pub(crate) const EXPLORER: &str = "/admin/api/v1/instance/explorer";
 /// Where sources' webhooks are.
 pub(crate) const WEBHOOKS: &str = "/intake/v1/sources";
 
@@ -38,6 +55,11 @@ pub fn router(state: ApiState) -> Router {
         .route("/oauth2/token", open(POST, oauth::token))
         .route("/intake/v1/events", granted(POST, Scope::WriteEvent, intake_calls::post))
         .route(&below(WEBHOOKS, "/auth0"), open(POST, webhook::auth0))
+        .route(&below(ACCOUNT_EVENTS, ""), granted(GET, Scope::ReadEventAccount, stored::account_event))
+        .route(&below(AUDIT_LOGS, ""), granted(GET, Scope::ReadAdminEventAudit, stored::audit_log))
+        .route(&below(HOOK_LOGS, ""), granted(GET, Scope::ReadEventHookLog, stored::hook_log))
+        .route(&below(LINKS, ""), open(GET, console::event))
+        .route(EXPLORER, granted(GET, SEE, stored::status))
         .route(
             STREAMING,
             granted(GET, SEE, event_streaming::list).merge(granted(POST, CHANGE, event_streaming::create)),
@@ -49,8 +71,10 @@ pub fn router(state: ApiState) -> Router {
                 .merge(granted(DELETE, CHANGE, event_streaming::delete)),
         )
         .route(&below(STREAMING, "/status"), granted(GET, SEE, event_streaming::status))
+        .route(&below(STREAMING, "/resume"), granted(POST, CHANGE, event_streaming::resume))
         .route(&below(STREAMING, "/test"), granted(POST, CHANGE, event_streaming::test_stored))
         .route(&format!("{STREAMING}/test"), granted(POST, CHANGE, event_streaming::test_unsaved))
+        .merge(claims())
         .route(CLIENTS, granted(GET, SEE, clients::list).merge(granted(POST, CHANGE, clients::create)))
         .route(
             &below(CLIENTS, ""),
@@ -75,5 +99,21 @@ pub fn router(state: ApiState) -> Router {
             let detail = format!("{} is not a method of this path", request.method());
             ApiError::new(ErrorKey::MethodNotAllowed, detail).answer(request.uri().path())
         })
+        .layer(from_fn_with_state(state.clone(), limit))
         .with_state(state)
+}
+
+/// Native claims. The contract lets every API client list them.
+fn claims() -> Router<ApiState> {
+    let create = granted(POST, Scope::WriteConfigClaim, native_claims::create);
+    let discovered = granted(GET, Scope::ReadConfigClaim, native_claims::discovered);
+    Router::new()
+        .route(CLAIMS, authenticated(GET, native_claims::list).merge(create))
+        .route(
+            &format!("{CLAIMS}/{{id}}"),
+            granted(GET, Scope::ReadConfigClaim, native_claims::get)
+                .merge(granted(PUT, Scope::WriteConfigClaim, native_claims::replace))
+                .merge(granted(DELETE, Scope::DeleteConfigClaim, native_claims::delete)),
+        )
+        .route(&format!("{CLAIMS}/discovered"), discovered)
 }

@@ -13,13 +13,15 @@ mod ledger;
 mod outgoing;
 mod places;
 mod quarantine;
+mod resume;
 mod status;
 mod supervisor;
 mod trial;
 mod worker;
 
-pub use configuration::{AccountSwitch, AuditSwitch, Configuration, Epoch, HookSwitch, seal};
+pub use configuration::{AccountSwitch, AuditSwitch, Configuration, Epoch, HookSwitch, SelectedClaim, seal};
 pub use places::{admit, configuration_id, consumer_name, dismiss};
+pub use resume::{Backlog, Resume, ResumeFrom, ResumeLimits, end_pause, give_up};
 pub use status::{State, Status};
 pub use supervisor::{Parts, Supervisor};
 pub use trial::{Trial, TrialError};

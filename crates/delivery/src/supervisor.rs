@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Clock, Random};
+use base::{Clock, EventId, Random};
 use catalog::{Catalog, Keyring};
 use destinations::Transport;
+use event::Stream;
 use event::native::Instance;
 use journal::Journal;
 use parking_lot::Mutex;
@@ -15,8 +16,9 @@ use tokio::task::JoinHandle;
 
 use crate::configuration::Configuration;
 use crate::crew::Crew;
+use crate::resume::carry_out_all;
 use crate::status::Status;
-use crate::trial::{Trial, TrialError, announce, try_out};
+use crate::trial::{Trial, TrialError, announce, test_events, try_out};
 
 /// How long the supervisor waits before it tries again what failed.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -55,6 +57,7 @@ pub struct Supervisor {
 impl Supervisor {
     /// Starts workers for all enabled configurations and follows the catalog from then on.
     pub async fn start(parts: Parts) -> Self {
+        carry_out_all(&*parts.journal, &parts.catalog).await;
         let statuses = Statuses::default();
         let (stop, stopped) = watch::channel(false);
         let mut changes = parts.catalog.watch();
@@ -73,9 +76,19 @@ impl Supervisor {
         Some(status)
     }
 
-    /// Sends made-up events as `configuration` says, enabled or not, and shows the answer. Takes 20 seconds at most.
-    pub async fn try_out(&self, configuration: &Configuration) -> Result<Trial, TrialError> {
-        try_out(&self.parts, configuration).await
+    /// The made-up events that trying `configuration` out sends: their streams and ids, so that somebody can remember them
+    /// before anybody receives them.
+    pub fn test_events(&self, configuration: &Configuration) -> Vec<(Stream, EventId)> {
+        test_events(&self.parts, configuration)
+    }
+
+    /// Sends these made-up events as `configuration` says, enabled or not, and shows the answer. Takes 20 seconds at most.
+    pub async fn try_out(
+        &self,
+        configuration: &Configuration,
+        events: &[(Stream, EventId)],
+    ) -> Result<Trial, TrialError> {
+        try_out(&self.parts, configuration, events).await
     }
 
     /// Sends one event to a destination outside the journal, before it is cut off, as well as it goes. Takes 3 seconds at

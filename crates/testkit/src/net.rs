@@ -45,6 +45,8 @@ pub struct Taken {
     pub requests: u64,
     /// The body of the last one.
     pub last_body: Bytes,
+    /// HEC: each event that was taken, by eventID.
+    pub documents: HashMap<String, Value>,
 }
 
 /// A destination that speaks HEC on paths with `services/collector`, takes JSON arrays on `/array`, and speaks `_bulk`
@@ -118,8 +120,9 @@ impl SimNet {
         let ids: Vec<String> = events.iter().map(|event| text(event, "/event/eventID")).collect();
         let bad = self.poison(&ids, faults.poison);
         let mut taken = self.taken.lock();
-        for id in ids.iter().take(bad.unwrap_or(ids.len())) {
+        for (id, event) in ids.iter().zip(&events).take(bad.unwrap_or(ids.len())) {
             *taken.ids.entry(id.clone()).or_default() += 1;
+            taken.documents.insert(id.clone(), event["event"].clone());
         }
         match bad {
             None => (200, serde_json::json!({"text": "Success", "code": 0})),

@@ -4,6 +4,7 @@ pub(crate) mod backup;
 pub(crate) mod demo;
 pub(crate) mod erase;
 pub(crate) mod journal;
+pub(crate) mod key;
 pub(crate) mod receiver;
 pub(crate) mod send;
 pub(crate) mod serve;
