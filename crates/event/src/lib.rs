@@ -6,7 +6,9 @@
 //! Invariants: words and values only. No I/O, no async, no HTTP, no destination's format.
 
 pub mod claims;
+pub mod filter;
 pub mod fragment;
+mod header;
 pub mod model;
 pub mod native;
 pub mod pieces;

@@ -1,0 +1,71 @@
+//! A filter prepared for many events.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use super::{Criterion, Filter, Lists, Preset};
+use crate::Record;
+
+/// A filter whose lists can be looked up in.
+#[derive(Clone, Debug)]
+pub struct Sieve {
+    presets: Vec<Preset>,
+    include: Prepared,
+    exclude: Prepared,
+}
+
+type Prepared = Vec<(Criterion, HashSet<String>)>;
+
+/// What left an event out. Printed as the path of the list in its filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rule {
+    /// A preset.
+    Preset(Preset),
+    /// A list of `exclude` names it.
+    Exclude(Criterion),
+    /// A list of `include` does not.
+    Include(Criterion),
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Preset(preset) => write!(f, "filter.presets.{}", preset.name()),
+            Self::Exclude(criterion) => write!(f, "filter.exclude.{}", criterion.name()),
+            Self::Include(criterion) => write!(f, "filter.include.{}", criterion.name()),
+        }
+    }
+}
+
+impl Sieve {
+    /// Prepares a filter. `None` when it lets every event pass: then nothing need be asked.
+    pub fn of(filter: &Filter) -> Option<Self> {
+        let prepare = |lists: &Lists| -> Prepared {
+            lists.iter().map(|(criterion, values)| (*criterion, values.iter().cloned().collect())).collect()
+        };
+        (!filter.is_empty()).then(|| Self {
+            presets: filter.presets.clone(),
+            include: prepare(&filter.include),
+            exclude: prepare(&filter.exclude),
+        })
+    }
+
+    /// Whether an event passes.
+    pub fn admits(&self, record: &Record<'_>) -> bool {
+        self.left_out_by(record).is_none()
+    }
+
+    /// The first rule that leaves an event out; `None` when it passes. Only the header and the source are looked at.
+    pub fn left_out_by(&self, record: &Record<'_>) -> Option<Rule> {
+        let names = |(criterion, values): &(Criterion, HashSet<String>)| {
+            criterion.any(record, |value| values.contains(value))
+        };
+        let preset = self.presets.iter().find(|preset| preset.has_no_use_for(record));
+        let excluded = || self.exclude.iter().find(|list| names(list));
+        let mut concerned = self.include.iter().filter(|(criterion, _)| criterion.concerns(record.stream()));
+        preset
+            .map(|preset| Rule::Preset(*preset))
+            .or_else(|| excluded().map(|(criterion, _)| Rule::Exclude(*criterion)))
+            .or_else(|| concerned.find(|list| !names(list)).map(|(criterion, _)| Rule::Include(*criterion)))
+    }
+}
