@@ -47,6 +47,7 @@ pub fn router(state: ApiState) -> Router {
         )
         .route(&below(STREAMING, "/status"), granted(GET, SEE, event_streaming::status))
         .route(&below(STREAMING, "/test"), granted(POST, CHANGE, event_streaming::test_stored))
+        .route(&format!("{STREAMING}/presets"), granted(GET, SEE, event_streaming::presets))
         .route(&format!("{STREAMING}/test"), granted(POST, CHANGE, event_streaming::test_unsaved))
         .route(CLIENTS, granted(GET, SEE, clients::list).merge(granted(POST, CHANGE, clients::create)))
         .route(

@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Clock, Random};
-use catalog::{Catalog, Keyring};
+use catalog::{Catalog, Found, Keyring};
 use destinations::Transport;
 use event::native::Instance;
-use journal::Journal;
+use journal::{Journal, JournalError};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::configuration::Configuration;
 use crate::crew::Crew;
+use crate::fence::{Fences, HandOver, fence_of};
+use crate::places;
 use crate::status::Status;
 use crate::trial::{Trial, TrialError, announce, try_out};
 
@@ -47,6 +49,7 @@ pub(crate) type Statuses = Arc<Mutex<HashMap<String, Arc<Mutex<Status>>>>>;
 pub struct Supervisor {
     parts: Parts,
     statuses: Statuses,
+    fences: Fences,
     stop: watch::Sender<bool>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
@@ -58,10 +61,11 @@ impl Supervisor {
         let (stop, stopped) = watch::channel(false);
         let mut changes = parts.catalog.watch();
         changes.borrow_and_update();
-        let mut crew = Crew::new(parts.clone(), Arc::clone(&statuses));
+        let fences = Fences::default();
+        let mut crew = Crew::new(parts.clone(), Arc::clone(&statuses), Arc::clone(&fences));
         let is_complete = crew.adjust().await;
         let task = tokio::spawn(follow(crew, is_complete, changes, stopped));
-        Self { parts, statuses, stop, task: Mutex::new(Some(task)) }
+        Self { parts, statuses, fences, stop, task: Mutex::new(Some(task)) }
     }
 
     /// The live state of a configuration's worker, or why it has none; `None` when it needs none.
@@ -69,6 +73,31 @@ impl Supervisor {
         let status = self.statuses.lock().get(id).cloned()?;
         let status = status.lock().clone();
         Some(status)
+    }
+
+    /// The first block of a configuration that is not settled, for [`Supervisor::hand_over`].
+    pub async fn floor(&self, id: &str) -> Result<u64, JournalError> {
+        places::floor(&*self.parts.journal, id).await
+    }
+
+    /// Draws the border between a stored configuration and the one that is to replace it: what is stored by now is
+    /// selected as `before` says, what comes as `after` says. Blocks below `floor` are settled. To be called right before
+    /// `after` is stored, by one caller at a time, and completed right after.
+    pub fn hand_over(
+        &self,
+        before: &Found<Configuration>,
+        after: &mut Configuration,
+        floor: u64,
+    ) -> HandOver {
+        let journal = &self.parts.journal;
+        if after.selects_like(&before.value) {
+            after.succeed(&before.value, floor, journal.head().next);
+            return HandOver::of_nothing();
+        }
+        let fence = fence_of(&self.fences, &after.id);
+        let (until, hand_over) = fence.close(before.revision, || journal.head().next);
+        after.succeed(&before.value, floor, until);
+        hand_over
     }
 
     /// Sends made-up events as `configuration` says, enabled or not, and shows the answer. Takes 20 seconds at most.

@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use crate::configuration::Configuration;
 use crate::outgoing;
+use crate::selector::Selector;
 use crate::supervisor::Parts;
 
 /// How long an answer is waited for: somebody sits before it.
@@ -99,7 +100,7 @@ pub(crate) async fn announce(parts: &Parts, configuration: &Configuration, event
         let id = id.unwrap_or_else(|| EventId::draw(now, &parts.random));
         let bytes = draft.record(id, now, "idstream", None).map_err(SampleError::from)?;
         let record = Record::parse(&bytes).map_err(SampleError::from)?;
-        if epoch.streams().contains(record.stream()) {
+        if Selector::of(&epoch).selects(&record) {
             let frame = destination.frame();
             let mut body = frame.open.as_bytes().to_vec();
             destination.encode(&record, None, false, &mut body);

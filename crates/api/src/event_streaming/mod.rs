@@ -1,11 +1,13 @@
 //! The contract's calls on event streaming configurations, and our status of one.
 
+mod filter;
 mod parse;
 mod show;
 mod status;
 mod trial;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use base::Secret;
 use base::mask::MASK;
@@ -16,6 +18,7 @@ use event::native::Selection;
 use http::StatusCode;
 use serde_json::Value;
 
+pub(crate) use self::filter::presets;
 use self::parse::{Known, Wanted};
 use self::show::ConfigurationOut;
 pub(crate) use self::status::status;
@@ -77,7 +80,7 @@ pub(crate) async fn replace(mut call: Call) -> Answer {
     let known = Known::of(&found.value).map_err(ApiError::internal)?;
     let wanted = parse::wanted(&body, Some(&known))?;
     let mut configuration = complete(&call.state, found.value.id.clone(), wanted, Some(&found.value))?;
-    configuration.succeed(&found.value, &*call.state.journal).await?;
+    let floor = call.state.delivery.floor(&configuration.id).await?;
     // It has a place, unless an older copy of the journal was restored: then it begins anew.
     delivery::admit(&*call.state.journal, &configuration.id).await?;
     let shown = ConfigurationOut::of(&configuration);
@@ -86,10 +89,14 @@ pub(crate) async fn replace(mut call: Call) -> Answer {
     if found.value.enabled && !configuration.enabled {
         announce(&call.state, &found.value, &note).await;
     }
+    let delivery = Arc::clone(&call.state.delivery);
     let change = move |catalog: &Catalog| {
         check_name(catalog, &configuration)?;
+        let hand_over = delivery.hand_over(&found, &mut configuration, floor);
         let replaced = catalog.replace(&configuration.id, &configuration, found.revision, Some(note));
-        replaced.map_err(|error| ApiError::from(error).about(ENTITY))
+        let revision = replaced.map_err(|error| ApiError::from(error).about(ENTITY))?;
+        hand_over.complete();
+        Ok(revision)
     };
     let revision = call.state.change(change).await?;
     Ok(call::with_etag(call::json(StatusCode::OK, &shown)?, revision))
@@ -227,6 +234,7 @@ fn complete(
         account: wanted.account,
         audit: wanted.audit,
         hook: wanted.hook,
+        filter: wanted.filter,
         earlier: Vec::new(),
     })
 }

@@ -4,14 +4,15 @@ use base::mask::MaskRule;
 use delivery::{AccountSwitch, AuditSwitch, Configuration, HookSwitch};
 use destinations::{SecretName, Secrets, Settings, Vendor};
 use event::claims;
+use event::filter::Filter;
 use serde_json::Value;
 
-use super::{ENTITY, field_error};
+use super::{ENTITY, field_error, filter};
 use crate::error::ApiError;
 use crate::fields::{Complaints, Fields};
 
 /// The fields of a request: the contract's, and what an answer has more.
-const FIELDS: [&str; 9] = [
+const FIELDS: [&str; 10] = [
     "id",
     "name",
     "description",
@@ -21,6 +22,7 @@ const FIELDS: [&str; 9] = [
     "accountEventStreaming",
     "auditLogStreaming",
     "eventHookLogStreaming",
+    "filter",
 ];
 
 /// Names of query parameters that hold a credential, beside those that are masked everywhere.
@@ -37,6 +39,7 @@ pub(super) struct Wanted {
     pub(super) account: AccountSwitch,
     pub(super) audit: AuditSwitch,
     pub(super) hook: HookSwitch,
+    pub(super) filter: Filter,
 }
 
 /// What a replacing request is compared with.
@@ -77,6 +80,7 @@ pub(super) fn wanted(body: &Value, known: Option<&Known>) -> Result<Wanted, ApiE
     let account = account(&fields.object("accountEventStreaming", &mut complaints), &mut complaints);
     let audit = audit(&fields.object("auditLogStreaming", &mut complaints), &mut complaints);
     let hook = hook(&fields.object("eventHookLogStreaming", &mut complaints), &mut complaints);
+    let filter = filter::filter(&fields, &mut complaints);
     complaints.finish(name.zip(settings).map(|(name, settings)| Wanted {
         name: name.to_owned(),
         description: description.filter(|text| !text.is_empty()).map(ToOwned::to_owned),
@@ -86,6 +90,7 @@ pub(super) fn wanted(body: &Value, known: Option<&Known>) -> Result<Wanted, ApiE
         account,
         audit,
         hook,
+        filter,
     }))
 }
 
