@@ -12,7 +12,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::configuration::Configuration;
-use crate::fence::{Fence, Fences, fence_of};
+use crate::lasting::{AllLasting, Lasting};
 use crate::places::{consumer_name, is_admitted};
 use crate::quarantine::Quarantine;
 use crate::selector::Selector;
@@ -41,15 +41,15 @@ struct Running {
 pub(crate) struct Crew {
     parts: Parts,
     statuses: Statuses,
-    fences: Fences,
+    lasting: AllLasting,
     running: BTreeMap<String, Running>,
     /// Told when a worker ends, wanted or not.
     ended: Arc<Notify>,
 }
 
 impl Crew {
-    pub(crate) fn new(parts: Parts, statuses: Statuses, fences: Fences) -> Self {
-        Self { parts, statuses, fences, running: BTreeMap::new(), ended: Arc::default() }
+    pub(crate) fn new(parts: Parts, statuses: Statuses, lasting: AllLasting) -> Self {
+        Self { parts, statuses, lasting, running: BTreeMap::new(), ended: Arc::default() }
     }
 
     /// Returns when a worker has ended since the last adjustment.
@@ -93,6 +93,7 @@ impl Crew {
     /// The documents of the enabled configurations, and those that cannot be read.
     fn wanted(&self) -> BTreeMap<String, Result<String, Problem>> {
         let each = self.parts.catalog.list_each::<Configuration>();
+        self.lasting.retain(|id| each.iter().any(|(known, _)| known == id));
         each.into_iter()
             .filter(|(_, found)| found.as_ref().map_or(true, |found| found.value.enabled))
             .map(|(id, found)| (id, found.map_err(Problem::from).and_then(|found| text(&found.value))))
@@ -111,9 +112,9 @@ impl Crew {
         }
         let document = text(&found.value)?;
         let status = Arc::new(Mutex::new(Status::default()));
-        let fence = fence_of(&self.fences, id);
-        fence.begin(found.revision);
-        let setting = setting(&self.parts, &found, n_enabled, Arc::clone(&status), fence)?;
+        let lasting = self.lasting.of(id, self.parts.clock.now());
+        lasting.fence.begin(found.revision);
+        let setting = setting(&self.parts, &found, n_enabled, Arc::clone(&status), lasting)?;
         let worker = Worker::new(setting);
         let (stop, stopped) = watch::channel(false);
         let alarm = Alarm(Arc::clone(&self.ended));
@@ -151,7 +152,7 @@ fn setting(
     found: &Found<Configuration>,
     n_enabled: usize,
     status: Arc<Mutex<Status>>,
-    fence: Arc<Fence>,
+    lasting: Arc<Lasting>,
 ) -> Result<Setting, Problem> {
     let configuration = &found.value;
     let id = &configuration.id;
@@ -171,7 +172,7 @@ fn setting(
         earlier: chapters,
         current,
         revision: found.revision,
-        fence,
+        lasting,
         transport: Arc::clone(&parts.transport),
         journal: Arc::clone(&parts.journal),
         quarantine: Quarantine {

@@ -4,7 +4,6 @@
 //! the border between two selections is the same for the document and for every worker, however long the old worker lives
 //! on: it may be waiting for a destination that hangs.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -29,14 +28,6 @@ impl Default for Fence {
     fn default() -> Self {
         Self(Mutex::new(Border::NONE))
     }
-}
-
-/// The fences of all configurations.
-pub(crate) type Fences = Arc<Mutex<HashMap<String, Arc<Fence>>>>;
-
-/// The fence of a configuration.
-pub(crate) fn fence_of(fences: &Fences, id: &str) -> Arc<Fence> {
-    Arc::clone(fences.lock().entry(id.to_owned()).or_default())
 }
 
 impl Fence {

@@ -15,10 +15,12 @@ use tokio::task::JoinHandle;
 
 use crate::configuration::Configuration;
 use crate::crew::Crew;
-use crate::fence::{Fences, HandOver, fence_of};
+use crate::fence::HandOver;
+use crate::lasting::AllLasting;
 use crate::places;
 use crate::status::Status;
 use crate::trial::{Trial, TrialError, announce, try_out};
+use crate::volume::Measured;
 
 /// How long the supervisor waits before it tries again what failed.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -49,7 +51,7 @@ pub(crate) type Statuses = Arc<Mutex<HashMap<String, Arc<Mutex<Status>>>>>;
 pub struct Supervisor {
     parts: Parts,
     statuses: Statuses,
-    fences: Fences,
+    lasting: AllLasting,
     stop: watch::Sender<bool>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
@@ -61,11 +63,11 @@ impl Supervisor {
         let (stop, stopped) = watch::channel(false);
         let mut changes = parts.catalog.watch();
         changes.borrow_and_update();
-        let fences = Fences::default();
-        let mut crew = Crew::new(parts.clone(), Arc::clone(&statuses), Arc::clone(&fences));
+        let lasting = AllLasting::default();
+        let mut crew = Crew::new(parts.clone(), Arc::clone(&statuses), lasting.clone());
         let is_complete = crew.adjust().await;
         let task = tokio::spawn(follow(crew, is_complete, changes, stopped));
-        Self { parts, statuses, fences, stop, task: Mutex::new(Some(task)) }
+        Self { parts, statuses, lasting, stop, task: Mutex::new(Some(task)) }
     }
 
     /// The live state of a configuration's worker, or why it has none; `None` when it needs none.
@@ -73,6 +75,13 @@ impl Supervisor {
         let status = self.statuses.lock().get(id).cloned()?;
         let status = status.lock().clone();
         Some(status)
+    }
+
+    /// What a configuration has delivered in the last day; `None` when it has had no worker since the process started.
+    pub fn volume(&self, id: &str) -> Option<Measured> {
+        let lasting = self.lasting.get(id)?;
+        let measured = lasting.volume.lock().measured(self.parts.clock.now());
+        Some(measured)
     }
 
     /// The first block of a configuration that is not settled, for [`Supervisor::hand_over`].
@@ -94,8 +103,8 @@ impl Supervisor {
             after.succeed(&before.value, floor, journal.head().next);
             return HandOver::of_nothing();
         }
-        let fence = fence_of(&self.fences, &after.id);
-        let (until, hand_over) = fence.close(before.revision, || journal.head().next);
+        let lasting = self.lasting.of(&after.id, self.parts.clock.now());
+        let (until, hand_over) = Arc::clone(&lasting.fence).close(before.revision, || journal.head().next);
         after.succeed(&before.value, floor, until);
         hand_over
     }

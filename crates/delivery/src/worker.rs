@@ -20,8 +20,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::batch::{Batch, Filling};
-use crate::fence::Fence;
 use crate::gate::Gate;
+use crate::lasting::Lasting;
 use crate::ledger::Ledger;
 use crate::outgoing;
 use crate::quarantine::Quarantine;
@@ -57,7 +57,7 @@ pub(crate) struct Setting {
     pub(crate) current: Chapter,
     /// Of the document that this is made from.
     pub(crate) revision: u64,
-    pub(crate) fence: Arc<Fence>,
+    pub(crate) lasting: Arc<Lasting>,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) quarantine: Quarantine,
@@ -187,7 +187,7 @@ impl Worker {
             return;
         }
         let block = Arc::clone(&lease.block);
-        if self.setting.fence.is_beyond(block.sequence(), self.setting.revision) {
+        if self.setting.lasting.fence.is_beyond(block.sequence(), self.setting.revision) {
             self.leave(lease.id).await;
             return;
         }

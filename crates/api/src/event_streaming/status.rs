@@ -1,7 +1,7 @@
 //! How a configuration fares: its books, kept by the journal, and what its worker says about itself.
 
 use base::Timestamp;
-use delivery::Status;
+use delivery::{Measured, Status};
 use http::StatusCode;
 use journal::{ConsumerCommand, ConsumerState};
 use serde::Serialize;
@@ -18,6 +18,8 @@ struct StatusOut {
     books: Books,
     /// `null` when no worker runs.
     live: Option<Status>,
+    /// What it delivers; `null` when it had no worker since the process started.
+    volume: Option<Measured>,
 }
 
 /// Events since the configuration's start: `appended` is the sum of all others.
@@ -51,6 +53,7 @@ pub(crate) async fn status(call: Call) -> Answer {
     let status = StatusOut {
         books: state.map_or_else(Books::default, |consumer| books(&consumer.state, now)),
         live: call.state.delivery.status(&found.value.id),
+        volume: call.state.delivery.volume(&found.value.id),
         enabled: found.value.enabled,
         id: found.value.id,
     };
