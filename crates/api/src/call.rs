@@ -44,10 +44,25 @@ where
     F: Fn(Call) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Answer> + Send + 'static,
 {
+    granted_with(method, scope, &[], call)
+}
+
+/// A route for API clients that have `scope` and all of `more`.
+pub(crate) fn granted_with<F, Fut>(
+    method: MethodFilter,
+    scope: Scope,
+    more: &'static [Scope],
+    call: F,
+) -> MethodRouter<ApiState>
+where
+    F: Fn(Call) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Answer> + Send + 'static,
+{
     let run = move |state: ApiState, request: Request| {
         let call = call.clone();
         async move {
             let who = admit(request.headers(), scope, &state.catalog, &state.keyring, state.clock.now())?;
+            who.require(more)?;
             call(Call::new(state, who, request).await?).await
         }
     };

@@ -5,7 +5,7 @@ use axum::extract::Request;
 use axum::routing::MethodFilter;
 
 use crate::access::Scope;
-use crate::call::{granted, open};
+use crate::call::{granted, granted_with, open};
 use crate::error::{ApiError, ErrorKey};
 use crate::state::ApiState;
 use crate::{clients, event_streaming, health, intake_calls, oauth, source_calls, webhook};
@@ -16,6 +16,13 @@ const PUT: MethodFilter = MethodFilter::PUT;
 const DELETE: MethodFilter = MethodFilter::DELETE;
 const SEE: Scope = Scope::ReadConfigInstance;
 const CHANGE: Scope = Scope::WriteConfigInstance;
+/// For calls whose answers tell of events of any stream.
+const EVENTS: &[Scope] = &[
+    Scope::ReadEventAccount,
+    Scope::ReadAdminEventAccount,
+    Scope::ReadAdminEventAudit,
+    Scope::ReadEventHookLog,
+];
 
 /// Where event streaming configurations are; the contract's path.
 pub(crate) const STREAMING: &str = "/admin/api/v1/instance/eventStreaming";
@@ -49,6 +56,16 @@ pub fn router(state: ApiState) -> Router {
         .route(&below(STREAMING, "/test"), granted(POST, CHANGE, event_streaming::test_stored))
         .route(&format!("{STREAMING}/presets"), granted(GET, SEE, event_streaming::presets))
         .route(&format!("{STREAMING}/test"), granted(POST, CHANGE, event_streaming::test_unsaved))
+        .route(&below(STREAMING, "/dryRun"), granted_with(GET, SEE, EVENTS, event_streaming::dry_run_stored))
+        .route(
+            &format!("{STREAMING}/dryRun"),
+            granted_with(POST, CHANGE, EVENTS, event_streaming::dry_run_unsaved),
+        )
+        .route(&below(STREAMING, "/preview"), granted_with(GET, SEE, EVENTS, event_streaming::preview_stored))
+        .route(
+            &format!("{STREAMING}/preview"),
+            granted_with(POST, CHANGE, EVENTS, event_streaming::preview_unsaved),
+        )
         .route(CLIENTS, granted(GET, SEE, clients::list).merge(granted(POST, CHANGE, clients::create)))
         .route(
             &below(CLIENTS, ""),

@@ -12,6 +12,7 @@ mod fence;
 mod gate;
 mod lasting;
 mod ledger;
+mod looking;
 mod outgoing;
 mod places;
 mod quarantine;
@@ -24,6 +25,7 @@ mod worker;
 
 pub use configuration::{AccountSwitch, AuditSwitch, Configuration, Epoch, HookSwitch, seal};
 pub use fence::HandOver;
+pub use looking::{DryRun, Ended, Kind, LookError, MAX_EVENTS, Preview, Previews, Sought, StreamRun};
 pub use places::{admit, configuration_id, consumer_name, dismiss};
 pub use selector::Unselected;
 pub use status::{State, Status};

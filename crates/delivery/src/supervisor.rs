@@ -10,13 +10,14 @@ use destinations::Transport;
 use event::native::Instance;
 use journal::{Journal, JournalError};
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use crate::configuration::Configuration;
 use crate::crew::Crew;
 use crate::fence::HandOver;
 use crate::lasting::AllLasting;
+use crate::looking::{AT_A_TIME, DryRun, LookError, Previews, Sought, dry_run, preview};
 use crate::places;
 use crate::status::Status;
 use crate::trial::{Trial, TrialError, announce, try_out};
@@ -52,6 +53,7 @@ pub struct Supervisor {
     parts: Parts,
     statuses: Statuses,
     lasting: AllLasting,
+    looks: Semaphore,
     stop: watch::Sender<bool>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
@@ -67,7 +69,14 @@ impl Supervisor {
         let mut crew = Crew::new(parts.clone(), Arc::clone(&statuses), lasting.clone());
         let is_complete = crew.adjust().await;
         let task = tokio::spawn(follow(crew, is_complete, changes, stopped));
-        Self { parts, statuses, lasting, stop, task: Mutex::new(Some(task)) }
+        Self {
+            parts,
+            statuses,
+            lasting,
+            looks: Semaphore::new(AT_A_TIME),
+            stop,
+            task: Mutex::new(Some(task)),
+        }
     }
 
     /// The live state of a configuration's worker, or why it has none; `None` when it needs none.
@@ -112,6 +121,28 @@ impl Supervisor {
     /// Sends made-up events as `configuration` says, enabled or not, and shows the answer. Takes 20 seconds at most.
     pub async fn try_out(&self, configuration: &Configuration) -> Result<Trial, TrialError> {
         try_out(&self.parts, configuration).await
+    }
+
+    /// What `configuration` would send of the newest `max_events` stored events. Takes about 10 seconds at most.
+    pub async fn dry_run(
+        &self,
+        configuration: &Configuration,
+        max_events: usize,
+    ) -> Result<DryRun, LookError> {
+        let _turn = self.looks.try_acquire()?;
+        dry_run(&self.parts, configuration, max_events).await
+    }
+
+    /// The requests that `configuration` would send for what is `sought` among the newest `max_events` stored events.
+    /// Takes about 10 seconds at most.
+    pub async fn preview(
+        &self,
+        configuration: &Configuration,
+        sought: Sought,
+        max_events: usize,
+    ) -> Result<Previews, LookError> {
+        let _turn = self.looks.try_acquire()?;
+        preview(&self.parts, configuration, sought, max_events).await
     }
 
     /// Sends one event to a destination outside the journal, before it is cut off, as well as it goes. Takes 3 seconds at

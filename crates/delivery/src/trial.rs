@@ -17,8 +17,8 @@ use http::header::SET_COOKIE;
 use tokio::time::timeout;
 
 use crate::configuration::Configuration;
+use crate::looking::prepare;
 use crate::outgoing;
-use crate::selector::Selector;
 use crate::supervisor::Parts;
 
 /// How long an answer is waited for: somebody sits before it.
@@ -56,15 +56,10 @@ pub enum TrialError {
 /// Sends one event of each stream that `configuration` selects (an account event when it selects none), whether it is
 /// enabled or not.
 pub(crate) async fn try_out(parts: &Parts, configuration: &Configuration) -> Result<Trial, TrialError> {
-    let secrets = configuration.open(&parts.keyring)?;
-    let settings = destinations::Settings::parse(configuration.vendor, &configuration.settings)
-        .map_err(TrialError::Settings)?;
-    let epoch = configuration.current();
-    let selection = epoch.selection();
-    let claims = selection.claims.clone();
-    let destination = settings.build(&secrets, &parts.instance, selection).map_err(TrialError::Settings)?;
+    let (selector, destination) = prepare(parts, configuration)?;
+    let claims = configuration.current().selection().claims;
     let mut streams: Vec<Stream> =
-        Stream::PRODUCT.into_iter().filter(|stream| epoch.streams().contains(*stream)).collect();
+        Stream::PRODUCT.into_iter().filter(|stream| selector.streams().contains(*stream)).collect();
     if streams.is_empty() {
         streams.push(Stream::AccountEvent);
     }
@@ -89,18 +84,13 @@ pub(crate) async fn try_out(parts: &Parts, configuration: &Configuration) -> Res
 /// that a producer would post.
 pub(crate) async fn announce(parts: &Parts, configuration: &Configuration, event: &str) {
     let announced = async {
-        let secrets = configuration.open(&parts.keyring)?;
-        let settings = destinations::Settings::parse(configuration.vendor, &configuration.settings)
-            .map_err(TrialError::Settings)?;
-        let epoch = configuration.current();
-        let destination =
-            settings.build(&secrets, &parts.instance, epoch.selection()).map_err(TrialError::Settings)?;
+        let (selector, destination) = prepare(parts, configuration)?;
         let draft = incoming::parse(event, &MaskRule::default()).map_err(SampleError::from)?;
         let (now, id) = (parts.clock.now(), draft.event_id());
         let id = id.unwrap_or_else(|| EventId::draw(now, &parts.random));
         let bytes = draft.record(id, now, "idstream", None).map_err(SampleError::from)?;
         let record = Record::parse(&bytes).map_err(SampleError::from)?;
-        if Selector::of(&epoch).selects(&record) {
+        if selector.selects(&record) {
             let frame = destination.frame();
             let mut body = frame.open.as_bytes().to_vec();
             destination.encode(&record, None, false, &mut body);

@@ -233,7 +233,7 @@ impl Worker {
     fn add(&mut self, destination: &dyn Destination, block: u64, index: u32, record: &event::Record<'_>) {
         let (limits, frame, now) = (destination.limits(), destination.frame(), Instant::now());
         let filling = self.filling.get_or_insert_with(|| Filling::new(frame, now));
-        filling.push(block, index, |body| destination.encode(record, Some((block, index)), false, body));
+        filling.push_record(destination, block, index, record);
         let overflow = filling.pop_overflow(limits);
         if overflow.is_some() || filling.is_full(limits) {
             self.waiting.extend(self.filling.take().map(|full| full.finish(now)));

@@ -49,6 +49,11 @@ impl ApiClient {
     pub fn may(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
     }
+
+    /// Fails when it lacks one of `scopes`.
+    pub(crate) fn require(&self, scopes: &[Scope]) -> Result<(), ApiError> {
+        scopes.iter().find(|scope| !self.may(**scope)).map_or(Ok(()), |scope| Err(lacks(*scope)))
+    }
 }
 
 /// What a new client is made from.
@@ -139,9 +144,7 @@ pub(crate) fn admit(
     if !client.is_live(now) {
         return Err(wrong("the bearer token has expired"));
     }
-    if !client.may(scope) {
-        return Err(lacks(scope));
-    }
+    client.require(&[scope])?;
     Ok(client)
 }
 

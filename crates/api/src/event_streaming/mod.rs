@@ -1,10 +1,13 @@
 //! The contract's calls on event streaming configurations, and our status of one.
 
+mod dry_run;
 mod filter;
 mod parse;
+mod preview;
 mod show;
 mod status;
 mod trial;
+mod unsaved;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,8 +21,10 @@ use event::native::Selection;
 use http::StatusCode;
 use serde_json::Value;
 
+pub(crate) use self::dry_run::{stored as dry_run_stored, unsaved as dry_run_unsaved};
 pub(crate) use self::filter::presets;
 use self::parse::{Known, Wanted};
+pub(crate) use self::preview::{stored as preview_stored, unsaved as preview_unsaved};
 use self::show::ConfigurationOut;
 pub(crate) use self::status::status;
 pub(crate) use self::trial::{stored as test_stored, unsaved as test_unsaved};

@@ -65,8 +65,18 @@ impl Criterion {
         }
     }
 
+    /// The first value of the record.
+    pub fn first_of(self, record: &Record<'_>) -> Option<String> {
+        let mut first = None;
+        self.any(record, |value| {
+            first = Some(value.to_owned());
+            true
+        });
+        first
+    }
+
     /// Whether `is_listed` holds for a value of the record. Never for one that has none.
-    pub(super) fn any(self, record: &Record<'_>, is_listed: impl Fn(&str) -> bool) -> bool {
+    pub(super) fn any(self, record: &Record<'_>, mut is_listed: impl FnMut(&str) -> bool) -> bool {
         if self == Self::Sources {
             return record.section(Section::Source).is_some_and(is_listed);
         }
@@ -75,7 +85,7 @@ impl Criterion {
         }
         let Some(header) = record.section(Section::Header) else { return false };
         let is_hook = record.stream() == Stream::EventHookLog;
-        let has = |value: Option<Cow<'_, str>>| value.is_some_and(|value| is_listed(&value));
+        let mut has = |value: Option<Cow<'_, str>>| value.is_some_and(|value| is_listed(&value));
         match self {
             Self::Types => has(text_of(header, "type")),
             Self::SourceEventTypes => has(text_of(header, "sourceEventType")),
