@@ -145,10 +145,11 @@ impl Supervisor {
         preview(&self.parts, configuration, sought, max_events).await
     }
 
-    /// Sends one event to a destination outside the journal, before it is cut off, as well as it goes. Takes 3 seconds at
-    /// most. `event` is the JSON that a producer would post.
-    pub async fn announce(&self, configuration: &Configuration, event: &str) {
-        announce(&self.parts, configuration, event).await;
+    /// Sends one event to the destination of `before` outside the journal, as well as it goes, when it would not get it
+    /// any more with `after`, which takes its place, or with nothing. Takes 3 seconds at most. `event` is the JSON that a
+    /// producer would post.
+    pub async fn announce(&self, before: &Configuration, after: Option<&Configuration>, event: &str) {
+        announce(&self.parts, before, after, event).await;
     }
 
     /// Stops all workers at once: each waits for its requests in flight and hands the rest back.

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use crate::configuration::Configuration;
 use crate::looking::prepare;
 use crate::outgoing;
+use crate::selector::Selector;
 use crate::supervisor::Parts;
 
 /// How long an answer is waited for: somebody sits before it.
@@ -80,17 +81,23 @@ pub(crate) async fn try_out(parts: &Parts, configuration: &Configuration) -> Res
     })
 }
 
-/// Sends one event outside the journal, as well as it goes, when `configuration` selects its stream. `event` is the JSON
-/// that a producer would post.
-pub(crate) async fn announce(parts: &Parts, configuration: &Configuration, event: &str) {
+/// Sends one event outside the journal, as well as it goes, when `before` selects it and `after` will not: it is disabled,
+/// says otherwise, or there is none. `event` is the JSON that a producer would post.
+pub(crate) async fn announce(
+    parts: &Parts,
+    before: &Configuration,
+    after: Option<&Configuration>,
+    event: &str,
+) {
     let announced = async {
-        let (selector, destination) = prepare(parts, configuration)?;
         let draft = incoming::parse(event, &MaskRule::default()).map_err(SampleError::from)?;
         let (now, id) = (parts.clock.now(), draft.event_id());
         let id = id.unwrap_or_else(|| EventId::draw(now, &parts.random));
         let bytes = draft.record(id, now, "idstream", None).map_err(SampleError::from)?;
         let record = Record::parse(&bytes).map_err(SampleError::from)?;
-        if selector.selects(&record) {
+        let selects = |each: &Configuration| each.enabled && Selector::of(&each.current()).selects(&record);
+        if selects(before) && !after.is_some_and(selects) {
+            let (_, destination) = prepare(parts, before)?;
             let frame = destination.frame();
             let mut body = frame.open.as_bytes().to_vec();
             destination.encode(&record, None, false, &mut body);
@@ -102,7 +109,7 @@ pub(crate) async fn announce(parts: &Parts, configuration: &Configuration, event
         Ok::<(), TrialError>(())
     };
     if let Err(error) = announced.await {
-        tracing::warn!(configuration = configuration.id, %error, "a destination could not be told that it is cut off");
+        tracing::warn!(configuration = before.id, %error, "a destination could not be told that it is cut off");
     }
 }
 

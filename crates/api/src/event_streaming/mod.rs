@@ -91,9 +91,7 @@ pub(crate) async fn replace(mut call: Call) -> Answer {
     let shown = ConfigurationOut::of(&configuration);
     let note =
         call.note(&told(Action::Update, Some(&found.value), Some(&configuration)), Some(&hushed(&body)));
-    if found.value.enabled && !configuration.enabled {
-        announce(&call.state, &found.value, &note).await;
-    }
+    announce(&call.state, &found.value, Some(&configuration), &note).await;
     let delivery = Arc::clone(&call.state.delivery);
     let change = move |catalog: &Catalog| {
         check_name(catalog, &configuration)?;
@@ -111,9 +109,7 @@ pub(crate) async fn delete(call: Call) -> Answer {
     let found = find(&call.state.catalog, call.id())?;
     call.check_revision(found.revision)?;
     let note = call.note(&told(Action::Delete, Some(&found.value), None), None);
-    if found.value.enabled {
-        announce(&call.state, &found.value, &note).await;
-    }
+    announce(&call.state, &found.value, None, &note).await;
     let (state, id) = (call.state.clone(), found.value.id);
     let leave = async move {
         let gone = id.clone();
@@ -163,10 +159,10 @@ fn hushed(body: &Value) -> Value {
     }
 }
 
-/// Tells a destination that it is about to be cut off, as well as it goes: an attacker's first deed would be to silence
-/// the one that watches. Waits a few seconds at most; all others are told by the audit log itself.
-async fn announce(state: &ApiState, configuration: &Configuration, note: &Note) {
-    state.delivery.announce(configuration, &note.to_string()).await;
+/// Tells a destination that it is about to be cut off, from everything or from news like this, as well as it goes: an
+/// attacker's first deed would be to silence the one that watches. Waits a few seconds at most; all others are told by the audit log itself.
+async fn announce(state: &ApiState, before: &Configuration, after: Option<&Configuration>, note: &Note) {
+    state.delivery.announce(before, after, &note.to_string()).await;
 }
 
 fn find(catalog: &Catalog, id: &str) -> Result<Found<Configuration>, ApiError> {
