@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::header::{elements, member, members, text, text_of};
+use crate::header::{Header, elements, text};
 use crate::{Record, Section, Stream};
 
 /// A property of events that a list of values is compared with, exactly.
@@ -67,44 +67,45 @@ impl Criterion {
 
     /// The first value of the record.
     pub fn first_of(self, record: &Record<'_>) -> Option<String> {
+        let mut header = Header::of(record.section(Section::Header).unwrap_or_default());
         let mut first = None;
-        self.any(record, |value| {
+        self.any(record, &mut header, |value| {
             first = Some(value.to_owned());
             true
         });
         first
     }
 
-    /// Whether `is_listed` holds for a value of the record. Never for one that has none.
-    pub(super) fn any(self, record: &Record<'_>, mut is_listed: impl FnMut(&str) -> bool) -> bool {
-        if self == Self::Sources {
-            return record.section(Section::Source).is_some_and(is_listed);
-        }
+    /// Whether `is_listed` holds for a value of the record, whose header it is. Never for one that has none.
+    pub(super) fn any(
+        self,
+        record: &Record<'_>,
+        header: &mut Header<'_>,
+        mut is_listed: impl FnMut(&str) -> bool,
+    ) -> bool {
         if !self.concerns(record.stream()) {
             return false;
         }
-        let Some(header) = record.section(Section::Header) else { return false };
         let is_hook = record.stream() == Stream::EventHookLog;
         let mut has = |value: Option<Cow<'_, str>>| value.is_some_and(|value| is_listed(&value));
         match self {
-            Self::Types => has(text_of(header, "type")),
-            Self::SourceEventTypes => has(text_of(header, "sourceEventType")),
+            Self::Types => has(header.text("type")),
+            Self::SourceEventTypes => has(header.text("sourceEventType")),
             Self::Labels => {
-                let labels = member(header, "labels").map(elements).into_iter().flatten();
+                let labels = header.member("labels").map(elements).into_iter().flatten();
                 labels.filter_map(text).any(|label| is_listed(&label))
             }
-            Self::IdentityStores if is_hook => has(text_of(header, "identityStore")),
+            Self::IdentityStores if is_hook => has(header.text("identityStore")),
             Self::IdentityStores => {
-                let store = |of| text_of(members(member(header, of)?)?, "store");
-                has(store("subject").or_else(|| store("actor")))
+                let subject = header.text_in("subject", "store");
+                has(subject.or_else(|| header.text_in("actor", "store")))
             }
             Self::Applications => {
                 let name = if is_hook { "application" } else { "actorApplication" };
-                let Some(application) = member(header, name).and_then(members) else { return false };
-                has(text_of(application, "id")) || has(text_of(application, "name"))
+                has(header.text_in(name, "id")) || has(header.text_in(name, "name"))
             }
-            Self::EntityTypes => has(text_of(header, "entityType")),
-            Self::Sources => false,
+            Self::EntityTypes => has(header.text("entityType")),
+            Self::Sources => record.section(Section::Source).is_some_and(is_listed),
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::header::text_of;
-use crate::{Record, Section, Stream};
+use crate::header::Header;
+use crate::{Record, Stream};
 
 /// A rule of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -82,14 +82,13 @@ impl Preset {
         }
     }
 
-    /// Whether it leaves a record out.
-    pub(super) fn has_no_use_for(self, record: &Record<'_>) -> bool {
+    /// Whether it leaves a record out, whose header it is.
+    pub(super) fn has_no_use_for(self, record: &Record<'_>, header: &mut Header<'_>) -> bool {
         if record.stream() != Stream::AccountEvent {
             return false;
         }
-        let Some(header) = record.section(Section::Header) else { return false };
-        let Some(code) = text_of(header, "sourceEventType") else { return false };
+        let Some(code) = header.text("sourceEventType") else { return false };
         let mut codes = self.leaves_out().iter().flat_map(|each| each.source_event_types);
-        codes.any(|each| *each == code) && text_of(header, "outcome").as_deref() != Some("failure")
+        codes.any(|each| *each == code) && header.text("outcome").as_deref() != Some("failure")
     }
 }

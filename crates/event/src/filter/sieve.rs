@@ -4,17 +4,18 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::{Criterion, Filter, Lists, Preset};
-use crate::Record;
+use crate::header::Header;
+use crate::{Record, Section};
 
 /// A filter whose lists can be looked up in.
 #[derive(Clone, Debug)]
 pub struct Sieve {
     presets: Vec<Preset>,
-    include: Prepared,
-    exclude: Prepared,
+    include: Vec<List>,
+    exclude: Vec<List>,
 }
 
-type Prepared = Vec<(Criterion, HashSet<String>)>;
+type List = (Criterion, HashSet<String>);
 
 /// What left an event out. Printed as the path of the list in its filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,7 +41,7 @@ impl fmt::Display for Rule {
 impl Sieve {
     /// Prepares a filter. `None` when it lets every event pass: then nothing need be asked.
     pub fn of(filter: &Filter) -> Option<Self> {
-        let prepare = |lists: &Lists| -> Prepared {
+        let prepare = |lists: &Lists| -> Vec<List> {
             lists.iter().map(|(criterion, values)| (*criterion, values.iter().cloned().collect())).collect()
         };
         (!filter.is_empty()).then(|| Self {
@@ -57,15 +58,17 @@ impl Sieve {
 
     /// The first rule that leaves an event out; `None` when it passes. Only the header and the source are looked at.
     pub fn left_out_by(&self, record: &Record<'_>) -> Option<Rule> {
-        let names = |(criterion, values): &(Criterion, HashSet<String>)| {
-            criterion.any(record, |value| values.contains(value))
-        };
-        let preset = self.presets.iter().find(|preset| preset.has_no_use_for(record));
-        let excluded = || self.exclude.iter().find(|list| names(list));
+        let mut header = Header::of(record.section(Section::Header).unwrap_or_default());
+        let preset = self.presets.iter().find(|preset| preset.has_no_use_for(record, &mut header));
+        if let Some(preset) = preset {
+            return Some(Rule::Preset(*preset));
+        }
+        let mut names =
+            |(criterion, values): &&List| criterion.any(record, &mut header, |value| values.contains(value));
+        if let Some((criterion, _)) = self.exclude.iter().find(&mut names) {
+            return Some(Rule::Exclude(*criterion));
+        }
         let mut concerned = self.include.iter().filter(|(criterion, _)| criterion.concerns(record.stream()));
-        preset
-            .map(|preset| Rule::Preset(*preset))
-            .or_else(|| excluded().map(|(criterion, _)| Rule::Exclude(*criterion)))
-            .or_else(|| concerned.find(|list| !names(list)).map(|(criterion, _)| Rule::Include(*criterion)))
+        concerned.find(|list| !names(list)).map(|(criterion, _)| Rule::Include(*criterion))
     }
 }
