@@ -105,7 +105,7 @@ impl Worker {
     fn note(&self, sorted: &Sorted) {
         let now = self.setting.clock.now();
         let (n_events, n_bytes) = (sorted.finals.len() as u64, sorted.delivered_bytes as u64);
-        self.setting.lasting.volume.lock().add(now, n_events, n_bytes);
+        self.setting.lasting.delivered(now, n_events, n_bytes);
         let mut status = self.setting.status.lock();
         let Some(reason) = &sorted.reason else {
             status.succeeded(now);

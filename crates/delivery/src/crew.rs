@@ -112,8 +112,8 @@ impl Crew {
         }
         let document = text(&found.value)?;
         let status = Arc::new(Mutex::new(Status::default()));
-        let lasting = self.lasting.of(id, self.parts.clock.now());
-        lasting.fence.begin(found.revision);
+        let lasting = self.lasting.of(id);
+        lasting.begin(found.revision, self.parts.clock.now());
         let setting = setting(&self.parts, &found, n_enabled, Arc::clone(&status), lasting)?;
         let worker = Worker::new(setting);
         let (stop, stopped) = watch::channel(false);

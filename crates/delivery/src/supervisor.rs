@@ -88,9 +88,7 @@ impl Supervisor {
 
     /// What a configuration has delivered in the last day; `None` when it has had no worker since the process started.
     pub fn volume(&self, id: &str) -> Option<Measured> {
-        let lasting = self.lasting.get(id)?;
-        let measured = lasting.volume.lock().measured(self.parts.clock.now());
-        Some(measured)
+        self.lasting.get(id)?.measured(self.parts.clock.now())
     }
 
     /// The first block of a configuration that is not settled, for [`Supervisor::hand_over`].
@@ -112,7 +110,7 @@ impl Supervisor {
             after.succeed(&before.value, floor, journal.head().next);
             return HandOver::of_nothing();
         }
-        let lasting = self.lasting.of(&after.id, self.parts.clock.now());
+        let lasting = self.lasting.of(&after.id);
         let (until, hand_over) = Arc::clone(&lasting.fence).close(before.revision, || journal.head().next);
         after.succeed(&before.value, floor, until);
         hand_over
