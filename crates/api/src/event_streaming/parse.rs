@@ -245,6 +245,7 @@ fn claims(fields: &Fields<'_>, names: &ClaimNames, complaints: &mut Complaints) 
     }
     let mut selected: Vec<SelectedClaim> = Vec::new();
     for (at, element) in given.iter().enumerate() {
+        fields.element(FIELD, at, element).only(&["id"], complaints);
         let field = format!("{FIELD}[{at}].id");
         let Some(id) = element.get("id").and_then(Value::as_str).filter(|id| is_claim_id(id)) else {
             fields.complain(&field, "must be 1 to 36 letters, digits and hyphens", complaints);

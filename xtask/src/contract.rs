@@ -1,0 +1,247 @@
+//! `cargo xtask contract`: schemathesis makes up requests from the contract's files, laid over with what idstream adds, and
+//! holds a running server's answers against them; with every right, with none, and with the wrong one.
+//!
+//! Nothing that is made up leaves this machine: every address in a request becomes that of a stand-in, or of a closed port.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::http::{Connection, request};
+use crate::process::Server;
+use crate::{Failure, say, workspace};
+
+/// The files of the contract that are tested, by the middle of their names, each with a path in it.
+const FILES: [(&str, &str); 2] = [
+    ("event-streaming", "/admin/api/v1/instance/eventStreaming"),
+    ("native-claim", "/admin/api/v1/claim/native"),
+];
+/// No server listens here: the port belongs to tcpmux, which nobody runs.
+const CLOSED: &str = "http://127.0.0.1:1/";
+/// What an administrator of the contract's calls may do.
+const ALL: &str =
+    "read:config_instance write:config_instance read:config_claim write:config_claim delete:config_claim";
+
+/// What is tested, and how long.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Only this file of the contract: event-streaming or native-claim
+    #[arg(long, value_name = "FILE", value_parser = FILES.map(|(file, _)| file))]
+    only: Option<String>,
+    /// Made-up requests for each call
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    examples: u32,
+    /// Makes up other requests than CI does
+    #[arg(long, value_name = "N")]
+    seed: Option<u32>,
+}
+
+/// Who calls: what it is called here, its token, and the status that it must get when it has no rights.
+type Caller = (&'static str, Option<String>, &'static str);
+
+/// Everything that a run of schemathesis needs.
+struct Tool {
+    program: PathBuf,
+    python: PathBuf,
+    /// The folder with the overlay, the hooks and the configuration.
+    material: PathBuf,
+    /// Where what is made of them goes.
+    folder: PathBuf,
+    server: SocketAddr,
+    destinations: String,
+}
+
+/// Installs, builds, starts, tests.
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let contract = contract_folder()?;
+    let target = workspace::target_directory()?;
+    let material = workspace::root().join("xtask/contract");
+    let bin = install(&material, &target.join("tools/contract"))?;
+    if !workspace::cargo(&["build", "--locked", "--quiet", "--package", "idstream-server"])
+        .status()?
+        .success()
+    {
+        return Err("the build failed".into());
+    }
+    let program = target.join("debug/idstream");
+    let folder = tempfile::Builder::new().prefix("contract-").tempdir_in(&target)?;
+    let receiver = StandIn::start(&program)?;
+    let server = Server::start(&[], &program, &folder.path().join("data"))?;
+    let callers: [Caller; 3] = [
+        ("with every right", Some(access_token(&server, ALL)?), ""),
+        ("without a credential", None, "401"),
+        ("without the scope", Some(access_token(&server, "write:event")?), "403"),
+    ];
+    let tool = Tool {
+        program: bin.join("schemathesis"),
+        python: bin.join("python"),
+        material,
+        folder: folder.path().to_owned(),
+        server: server.address(),
+        destinations: format!("{}/ {CLOSED}", receiver.url),
+    };
+    let is_wanted = |file: &str| arguments.only.as_ref().is_none_or(|only| only == file);
+    for (file, path) in FILES.into_iter().filter(|(file, _)| is_wanted(file)) {
+        if !has(&server, path)? {
+            say(&format!("== {file}: NOT TESTED, because the server does not have its calls yet"));
+            continue;
+        }
+        let description = tool.prepare(&contract, file)?;
+        for caller in &callers {
+            say(&format!("== {file}, {}", caller.0));
+            tool.test(&description, caller, arguments)?;
+        }
+    }
+    server.stop()
+}
+
+/// Where the contract's files are: they are not part of the repository.
+fn contract_folder() -> Result<PathBuf, Failure> {
+    let shared = std::env::var_os("IDSTREAM_SHARED").map_or_else(
+        || workspace::root().parent().unwrap_or(workspace::root()).join("shared"),
+        PathBuf::from,
+    );
+    let folder = shared.join("reference/openapi");
+    if folder.is_dir() {
+        return Ok(folder);
+    }
+    Err(format!("the contract's files are not in {}: set IDSTREAM_SHARED", folder.display()).into())
+}
+
+/// Makes an environment for Python with the pinned packages, unless it is there; the folder of its programs.
+fn install(material: &Path, environment: &Path) -> Result<PathBuf, Failure> {
+    let pins = material.join("requirements.txt");
+    let stamp = environment.join("installed.txt");
+    let bin = environment.join("bin");
+    if fs::read(&stamp).ok() == Some(fs::read(&pins)?) {
+        return Ok(bin);
+    }
+    say("installing schemathesis");
+    let made = Command::new("python3").args(["-m", "venv", "--clear"]).arg(environment).status();
+    if !made.is_ok_and(|status| status.success()) {
+        return Err("Python 3 with venv is needed (Debian: apt-get install python3-venv)".into());
+    }
+    let mut pip = Command::new(bin.join("python"));
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]).arg(&pins);
+    pass(&mut pip)?;
+    fs::copy(&pins, &stamp)?;
+    Ok(bin)
+}
+
+/// Gets an access token, as the contract's clients do, for a new API client with these scopes.
+fn access_token(server: &Server, scopes: &str) -> Result<String, Failure> {
+    let field = |value: &Value, name: &str| {
+        value.get(name).and_then(Value::as_str).map(ToOwned::to_owned).ok_or_else(|| format!("no {name}"))
+    };
+    let name = format!("contract ({} scopes)", scopes.split(' ').count());
+    let body = json!({"name": name, "scopes": scopes.split(' ').collect::<Vec<_>>()}).to_string();
+    let path = "/admin/api/v1/instance/apiClients";
+    let client = call(server, &request("POST", path, server.token(), "application/json", body.as_bytes()))?;
+    let form = format!(
+        "grant_type=client_credentials&audience=http://{}&scope={}&client_id={}&client_secret={}",
+        server.address(),
+        scopes.replace(' ', "+"),
+        field(&client, "id")?,
+        field(&client, "clientSecret")?,
+    );
+    let head =
+        "POST /oauth2/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded";
+    let answer = call(server, format!("{head}\r\nContent-Length: {}\r\n\r\n{form}", form.len()).as_bytes())?;
+    Ok(field(&answer, "access_token")?)
+}
+
+fn call(server: &Server, request: &[u8]) -> Result<Value, Failure> {
+    let answer = Connection::open(server.address())?.call(request)?;
+    let text = String::from_utf8_lossy(&answer.body);
+    if answer.status().is_none_or(|status| status >= 300) {
+        return Err(format!("the server answered {}: {text}", answer.first_line).into());
+    }
+    Ok(serde_json::from_str(&text)?)
+}
+
+/// Whether the server has any call at this path: without a credential it says 401 then, else 404.
+fn has(server: &Server, path: &str) -> Result<bool, Failure> {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    Ok(Connection::open(server.address())?.call(request.as_bytes())?.status() != Some(404))
+}
+
+impl Tool {
+    /// Lays the overlay over a file of the contract.
+    fn prepare(&self, contract: &Path, file: &str) -> Result<PathBuf, Failure> {
+        let output = self.folder.join(format!("{file}.json"));
+        let source = contract.join(format!("strivacity-{file}-api-openapi.yml"));
+        let mut command = Command::new(&self.python);
+        command.arg(self.material.join("prepare.py"));
+        pass(command.args([&source, &self.material.join("overlay.yaml"), &output]))?;
+        Ok(output)
+    }
+
+    fn test(&self, description: &Path, caller: &Caller, arguments: &Arguments) -> Result<(), Failure> {
+        let (_, token, refused) = caller;
+        let mut command = Command::new(&self.program);
+        command.current_dir(&self.folder).env("PYTHONPATH", &self.material);
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
+        command.env("CONTRACT_DESTINATIONS", &self.destinations).env("CONTRACT_REFUSED", refused);
+        command.arg("--config-file").arg(self.material.join("schemathesis.toml"));
+        command.arg("run").arg(description).args(["--url", &format!("http://{}", self.server)]);
+        if let Some(token) = token {
+            command.args(["--header", &format!("Authorization: Bearer {token}")]);
+        }
+        // Whoever has no rights gets no further than that: fewer requests show it.
+        let (phases, examples) = match *refused {
+            "" => ("examples,coverage,fuzzing,stateful", arguments.examples),
+            _ => ("coverage,fuzzing", arguments.examples.div_ceil(4)),
+        };
+        command.args(["--phases", phases, "--max-examples", &examples.to_string()]);
+        if !refused.is_empty() {
+            // They say that every call is refused, which is the point.
+            command.args(["--warnings", "off"]);
+        }
+        if let Some(seed) = arguments.seed {
+            command.args(["--seed", &seed.to_string()]);
+        }
+        pass(&mut command)
+    }
+}
+
+fn pass(command: &mut Command) -> Result<(), Failure> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let status = command.status().map_err(|error| format!("cannot run {program}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{program} failed").into()) }
+}
+
+/// A stand-in for a destination, as a process of its own; it ends with the value.
+struct StandIn {
+    child: Child,
+    url: String,
+}
+
+impl StandIn {
+    fn start(program: &Path) -> Result<Self, Failure> {
+        let arguments = ["receiver", "--json", "--every", "0"].map(OsStr::new);
+        let mut child = Command::new(program).args(arguments).stdout(Stdio::piped()).spawn()?;
+        let stdout = child.stdout.take();
+        // From here on the process ends with the value, whatever fails.
+        let mut stand_in = Self { child, url: String::new() };
+        let mut line = String::new();
+        BufReader::new(stdout.ok_or("the receiver has no standard output")?).read_line(&mut line)?;
+        let listening: Value = serde_json::from_str(&line)?;
+        let url = listening.get("listening").and_then(Value::as_str);
+        url.ok_or_else(|| format!("the receiver did not start; it said {line:?}"))?
+            .clone_into(&mut stand_in.url);
+        Ok(stand_in)
+    }
+}
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _gone = self.child.kill();
+        let _gone = self.child.wait();
+    }
+}
