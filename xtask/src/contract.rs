@@ -3,17 +3,13 @@
 //!
 //! Nothing that is made up leaves this machine: every address in a request becomes that of a stand-in, or of a closed port.
 
-use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
-use serde_json::{Value, json};
-
-use crate::http::{Connection, request};
-use crate::process::Server;
+use crate::http::Connection;
+use crate::process::{Server, StandIn, text_field};
 use crate::{Failure, say, workspace};
 
 /// The files of the contract that are tested, by the middle of their names, each with a path in it.
@@ -83,7 +79,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         material,
         folder: folder.path().to_owned(),
         server: server.address(),
-        destinations: format!("{}/ {CLOSED}", receiver.url),
+        destinations: format!("{}/ {CLOSED}", receiver.url()),
     };
     let is_wanted = |file: &str| arguments.only.as_ref().is_none_or(|only| only == file);
     for (file, path) in FILES.into_iter().filter(|(file, _)| is_wanted(file)) {
@@ -135,33 +131,18 @@ fn install(material: &Path, environment: &Path) -> Result<PathBuf, Failure> {
 
 /// Gets an access token, as the contract's clients do, for a new API client with these scopes.
 fn access_token(server: &Server, scopes: &str) -> Result<String, Failure> {
-    let field = |value: &Value, name: &str| {
-        value.get(name).and_then(Value::as_str).map(ToOwned::to_owned).ok_or_else(|| format!("no {name}"))
-    };
-    let name = format!("contract ({} scopes)", scopes.split(' ').count());
-    let body = json!({"name": name, "scopes": scopes.split(' ').collect::<Vec<_>>()}).to_string();
-    let path = "/admin/api/v1/instance/apiClients";
-    let client = call(server, &request("POST", path, server.token(), "application/json", body.as_bytes()))?;
+    let client = server.create_client(&format!("contract ({} scopes)", scopes.split(' ').count()), scopes)?;
     let form = format!(
         "grant_type=client_credentials&audience=http://{}&scope={}&client_id={}&client_secret={}",
         server.address(),
         scopes.replace(' ', "+"),
-        field(&client, "id")?,
-        field(&client, "clientSecret")?,
+        client.id,
+        client.secret,
     );
     let head =
         "POST /oauth2/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded";
-    let answer = call(server, format!("{head}\r\nContent-Length: {}\r\n\r\n{form}", form.len()).as_bytes())?;
-    Ok(field(&answer, "access_token")?)
-}
-
-fn call(server: &Server, request: &[u8]) -> Result<Value, Failure> {
-    let answer = Connection::open(server.address())?.call(request)?;
-    let text = String::from_utf8_lossy(&answer.body);
-    if answer.status().is_none_or(|status| status >= 300) {
-        return Err(format!("the server answered {}: {text}", answer.first_line).into());
-    }
-    Ok(serde_json::from_str(&text)?)
+    let request = format!("{head}\r\nContent-Length: {}\r\n\r\n{form}", form.len());
+    text_field(&server.call(request.as_bytes())?, "access_token")
 }
 
 /// Whether the server has any call at this path: without a credential it says 401 then, else 404.
@@ -213,35 +194,4 @@ fn pass(command: &mut Command) -> Result<(), Failure> {
     let program = command.get_program().to_string_lossy().into_owned();
     let status = command.status().map_err(|error| format!("cannot run {program}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("{program} failed").into()) }
-}
-
-/// A stand-in for a destination, as a process of its own; it ends with the value.
-struct StandIn {
-    child: Child,
-    url: String,
-}
-
-impl StandIn {
-    fn start(program: &Path) -> Result<Self, Failure> {
-        let arguments = ["receiver", "--json", "--every", "0"].map(OsStr::new);
-        let mut child = Command::new(program).args(arguments).stdout(Stdio::piped()).spawn()?;
-        let stdout = child.stdout.take();
-        // From here on the process ends with the value, whatever fails.
-        let mut stand_in = Self { child, url: String::new() };
-        let mut line = String::new();
-        BufReader::new(stdout.ok_or("the receiver has no standard output")?).read_line(&mut line)?;
-        let listening: Value = serde_json::from_str(&line)?;
-        let url = listening.get("listening").and_then(Value::as_str);
-        url.ok_or_else(|| format!("the receiver did not start; it said {line:?}"))?
-            .clone_into(&mut stand_in.url);
-        Ok(stand_in)
-    }
-}
-
-impl Drop for StandIn {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _gone = self.child.kill();
-        let _gone = self.child.wait();
-    }
 }
