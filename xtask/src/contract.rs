@@ -81,6 +81,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         server: server.address(),
         destinations: format!("{}/ {CLOSED}", receiver.url()),
     };
+    if arguments.only.is_none() {
+        tool.check_schemas()?;
+    }
     let is_wanted = |file: &str| arguments.only.as_ref().is_none_or(|only| only == file);
     for (file, path) in FILES.into_iter().filter(|(file, _)| is_wanted(file)) {
         if !has(&server, path)? {
@@ -160,6 +163,13 @@ impl Tool {
         command.arg(self.material.join("prepare.py"));
         pass(command.args([&source, &self.material.join("overlay.yaml"), &output]))?;
         Ok(output)
+    }
+
+    /// Holds the schemas that the server publishes against JSON Schema itself, with a validator of others.
+    fn check_schemas(&self) -> Result<(), Failure> {
+        let mut command = Command::new(&self.python);
+        command.arg(self.material.join("schemas.py")).arg(format!("http://{}", self.server));
+        pass(command.arg(workspace::root().join("docs/EVENTS.md")))
     }
 
     fn test(&self, description: &Path, caller: &Caller, arguments: &Arguments) -> Result<(), Failure> {

@@ -11,8 +11,8 @@ use crate::error::{ApiError, ErrorKey};
 use crate::limits::limit;
 use crate::state::ApiState;
 use crate::{
-    clients, console, event_streaming, health, intake_calls, native_claims, oauth, source_calls, stored,
-    webhook,
+    clients, console, event_streaming, health, intake_calls, native_claims, oauth, schemas, source_calls,
+    stored, webhook,
 };
 
 const GET: MethodFilter = MethodFilter::GET;
@@ -42,6 +42,8 @@ pub(crate) const LINKS: &str = "/console/e";
 pub(crate) const EXPLORER: &str = "/admin/api/v1/instance/explorer";
 /// Where sources' webhooks are.
 pub(crate) const WEBHOOKS: &str = "/intake/v1/sources";
+/// Where the published JSON Schemas are.
+pub(crate) const SCHEMAS: &str = "/schemas/";
 
 /// The whole API.
 pub fn router(state: ApiState) -> Router {
@@ -49,6 +51,8 @@ pub fn router(state: ApiState) -> Router {
     Router::new()
         .route("/health", open(GET, health::health))
         .route("/ready", open(GET, health::ready))
+        .route(SCHEMAS, open(GET, schemas::index))
+        .route(&format!("{SCHEMAS}v1/{{id}}"), open(GET, schemas::get))
         .route("/oauth2/token", open(POST, oauth::token))
         .route("/intake/v1/events", granted(POST, Scope::WriteEvent, intake_calls::post))
         .route(&below(WEBHOOKS, "/auth0"), open(POST, webhook::auth0))

@@ -18,6 +18,7 @@ mod network;
 mod oauth;
 mod problems;
 mod resume;
+mod schemas;
 mod selected_claims;
 mod sign_in;
 mod sources;
