@@ -11,7 +11,7 @@ use crate::call::{self, Answer, Call};
 use crate::error::{ApiError, ErrorKey};
 use crate::router::SCHEMAS;
 
-/// RFC draft-bhutton-json-schema-01, section 14.1.
+/// JSON Schema Core 2020-12, section 14.1.
 const SCHEMA_JSON: HeaderValue = HeaderValue::from_static("application/schema+json");
 /// A schema changes with the server's version only; an hour is how long an older one may be believed.
 const AN_HOUR: HeaderValue = HeaderValue::from_static("public, max-age=3600");

@@ -35,7 +35,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         if !blocks.is_empty() {
             fs::create_dir(&place)?;
             let shown = path.strip_prefix(workspace::root()).unwrap_or(&path).display().to_string();
-            say(&format!("{shown}: {} examples", blocks.len()));
+            say(&format!("{shown}: {}", blocks.len()));
             n_run += blocks.len();
             failures.extend(follow(&shown, &blocks, &target.join("debug"), &place)?);
         }
@@ -46,7 +46,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     match (failures.len(), n_run) {
         (_, 0) => Err("no example was found".into()),
         (0, _) => {
-            say(&format!("{n_run} examples did what they say"));
+            say(&format!("all {n_run} examples did what they say"));
             Ok(())
         }
         (n_failed, _) => {
