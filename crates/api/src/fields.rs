@@ -100,6 +100,11 @@ impl<'a> Fields<'a> {
         self.get(field).is_some().then(|| self.object(field, complaints))
     }
 
+    /// An element of a list of this object's; its fields are named with the list and its index before them.
+    pub(crate) fn element(&self, field: &str, at: usize, element: &'a Value) -> Self {
+        Self { prefix: format!("{}[{at}].", self.path(field)), object: element.as_object() }
+    }
+
     /// A text of `min` to `max` characters.
     pub(crate) fn text(
         &self,
@@ -132,12 +137,17 @@ impl<'a> Fields<'a> {
         self.text(field, min, max, complaints)
     }
 
-    /// A required name, as the contract wants every name: 3 to 64 characters, see [`is_name`].
+    /// The required `name` of a thing, see [`Fields::title`].
     pub(crate) fn name(&self, complaints: &mut Complaints) -> Option<&'a str> {
-        let name = self.required_text("name", 3, 64, complaints)?;
+        self.title("name", complaints)
+    }
+
+    /// A required name for people, as the contract wants all of them: 3 to 64 characters, see [`is_name`].
+    pub(crate) fn title(&self, field: &str, complaints: &mut Complaints) -> Option<&'a str> {
+        let name = self.required_text(field, 3, 64, complaints)?;
         if !is_name(name) {
             let message = "must consist of letters, digits, inner spaces and any of - . : / _ ( ) { } [ ] | & ' \" ? ! @ + * °";
-            self.complain("name", message, complaints);
+            self.complain(field, message, complaints);
             return None;
         }
         Some(name)

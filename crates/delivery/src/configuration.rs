@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use base::{Random, Secret};
-use catalog::{KeyError, Keyring, Sealed};
+use catalog::{Document as _, KeyError, Keyring, Sealed};
 use destinations::{SecretName, Secrets, Vendor};
 use event::filter::Filter;
 use event::native::Selection;
-use event::{Stream, StreamSet};
+use event::{Stream, StreamSet, claims};
 use serde::{Deserialize, Serialize};
+
+use crate::resume::Resume;
 
 /// What its owner set: where to, which streams, how much of each event. The secrets are sealed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -42,6 +44,14 @@ pub struct Configuration {
     /// What was selected before, oldest first, as long as events of that time are not settled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier: Vec<Epoch>,
+    /// A pause that is not over although it is enabled again.
+    #[serde(default, skip_serializing_if = "is_over")]
+    pub resume: Resume,
+}
+
+/// Whether there is nothing to keep of a pause.
+fn is_over(resume: &Resume) -> bool {
+    *resume == Resume::default()
 }
 
 impl catalog::Document for Configuration {
@@ -76,8 +86,40 @@ pub struct AccountSwitch {
     pub include_actions: bool,
     /// With the event as its source sent it.
     pub include_raw: bool,
-    /// Names of the native claims that are sent.
-    pub claims: Vec<String>,
+    /// The native claims that are sent.
+    pub claims: Vec<SelectedClaim>,
+}
+
+/// A native claim that is sent: selected by its id, sent by the name that it had when the events were appended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "StoredClaim")]
+pub struct SelectedClaim {
+    /// Its id in the catalog of claims.
+    pub id: String,
+    /// Its name in events and documents.
+    pub name: String,
+}
+
+/// A selected claim as it is stored, or was by the first versions: by the name of a built-in claim alone.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StoredClaim {
+    Selected { id: String, name: String },
+    Name(String),
+}
+
+impl TryFrom<StoredClaim> for SelectedClaim {
+    type Error = String;
+
+    fn try_from(stored: StoredClaim) -> Result<Self, String> {
+        match stored {
+            StoredClaim::Selected { id, name } => Ok(Self { id, name }),
+            StoredClaim::Name(name) => match claims::id_of(&name) {
+                Some(id) => Ok(Self { id: id.to_owned(), name }),
+                None => Err(format!("{name:?} is not the name of a built-in claim")),
+            },
+        }
+    }
 }
 
 /// What of audit logs is sent.
@@ -121,7 +163,7 @@ pub fn seal(
 }
 
 fn place(id: &str, name: SecretName) -> String {
-    format!("eventStreaming/{id}/{}", name.name())
+    catalog::place(Configuration::KIND, id, name.name())
 }
 
 impl Configuration {
@@ -189,7 +231,7 @@ impl Epoch {
     /// What of each event is sent.
     pub fn selection(&self) -> Selection {
         Selection {
-            claims: self.account.claims.clone(),
+            claims: self.account.claims.iter().map(|claim| claim.name.clone()).collect(),
             include_actions: self.account.include_actions,
             include_bodies: self.audit.include_bodies,
             include_raw: self.account.include_raw,
@@ -217,6 +259,7 @@ mod tests {
             hook: HookSwitch::default(),
             filter: Filter::default(),
             earlier: Vec::new(),
+            resume: Resume::default(),
         }
     }
 
@@ -229,6 +272,34 @@ mod tests {
         assert_eq!(configuration.open(&keyring).unwrap().api_key().expose(), "x");
         configuration.secrets = BTreeMap::from([(SecretName::ProxyCredential, sealed)]);
         assert!(matches!(configuration.open(&keyring), Err(KeyError::Damaged)));
+    }
+
+    #[test]
+    fn claims_that_were_stored_by_name_are_read_and_stored_with_their_ids() {
+        let stored =
+            serde_json::json!({"enabled": true, "includeActions": false, "claims": ["email", "locality"]});
+        let read: AccountSwitch = serde_json::from_value(stored).unwrap();
+        let pairs: Vec<_> =
+            read.claims.iter().map(|claim| (claim.id.as_str(), claim.name.as_str())).collect();
+        assert_eq!(pairs, [("builtin-email", "email"), ("builtin-locality", "locality")]);
+        let again = serde_json::to_value(&read).unwrap();
+        assert_eq!(again["claims"][0], serde_json::json!({"id": "builtin-email", "name": "email"}));
+        assert_eq!(serde_json::from_value::<AccountSwitch>(again).unwrap(), read, "it selects the same");
+        let unknown = serde_json::from_value::<AccountSwitch>(serde_json::json!({"claims": ["shoe_size"]}));
+        assert!(unknown.is_err(), "only built-in claims were ever stored by name");
+    }
+
+    #[test]
+    fn a_claim_that_is_renamed_keeps_its_old_name_for_events_appended_before() {
+        let named = |name: &str| {
+            let claim = SelectedClaim { id: "1".to_owned(), name: name.to_owned() };
+            let account = AccountSwitch { enabled: true, claims: vec![claim], ..AccountSwitch::default() };
+            Configuration { account, ..configuration() }
+        };
+        let (before, mut after) = (named("tier"), named("level"));
+        after.succeed(&before, 0, 10);
+        let names: Vec<_> = after.epochs().iter().map(|epoch| epoch.selection().claims).collect();
+        assert_eq!(names, [["tier"], ["level"]]);
     }
 
     #[test]

@@ -73,6 +73,7 @@ impl Crew {
         let leaving: Vec<Running> = outdated.iter().filter_map(|id| self.running.remove(id)).collect();
         join_all(leaving.into_iter().map(stop)).await;
         self.statuses.lock().retain(|id, _| wanted.contains_key(id));
+        self.tell_who_waits();
         let n_enabled = wanted.len();
         let mut is_complete = true;
         for id in wanted.keys().filter(|id| !self.running.contains_key(*id)).cloned().collect::<Vec<_>>() {
@@ -90,12 +91,12 @@ impl Crew {
         join_all(self.running.into_values().map(stop)).await;
     }
 
-    /// The documents of the enabled configurations, and those that cannot be read.
+    /// The documents of the configurations that run, and those that cannot be read.
     fn wanted(&self) -> BTreeMap<String, Result<String, Problem>> {
         let each = self.parts.catalog.list_each::<Configuration>();
         self.lasting.retain(|id| each.iter().any(|(known, _)| known == id));
         each.into_iter()
-            .filter(|(_, found)| found.as_ref().map_or(true, |found| found.value.enabled))
+            .filter(|(_, found)| found.as_ref().map_or(true, |found| found.value.runs()))
             .map(|(id, found)| (id, found.map_err(Problem::from).and_then(|found| text(&found.value))))
             .collect()
     }
@@ -103,7 +104,7 @@ impl Crew {
     /// Starts the worker of what the catalog holds at this moment, which may be newer than what made it necessary.
     async fn start(&mut self, id: &str, n_enabled: usize) -> Result<(), Problem> {
         let found = match self.parts.catalog.get::<Configuration>(id) {
-            Ok(found) if found.value.enabled => found,
+            Ok(found) if found.value.runs() => found,
             Ok(_) | Err(CatalogError::NotFound) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
@@ -125,6 +126,21 @@ impl Crew {
         self.statuses.lock().insert(id.to_owned(), status);
         self.running.insert(id.to_owned(), Running { document, stop, task });
         Ok(())
+    }
+
+    /// Gives those a status that await a choice.
+    fn tell_who_waits(&self) {
+        for (id, found) in self.parts.catalog.list_each::<Configuration>() {
+            if let Some(since) = found
+                .ok()
+                .filter(|found| found.value.enabled)
+                .and_then(|found| found.value.resume.awaits_since)
+            {
+                let status =
+                    Status { state: State::PausedAwaitingChoice, since: Some(since), ..Status::default() };
+                self.statuses.lock().insert(id, Arc::new(Mutex::new(status)));
+            }
+        }
     }
 
     fn explain(&self, id: &str, problem: &(dyn std::error::Error + Send + Sync)) {

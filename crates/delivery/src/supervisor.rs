@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Clock, Random};
+use base::{Clock, EventId, Random};
 use catalog::{Catalog, Found, Keyring};
 use destinations::Transport;
+use event::Stream;
 use event::native::Instance;
 use journal::{Journal, JournalError};
 use parking_lot::Mutex;
@@ -19,8 +20,9 @@ use crate::fence::HandOver;
 use crate::lasting::AllLasting;
 use crate::looking::{AT_A_TIME, DryRun, LookError, Previews, Sought, dry_run, preview};
 use crate::places;
+use crate::resume::carry_out_all;
 use crate::status::Status;
-use crate::trial::{Trial, TrialError, announce, try_out};
+use crate::trial::{Trial, TrialError, announce, test_events, try_out};
 use crate::volume::Measured;
 
 /// How long the supervisor waits before it tries again what failed.
@@ -61,6 +63,7 @@ pub struct Supervisor {
 impl Supervisor {
     /// Starts workers for all enabled configurations and follows the catalog from then on.
     pub async fn start(parts: Parts) -> Self {
+        carry_out_all(&*parts.journal, &parts.catalog).await;
         let statuses = Statuses::default();
         let (stop, stopped) = watch::channel(false);
         let mut changes = parts.catalog.watch();
@@ -116,9 +119,19 @@ impl Supervisor {
         hand_over
     }
 
-    /// Sends made-up events as `configuration` says, enabled or not, and shows the answer. Takes 20 seconds at most.
-    pub async fn try_out(&self, configuration: &Configuration) -> Result<Trial, TrialError> {
-        try_out(&self.parts, configuration).await
+    /// The made-up events that trying `configuration` out sends: their streams and ids, so that somebody can remember them
+    /// before anybody receives them.
+    pub fn test_events(&self, configuration: &Configuration) -> Vec<(Stream, EventId)> {
+        test_events(&self.parts, configuration)
+    }
+
+    /// Sends these made-up events as `configuration` says, enabled or not, and shows the answer. Takes 20 seconds at most.
+    pub async fn try_out(
+        &self,
+        configuration: &Configuration,
+        events: &[(Stream, EventId)],
+    ) -> Result<Trial, TrialError> {
+        try_out(&self.parts, configuration, events).await
     }
 
     /// What `configuration` would send of the newest `max_events` stored events. Takes about 10 seconds at most.
@@ -131,16 +144,14 @@ impl Supervisor {
         dry_run(&self.parts, configuration, max_events).await
     }
 
-    /// The requests that `configuration` would send for what is `sought` among the newest `max_events` stored events.
-    /// Takes about 10 seconds at most.
+    /// The requests that `configuration` would send for what is `sought`. Takes about 10 seconds at most.
     pub async fn preview(
         &self,
         configuration: &Configuration,
         sought: Sought,
-        max_events: usize,
     ) -> Result<Previews, LookError> {
         let _turn = self.looks.try_acquire()?;
-        preview(&self.parts, configuration, sought, max_events).await
+        preview(&self.parts, configuration, sought).await
     }
 
     /// Sends one event to the destination of `before` outside the journal, as well as it goes, when it would not get it

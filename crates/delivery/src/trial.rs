@@ -54,17 +54,28 @@ pub enum TrialError {
     Sample(#[from] SampleError),
 }
 
-/// Sends one event of each stream that `configuration` selects (an account event when it selects none), whether it is
-/// enabled or not.
-pub(crate) async fn try_out(parts: &Parts, configuration: &Configuration) -> Result<Trial, TrialError> {
-    let (selector, destination) = prepare(parts, configuration)?;
+/// The made-up events that a trial sends, each with an id of its own: one of each stream that `configuration` selects, an
+/// account event when it selects none.
+pub(crate) fn test_events(parts: &Parts, configuration: &Configuration) -> Vec<(Stream, EventId)> {
+    let selected = configuration.current().streams();
+    let is_sent = |stream: &Stream| match *stream {
+        Stream::AccountEvent if selected.is_empty() => true,
+        stream => selected.contains(stream),
+    };
+    let now = parts.clock.now();
+    let sent = Stream::PRODUCT.into_iter().filter(is_sent);
+    sent.map(|stream| (stream, EventId::draw(now, &parts.random))).collect()
+}
+
+/// Sends these made-up events as `configuration` says, whether it is enabled or not.
+pub(crate) async fn try_out(
+    parts: &Parts,
+    configuration: &Configuration,
+    events: &[(Stream, EventId)],
+) -> Result<Trial, TrialError> {
+    let (_, destination) = prepare(parts, configuration)?;
     let claims = configuration.current().selection().claims;
-    let mut streams: Vec<Stream> =
-        Stream::PRODUCT.into_iter().filter(|stream| selector.streams().contains(*stream)).collect();
-    if streams.is_empty() {
-        streams.push(Stream::AccountEvent);
-    }
-    let body = body(parts, &*destination, &streams, &claims)?;
+    let body = body(parts, &*destination, events, &claims)?;
     let sending = outgoing::send(
         Arc::clone(&destination),
         Arc::clone(&parts.transport),
@@ -116,17 +127,17 @@ pub(crate) async fn announce(
 fn body(
     parts: &Parts,
     destination: &dyn Destination,
-    streams: &[Stream],
+    events: &[(Stream, EventId)],
     claims: &[String],
 ) -> Result<Vec<u8>, SampleError> {
     let frame = destination.frame();
     let now = parts.clock.now();
     let mut body = frame.open.as_bytes().to_vec();
-    for (at, stream) in streams.iter().enumerate() {
+    for (at, (stream, id)) in events.iter().enumerate() {
         if at > 0 {
             body.extend_from_slice(frame.between.as_bytes());
         }
-        let bytes = sample::record(*stream, EventId::draw(now, &parts.random), now, claims)?;
+        let bytes = sample::record(*stream, *id, now, claims)?;
         let record = Record::parse(&bytes).map_err(SampleError::from)?;
         destination.encode(&record, None, false, &mut body);
     }

@@ -15,6 +15,7 @@ pub mod pieces;
 pub mod quarantine;
 pub mod record;
 pub mod sample;
+pub mod schema;
 pub mod stream;
 
 pub use record::{Record, RecordBuilder, RecordError, Section};

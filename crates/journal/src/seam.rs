@@ -342,7 +342,7 @@ pub enum ConsumerCommand {
         /// Where it ends: the first block sequence that is not for it (replay, redrive). `None`: never.
         until: Option<u64>,
     },
-    /// Moves an existing consumer; what it had not settled in between counts as skipped.
+    /// Moves an existing consumer; what it had not settled in between was given up by an operator: it counts as discarded.
     Seek {
         /// Its name.
         name: ConsumerName,

@@ -42,6 +42,8 @@ enum Command {
     Receiver(commands::receiver::Arguments),
     /// Prints the index templates for Elasticsearch or OpenSearch, or installs them
     Template(commands::template::Arguments),
+    /// Shows and replaces the master key that credentials are sealed with
+    Key(commands::key::Arguments),
     /// Shows it all at work: a server, two stand-in receivers and the traffic of an identity platform
     Demo(commands::demo::Arguments),
 }
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
             Command::Send(arguments) => commands::send::run(arguments).await,
             Command::Receiver(arguments) => commands::receiver::run(arguments).await,
             Command::Template(arguments) => commands::template::run(arguments).await,
+            Command::Key(arguments) => commands::key::run(arguments),
             Command::Demo(arguments) => commands::demo::run(arguments).await,
         }
     });

@@ -49,6 +49,8 @@ pub struct Taken {
     pub last_headers: http::HeaderMap,
     /// The documents that were taken, by host, in order. Those of `_bulk` without their actions.
     pub documents: HashMap<String, Vec<Value>>,
+    /// HEC: each event that was taken, by eventID.
+    pub events: HashMap<String, Value>,
 }
 
 impl Taken {
@@ -130,7 +132,9 @@ impl SimNet {
         let mut taken = self.taken.lock();
         for (id, event) in ids.iter().zip(events).take(bad.unwrap_or(ids.len())) {
             *taken.ids.entry(id.clone()).or_default() += 1;
-            taken.keep(host, event.get("event").cloned().unwrap_or_default());
+            let document = event.get("event").cloned().unwrap_or_default();
+            taken.events.insert(id.clone(), document.clone());
+            taken.keep(host, document);
         }
         match bad {
             None => (200, serde_json::json!({"text": "Success", "code": 0})),

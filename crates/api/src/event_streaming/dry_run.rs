@@ -106,10 +106,6 @@ pub(super) fn unseen(error: LookError) -> ApiError {
             let detail = "others are looking at stored events now: try again in a few seconds";
             ApiError::new(ErrorKey::Busy, detail).retry_after(AGAIN)
         }
-        error @ LookError::NotFound { .. } => {
-            let detail = format!("{error}; events is how many are looked at, at most {MAX_EVENTS}");
-            ApiError::new(ErrorKey::NotFound, detail)
-        }
         error @ LookError::Task(_) => ApiError::internal(error),
     }
 }

@@ -15,6 +15,8 @@ use super::unsaved::unsaved_of;
 use crate::call::{self, Answer, Call};
 use crate::error::ApiError;
 use crate::query::Query;
+use crate::state::ApiState;
+use crate::stored;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -44,27 +46,32 @@ struct PreviewOut {
     compressed_body: Option<String>,
 }
 
-pub(crate) async fn stored(call: Call) -> Answer {
+pub(crate) async fn of_stored(call: Call) -> Answer {
     let found = find(&call.state.catalog, call.id())?;
     answer(call, &found.value).await
 }
 
-pub(crate) async fn unsaved(mut call: Call) -> Answer {
+pub(crate) async fn of_unsaved(mut call: Call) -> Answer {
     let configuration = unsaved_of(&mut call).await?;
     answer(call, &configuration).await
 }
 
 async fn answer(call: Call, configuration: &Configuration) -> Answer {
     let query = call.query();
-    let (sought, max_events) = (sought(&query)?, max_events(&query)?);
-    let found = call.state.delivery.preview(configuration, sought, max_events).await.map_err(unseen)?;
+    let max_events = max_events(&query)?;
+    let sought = match query.one("eventID")? {
+        None => Sought::Newest(max_events),
+        Some(id) => event(&call.state, id).await?,
+    };
+    let found = call.state.delivery.preview(configuration, sought).await.map_err(unseen)?;
     let content = found.requests.into_iter().map(PreviewOut::from).collect();
     call::json(StatusCode::OK, &PreviewsOut { content, looked_at: found.n_looked_at })
 }
 
-fn sought(query: &Query) -> Result<Sought, ApiError> {
-    let Some(text) = query.one("eventID")? else { return Ok(Sought::Newest) };
-    EventId::parse(text).map(Sought::Event).map_err(|_| Query::wrong("eventID", "must be a UUID"))
+async fn event(state: &ApiState, id: &str) -> Result<Sought, ApiError> {
+    EventId::parse(id).map_err(|_| Query::wrong("eventID", "must be a UUID"))?;
+    let (block, index) = stored::find(state, id).await?.into_place();
+    Ok(Sought::Event(block, index))
 }
 
 impl From<Preview> for PreviewOut {

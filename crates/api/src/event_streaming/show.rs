@@ -3,7 +3,6 @@
 
 use delivery::Configuration;
 use destinations::SecretName;
-use event::claims;
 use event::filter::Filter;
 use serde::Serialize;
 use serde_json::Value;
@@ -52,7 +51,7 @@ struct HookOut {
 
 #[derive(Serialize)]
 struct OnlyId {
-    id: &'static str,
+    id: String,
 }
 
 /// The vendor's settings, and which secrets beside the credential are set.
@@ -83,7 +82,7 @@ fn with_marks(configuration: &Configuration) -> Value {
 impl ConfigurationOut {
     pub(super) fn of(configuration: &Configuration) -> Self {
         let account = &configuration.account;
-        let ids = account.claims.iter().filter_map(|name| claims::id_of(name));
+        let ids = account.claims.iter().map(|claim| claim.id.clone());
         Self {
             id: configuration.id.clone(),
             name: configuration.name.clone(),

@@ -1,13 +1,14 @@
 //! How a configuration fares: its books, kept by the journal, and what its worker says about itself.
 
 use base::Timestamp;
-use delivery::{Measured, Status};
+use delivery::{Configuration, Measured, Status};
 use http::StatusCode;
 use journal::{ConsumerCommand, ConsumerState};
 use serde::Serialize;
 
 use super::find;
 use crate::call::{self, Answer, Call};
+use crate::router::STREAMING;
 
 /// An addition to the contract.
 #[derive(Serialize)]
@@ -20,6 +21,21 @@ struct StatusOut {
     live: Option<Status>,
     /// What it delivers; `null` when it had no worker since the process started.
     volume: Option<Measured>,
+    /// Present while an operator has to choose what becomes of what gathered in a pause.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    awaiting_choice: Option<AwaitingOut>,
+}
+
+/// What there is to choose about.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AwaitingOut {
+    since: Timestamp,
+    /// Of the whole backlog, whether the settings select it or not; it may be trimmed by retention meanwhile.
+    events: u64,
+    bytes: u64,
+    oldest: Option<Timestamp>,
+    what_to_do: String,
 }
 
 /// Events since the configuration's start: `appended` is the sum of all others.
@@ -50,14 +66,31 @@ pub(crate) async fn status(call: Call) -> Answer {
     let consumers = call.state.journal.consumers(ConsumerCommand::List).await?;
     let state = consumers.iter().find(|consumer| Some(&consumer.name) == name.as_ref());
     let now = call.state.clock.now();
+    let books = state.map_or_else(Books::default, |consumer| books(&consumer.state, now));
     let status = StatusOut {
-        books: state.map_or_else(Books::default, |consumer| books(&consumer.state, now)),
+        awaiting_choice: awaiting(&found.value, &books),
+        books,
         live: call.state.delivery.status(&found.value.id),
         volume: call.state.delivery.volume(&found.value.id),
         enabled: found.value.enabled,
         id: found.value.id,
     };
     call::json(StatusCode::OK, &status)
+}
+
+fn awaiting(configuration: &Configuration, books: &Books) -> Option<AwaitingOut> {
+    let since = configuration.resume.awaits_since.filter(|_| configuration.enabled)?;
+    let path = format!("{STREAMING}/{}/resume", configuration.id);
+    Some(AwaitingOut {
+        since,
+        events: books.pending,
+        bytes: books.pending_bytes,
+        oldest: books.oldest_pending,
+        what_to_do: format!(
+            "POST {path} with {{\"resumeFrom\": \"continue\"}} to send all of it, or with {{\"resumeFrom\": \"now\"}} to \
+             give it up and go on with new events; nothing is sent until then"
+        ),
+    })
 }
 
 fn books(state: &ConsumerState, now: Timestamp) -> Books {

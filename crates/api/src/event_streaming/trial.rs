@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use delivery::{Configuration, Trial};
+use explorer::TestNote;
 use http::StatusCode;
 use serde::Serialize;
 
@@ -30,17 +31,26 @@ impl From<Trial> for TrialOut {
 /// Tries the stored configuration out, enabled or not.
 pub(crate) async fn stored(call: Call) -> Answer {
     let found = find(&call.state.catalog, call.id())?;
-    answer(&call.state, &found.value).await
+    answer(&call.state, &call.who.name, &found.value).await
 }
 
 /// Tries out what the body describes, without storing it.
 pub(crate) async fn unsaved(mut call: Call) -> Answer {
     let configuration = unsaved_of(&mut call).await?;
-    answer(&call.state, &configuration).await
+    answer(&call.state, &call.who.name, &configuration).await
 }
 
-async fn answer(state: &ApiState, configuration: &Configuration) -> Answer {
-    match state.delivery.try_out(configuration).await {
+async fn answer(state: &ApiState, who: &str, configuration: &Configuration) -> Answer {
+    let events = state.delivery.test_events(configuration);
+    // Before they are sent: whoever receives one may follow its link at once.
+    let note = |(_, event_id): &(_, _)| TestNote {
+        event_id: *event_id,
+        sent_at: state.clock.now(),
+        sent_by: who.to_owned(),
+        configuration: configuration.name.clone(),
+    };
+    state.explorer.note_tests(events.iter().map(note).collect()).await;
+    match state.delivery.try_out(configuration, &events).await {
         Ok(trial) => call::json(StatusCode::OK, &TrialOut::from(trial)),
         Err(error) => Err(problem(error)),
     }

@@ -6,6 +6,7 @@ use super::parse::{self, Known};
 use super::{ENTITY, complete, field_error, find};
 use crate::call::Call;
 use crate::error::ApiError;
+use crate::native_claims::ClaimNames;
 
 /// The id of a configuration that has none.
 const UNSAVED: &str = "unsaved";
@@ -19,7 +20,7 @@ pub(super) async fn unsaved_of(call: &mut Call) -> Result<Configuration, ApiErro
         None => None,
     };
     let known = before.as_ref().map(Known::of).transpose().map_err(ApiError::internal)?;
-    let wanted = parse::wanted(&body, known.as_ref())?;
+    let wanted = parse::wanted(&body, known.as_ref(), &ClaimNames::of(&call.state.catalog))?;
     let id = before.as_ref().map_or(UNSAVED, |before| &before.id).to_owned();
     complete(&call.state, id, wanted, before.as_ref())
 }

@@ -46,12 +46,6 @@ pub enum LookError {
     /// The task ended badly.
     #[error("looking at stored events failed")]
     Task(#[from] tokio::task::JoinError),
-    /// No event with this id is among the newest ones.
-    #[error("no event with this id is among the {n_looked_at} newest ones")]
-    NotFound {
-        /// How many were looked at.
-        n_looked_at: usize,
-    },
 }
 
 impl From<TryAcquireError> for LookError {

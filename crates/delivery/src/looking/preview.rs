@@ -7,7 +7,7 @@ use base::mask::MASK;
 use base::{EventId, Timestamp};
 use bytes::Bytes;
 use destinations::Destination;
-use event::{Record, Stream, StreamSet};
+use event::{Record, Stream};
 use journal::{Block, Offset};
 use tokio::time::Instant;
 
@@ -18,12 +18,12 @@ use crate::selector::{Selector, Unselected};
 use crate::supervisor::Parts;
 
 /// Which events are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Sought {
-    /// The newest one of each stream that the configuration selects.
-    Newest,
-    /// The one with this id, whether it is selected or not.
-    Event(EventId),
+    /// The newest one of each stream that the configuration selects, among so many newest ones of all.
+    Newest(usize),
+    /// The one at this index of a block, whether it is selected or not.
+    Event(Arc<Block>, u32),
 }
 
 /// The requests, by stream, and how many events were looked at to find the events.
@@ -56,19 +56,17 @@ pub struct Preview {
     pub sent: Bytes,
 }
 
-/// Shows the requests for what is `sought` among the newest `max_events` stored events.
+/// Shows the requests for what is `sought`.
 pub(crate) async fn preview(
     parts: &Parts,
     configuration: &Configuration,
     sought: Sought,
-    max_events: usize,
 ) -> Result<Previews, LookError> {
     let (selector, destination) = prepare(parts, configuration)?;
-    let search = Search::new(sought, selector.clone(), max_events);
-    let (found, n_looked_at) = find(parts, search).await?;
-    if found.is_empty() && matches!(sought, Sought::Event(_)) {
-        return Err(LookError::NotFound { n_looked_at });
-    }
+    let (found, n_looked_at) = match sought {
+        Sought::Newest(max_events) => find(parts, Search::new(selector.clone(), max_events)).await?,
+        Sought::Event(block, index) => (vec![(block, index)], 1),
+    };
     let now = parts.clock.now();
     let show = move || {
         let mut requests: Vec<Preview> = found
@@ -104,7 +102,6 @@ async fn find(parts: &Parts, mut search: Search) -> Result<(Vec<Found>, usize), 
 
 /// A search for events, and what it has found.
 struct Search {
-    sought: Sought,
     selector: Selector,
     n_left: usize,
     n_looked_at: usize,
@@ -113,13 +110,10 @@ struct Search {
 }
 
 impl Search {
-    fn new(sought: Sought, selector: Selector, n_left: usize) -> Self {
-        let streams = match sought {
-            Sought::Newest => selector.streams(),
-            Sought::Event(_) => StreamSet::product(),
-        };
+    fn new(selector: Selector, n_left: usize) -> Self {
+        let streams = selector.streams();
         let missing = Stream::PRODUCT.into_iter().filter(|stream| streams.contains(*stream)).collect();
-        Self { sought, selector, n_left, n_looked_at: 0, missing, found: Vec::new() }
+        Self { selector, n_left, n_looked_at: 0, missing, found: Vec::new() }
     }
 
     fn goes_on(&self) -> bool {
@@ -144,14 +138,11 @@ impl Search {
     }
 
     fn is_sought(&mut self, record: &Record<'_>) -> bool {
-        match self.sought {
-            Sought::Event(id) if record.event_id() == id => self.missing.clear(),
-            Sought::Newest if self.missing.contains(&record.stream()) && self.selector.selects(record) => {
-                self.missing.retain(|stream| *stream != record.stream());
-            }
-            Sought::Event(_) | Sought::Newest => return false,
+        let is_sought = self.missing.contains(&record.stream()) && self.selector.selects(record);
+        if is_sought {
+            self.missing.retain(|stream| *stream != record.stream());
         }
-        true
+        is_sought
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use base::EventId;
-use delivery::{Configuration, Epoch, Supervisor};
+use delivery::{Configuration, Epoch, SelectedClaim, Supervisor};
 use destinations::Vendor;
 use event::filter::{Criterion, Filter, Preset};
 use event::{RecordBuilder, Section, Stream};
@@ -146,7 +146,7 @@ impl Load {
             .change(supervisor, id, |configuration| match what {
                 0 => configuration.account.enabled ^= true,
                 1 => configuration.audit.enabled ^= true,
-                2 | 3 => configuration.account.claims = claims.iter().map(|&name| name.to_owned()).collect(),
+                2 | 3 => configuration.account.claims = claims.iter().map(|&name| selected(name)).collect(),
                 4 | 5 => configuration.filter = filter,
                 _ => configuration.enabled ^= true,
             })
@@ -203,9 +203,13 @@ fn claims_of(document: &Value) -> BTreeSet<String> {
     document["nativeClaims"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
 }
 
+fn selected(name: &str) -> SelectedClaim {
+    SelectedClaim { id: format!("id-of-{name}"), name: name.to_owned() }
+}
+
 fn claims_due(epoch: &Epoch, known: &Known) -> BTreeSet<String> {
     let has_claims = known.stream == Stream::AccountEvent;
-    epoch.account.claims.iter().filter(|_| has_claims).cloned().collect()
+    epoch.account.claims.iter().filter(|_| has_claims).map(|claim| claim.name.clone()).collect()
 }
 
 async fn books_balance_at_every_step(seed: u64) {

@@ -140,7 +140,7 @@ impl State {
                     return Err(Stop::Failed(JournalError::Refused(SEEK_BACK)));
                 }
                 let (passed, ended) = consumer.pass(to, &before, &self.timeline, pinned)?;
-                consumer.cursor.tally.skipped += passed.events;
+                consumer.cursor.tally.discarded += passed.events;
                 self.leases.retain(|lease, _| !ended.contains(lease));
                 name
             }

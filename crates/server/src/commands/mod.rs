@@ -1,6 +1,7 @@
 //! One file per subcommand.
 
 pub(crate) mod demo;
+pub(crate) mod key;
 pub(crate) mod receiver;
 pub(crate) mod send;
 pub(crate) mod serve;

@@ -2,11 +2,17 @@
 
 #![cfg(test)]
 
+mod canary;
+mod catcher;
 mod demo;
+mod keys;
+mod links;
 mod memory;
 mod program;
+mod proxies;
 mod receiver;
 mod refusals;
 mod send;
 mod stop;
 mod template;
+mod tls;

@@ -1,8 +1,13 @@
 //! The listener: accepts connections, bounds their number and the time they take to say what they want, and lets
 //! requests under way finish when the server stops.
 
+mod handshake;
+mod peer;
+mod seldom;
+pub(crate) mod tls;
+
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,26 +16,47 @@ use axum::Router;
 use hyper::body::Incoming;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+pub(crate) use handshake::Tls;
+use peer::client_address;
+pub(crate) use peer::{ForwardedHeader, Trusted};
+use seldom::Seldom;
 
 /// How long a client may take to send its request's head, and how long a connection may be idle between two requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long requests under way may take once the server stops.
 pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 
+/// Who may connect, and how.
+pub(crate) struct Door {
+    /// Connections that may be open at once.
+    pub(crate) max_connections: usize,
+    /// Proxies that are believed.
+    pub(crate) trusted: Trusted,
+    /// Whether nobody else may connect, this machine excepted.
+    pub(crate) is_for_proxies_only: bool,
+    /// Speaks TLS; absent where it is not spoken.
+    pub(crate) tls: Option<Tls>,
+}
+
 /// Serves until `stop` turns true and the requests under way have ended, or [`DRAIN`] is over. When it returns, no
 /// connection is open any more.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
-    max_connections: usize,
+    door: Door,
     mut stop: watch::Receiver<bool>,
 ) {
-    let places = Arc::new(Semaphore::new(max_connections));
+    let places = Arc::new(Semaphore::new(door.max_connections));
+    let door = Arc::new(door);
+    let mut strangers = Seldom::default();
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     loop {
@@ -49,21 +75,24 @@ pub(crate) async fn serve(
                 continue;
             }
         };
+        if !door.admits(peer) {
+            if let Some(n) = strangers.note(Instant::now()) {
+                tracing::warn!(
+                    peer = %peer,
+                    connections = n,
+                    "refused who is none of server.trusted_proxies: without TLS only they may connect"
+                );
+            }
+            continue;
+        }
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
-        let mut http = hyper::server::conn::http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(64 * 1024);
-        let tower = TowerToHyperService::new(router.clone());
-        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(peer);
-            tower.call(request)
-        });
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(socket), service));
+        let guest =
+            Guest { peer, door: Arc::clone(&door), router: router.clone(), watcher: graceful.watcher() };
+        let stop = stop.clone();
         connections.spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended badly");
-            }
+            guest.stay(socket, stop).await;
             drop(place);
         });
     }
@@ -74,6 +103,51 @@ pub(crate) async fn serve(
         tracing::warn!(cut_off, "some requests did not end in time and are cut off without an answer");
     }
     connections.shutdown().await;
+}
+
+impl Door {
+    fn admits(&self, peer: IpAddr) -> bool {
+        !self.is_for_proxies_only || peer.is_loopback() || self.trusted.includes(peer)
+    }
+}
+
+/// Who has connected.
+struct Guest {
+    peer: IpAddr,
+    door: Arc<Door>,
+    router: Router,
+    watcher: Watcher,
+}
+
+impl Guest {
+    /// Serves requests until the connection ends. What stops the server ends a handshake at once: no request is under way.
+    async fn stay(self, socket: TcpStream, mut stop: watch::Receiver<bool>) {
+        let door = Arc::clone(&self.door);
+        let Some(tls) = &door.tls else { return self.converse(socket).await };
+        let shaken = tokio::select! {
+            shaken = tls.shake(socket, self.peer) => shaken,
+            _ = stop.wait_for(|stop| *stop) => None,
+        };
+        if let Some(stream) = shaken {
+            self.converse(stream).await;
+        }
+    }
+
+    async fn converse(self, stream: impl AsyncRead + AsyncWrite + Unpin + 'static) {
+        let Self { peer, door, router, watcher } = self;
+        let mut http = hyper::server::conn::http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(64 * 1024);
+        let tower = TowerToHyperService::new(router);
+        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+            let client = client_address(peer, request.headers(), &door.trusted);
+            request.extensions_mut().insert(Peer(client));
+            tower.call(request)
+        });
+        let connection = watcher.watch(http.serve_connection(TokioIo::new(stream), service));
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection ended badly");
+        }
+    }
 }
 
 /// Why an address cannot be listened on, and what to do; `setting` is how another one is chosen.
@@ -99,10 +173,10 @@ pub(crate) fn cannot_listen(address: SocketAddr, error: &io::Error, setting: &st
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, Peer, OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
     let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
     let (socket, address) = listener.accept().await?;
-    Ok((socket, Peer(address.ip().to_canonical()), place))
+    Ok((socket, address.ip().to_canonical(), place))
 }
 
 #[cfg(test)]
@@ -111,7 +185,6 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
     use tokio::task::JoinHandle;
-    use tokio::time::Instant;
 
     use super::*;
 
@@ -132,7 +205,9 @@ mod tests {
                 .route("/", get(|| async { "well" }))
                 .route("/never", get(std::future::pending::<&'static str>));
             let (stop, stopped) = watch::channel(false);
-            Self { address, stop, listening: tokio::spawn(serve(listener, router, max_connections, stopped)) }
+            let trusted = Trusted { proxies: Vec::new(), header: ForwardedHeader::Forwarded };
+            let door = Door { max_connections, trusted, is_for_proxies_only: false, tls: None };
+            Self { address, stop, listening: tokio::spawn(serve(listener, router, door, stopped)) }
         }
 
         async fn enter(&self) -> TcpStream {
@@ -211,5 +286,18 @@ mod tests {
         let mut next = house.enter().await;
         assert!(ask(&mut next, "/").await);
         assert!(since.elapsed() <= HEAD_TIMEOUT + Duration::from_secs(1), "{:?}", since.elapsed());
+    }
+
+    #[test]
+    fn where_only_proxies_may_connect_this_machine_may_too() {
+        let trusted =
+            Trusted { proxies: vec!["10.0.0.0/8".parse().unwrap()], header: ForwardedHeader::Forwarded };
+        let mut door = Door { max_connections: 1, trusted, is_for_proxies_only: true, tls: None };
+        let admits = |door: &Door| {
+            ["10.0.0.1", "127.0.0.1", "::1", "203.0.113.9"].map(|peer| door.admits(peer.parse().unwrap()))
+        };
+        assert_eq!(admits(&door), [true, true, true, false]);
+        door.is_for_proxies_only = false;
+        assert_eq!(admits(&door), [true; 4]);
     }
 }
