@@ -46,7 +46,21 @@ where
     F: Fn(Call) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Answer> + Send + 'static,
 {
-    admitted(method, Some(scope), call)
+    admitted(method, Some(scope), &[], call)
+}
+
+/// A route for API clients that have `scope` and all of `more`.
+pub(crate) fn granted_with<F, Fut>(
+    method: MethodFilter,
+    scope: Scope,
+    more: &'static [Scope],
+    call: F,
+) -> MethodRouter<ApiState>
+where
+    F: Fn(Call) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Answer> + Send + 'static,
+{
+    admitted(method, Some(scope), more, call)
 }
 
 /// A route for every API client, whatever its scopes.
@@ -55,10 +69,15 @@ where
     F: Fn(Call) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Answer> + Send + 'static,
 {
-    admitted(method, None, call)
+    admitted(method, None, &[], call)
 }
 
-fn admitted<F, Fut>(method: MethodFilter, scope: Option<Scope>, call: F) -> MethodRouter<ApiState>
+fn admitted<F, Fut>(
+    method: MethodFilter,
+    scope: Option<Scope>,
+    more: &'static [Scope],
+    call: F,
+) -> MethodRouter<ApiState>
 where
     F: Fn(Call) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Answer> + Send + 'static,
@@ -71,6 +90,7 @@ where
             let who = admitted.map_err(|denied| sign_in::denied(&state, &request, denied))?;
             let from = request.extensions().get::<Peer>().map(|peer| peer.0);
             state.uses().note(&who.id, now, from);
+            who.require(more)?;
             call(Call::new(state, who, request).await?).await
         }
     };

@@ -95,6 +95,16 @@ impl<'a> Fields<'a> {
         Self { prefix: self.path(field) + ".", object: value.and_then(Value::as_object) }
     }
 
+    /// An object that may be absent; its fields are named with this one before them.
+    pub(crate) fn optional_object(&self, field: &str, complaints: &mut Complaints) -> Option<Self> {
+        self.get(field).is_some().then(|| self.object(field, complaints))
+    }
+
+    /// An element of a list of this object's; its fields are named with the list and its index before them.
+    pub(crate) fn element(&self, field: &str, at: usize, element: &'a Value) -> Self {
+        Self { prefix: format!("{}[{at}].", self.path(field)), object: element.as_object() }
+    }
+
     /// A text of `min` to `max` characters.
     pub(crate) fn text(
         &self,

@@ -25,6 +25,7 @@ mod oauth;
 mod page;
 mod query;
 mod router;
+mod schemas;
 pub mod sign_in;
 mod source_calls;
 mod state;

@@ -6,13 +6,13 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::MethodFilter;
 
 use crate::access::Scope;
-use crate::call::{authenticated, granted, open};
+use crate::call::{authenticated, granted, granted_with, open};
 use crate::error::{ApiError, ErrorKey};
 use crate::limits::limit;
 use crate::state::ApiState;
 use crate::{
-    clients, console, erasures, event_streaming, health, intake_calls, native_claims, oauth, source_calls,
-    stored, webhook,
+    clients, console, erasures, event_streaming, health, intake_calls, native_claims, oauth, schemas,
+    source_calls, stored, webhook,
 };
 
 const GET: MethodFilter = MethodFilter::GET;
@@ -22,6 +22,13 @@ const DELETE: MethodFilter = MethodFilter::DELETE;
 const SEE: Scope = Scope::ReadConfigInstance;
 const CHANGE: Scope = Scope::WriteConfigInstance;
 const ERASE: Scope = Scope::DeleteEvent;
+/// For calls whose answers tell of events of any stream.
+const EVENTS: &[Scope] = &[
+    Scope::ReadEventAccount,
+    Scope::ReadAdminEventAccount,
+    Scope::ReadAdminEventAudit,
+    Scope::ReadEventHookLog,
+];
 
 /// Where event streaming configurations are; the contract's path.
 pub(crate) const STREAMING: &str = "/admin/api/v1/instance/eventStreaming";
@@ -45,6 +52,8 @@ pub(crate) const LINKS: &str = "/console/e";
 pub(crate) const EXPLORER: &str = "/admin/api/v1/instance/explorer";
 /// Where sources' webhooks are.
 pub(crate) const WEBHOOKS: &str = "/intake/v1/sources";
+/// Where the published JSON Schemas are.
+pub(crate) const SCHEMAS: &str = "/schemas/";
 
 /// The whole API.
 pub fn router(state: ApiState) -> Router {
@@ -52,6 +61,8 @@ pub fn router(state: ApiState) -> Router {
     Router::new()
         .route("/health", open(GET, health::health))
         .route("/ready", open(GET, health::ready))
+        .route(SCHEMAS, open(GET, schemas::index))
+        .route(&format!("{SCHEMAS}v1/{{id}}"), open(GET, schemas::get))
         .route("/oauth2/token", open(POST, oauth::token))
         .route("/intake/v1/events", granted(POST, Scope::WriteEvent, intake_calls::post))
         .route(&below(WEBHOOKS, "/auth0"), open(POST, webhook::auth0))
@@ -73,7 +84,9 @@ pub fn router(state: ApiState) -> Router {
         .route(&below(STREAMING, "/status"), granted(GET, SEE, event_streaming::status))
         .route(&below(STREAMING, "/resume"), granted(POST, CHANGE, event_streaming::resume))
         .route(&below(STREAMING, "/test"), granted(POST, CHANGE, event_streaming::test_stored))
+        .route(&format!("{STREAMING}/presets"), granted(GET, SEE, event_streaming::presets))
         .route(&format!("{STREAMING}/test"), granted(POST, CHANGE, event_streaming::test_unsaved))
+        .merge(looking())
         .merge(claims())
         .route(CLIENTS, granted(GET, SEE, clients::list).merge(granted(POST, CHANGE, clients::create)))
         .route(
@@ -104,6 +117,17 @@ pub fn router(state: ApiState) -> Router {
 }
 
 /// Native claims. The contract lets every API client list them.
+/// What a configuration would send of stored events: for those who may read them.
+fn looking() -> Router<ApiState> {
+    let below = |rest: &str| format!("{STREAMING}/{{id}}/{rest}");
+    let beside = |rest: &str| format!("{STREAMING}/{rest}");
+    Router::new()
+        .route(&below("dryRun"), granted_with(GET, SEE, EVENTS, event_streaming::dry_run_stored))
+        .route(&beside("dryRun"), granted_with(POST, CHANGE, EVENTS, event_streaming::dry_run_unsaved))
+        .route(&below("preview"), granted_with(GET, SEE, EVENTS, event_streaming::preview_stored))
+        .route(&beside("preview"), granted_with(POST, CHANGE, EVENTS, event_streaming::preview_unsaved))
+}
+
 fn claims() -> Router<ApiState> {
     let create = granted(POST, Scope::WriteConfigClaim, native_claims::create);
     let discovered = granted(GET, Scope::ReadConfigClaim, native_claims::discovered);

@@ -22,6 +22,8 @@ const SUSPECT_AFTER: u32 = 5;
 #[derive(Default)]
 struct Sorted {
     finals: Vec<(u64, Final)>,
+    /// Bytes of the delivered events' pieces.
+    delivered_bytes: usize,
     refused: Vec<(Item, String)>,
     again: Vec<Item>,
     split: bool,
@@ -102,6 +104,8 @@ impl Worker {
 
     fn note(&self, sorted: &Sorted) {
         let now = self.setting.clock.now();
+        let (n_events, n_bytes) = (sorted.finals.len() as u64, sorted.delivered_bytes as u64);
+        self.setting.lasting.delivered(now, n_events, n_bytes);
         let mut status = self.setting.status.lock();
         let Some(reason) = &sorted.reason else {
             status.succeeded(now);
@@ -179,7 +183,10 @@ fn sort(batch: &Batch, verdict: Verdict, takes_others: bool) -> Sorted {
     let single = batch.items.len() == 1;
     for (item, outcome) in batch.items.iter().zip(verdict.outcomes) {
         match outcome {
-            Outcome::Delivered(grade) => sorted.finals.push((item.block, Final::Delivered(grade))),
+            Outcome::Delivered(grade) => {
+                sorted.delivered_bytes += item.piece.len();
+                sorted.finals.push((item.block, Final::Delivered(grade)));
+            }
             Outcome::Quarantine { reason } => {
                 sorted.reason.get_or_insert_with(|| reason.clone());
                 sorted.refused.push((item.clone(), reason));

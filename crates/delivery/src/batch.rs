@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use destinations::{BatchLimits, Frame};
+use destinations::{BatchLimits, Destination, Frame};
+use event::Record;
 use tokio::time::Instant;
 
 #[cfg(doc)]
@@ -93,6 +94,17 @@ impl Filling {
         let start = self.body.len();
         encode(&mut self.body);
         self.items.push(Item { block, index, piece: start..self.body.len() });
+    }
+
+    /// Adds a stored event as its destination wants it.
+    pub(crate) fn push_record(
+        &mut self,
+        destination: &dyn Destination,
+        block: u64,
+        index: u32,
+        record: &Record<'_>,
+    ) {
+        self.push(block, index, |body| destination.encode(record, Some((block, index)), false, body));
     }
 
     /// Takes the last event out again when it made the body too large; a single one stays.

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use base::{Random, Secret};
 use catalog::{Document as _, KeyError, Keyring, Sealed};
 use destinations::{SecretName, Secrets, Vendor};
+use event::filter::Filter;
 use event::native::Selection;
 use event::{Stream, StreamSet, claims};
-use journal::{ConsumerCommand, Journal, JournalError};
 use serde::{Deserialize, Serialize};
 
 use crate::resume::Resume;
@@ -38,6 +38,9 @@ pub struct Configuration {
     pub audit: AuditSwitch,
     /// Event hook logs.
     pub hook: HookSwitch,
+    /// Which events of these streams.
+    #[serde(default, skip_serializing_if = "Filter::is_empty")]
+    pub filter: Filter,
     /// What was selected before, oldest first, as long as events of that time are not settled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier: Vec<Epoch>,
@@ -68,6 +71,9 @@ pub struct Epoch {
     pub audit: AuditSwitch,
     /// Event hook logs.
     pub hook: HookSwitch,
+    /// Which events of these streams.
+    #[serde(default, skip_serializing_if = "Filter::is_empty")]
+    pub filter: Filter,
 }
 
 /// What of account events is sent.
@@ -183,28 +189,29 @@ impl Configuration {
         self.epoch(u64::MAX)
     }
 
-    /// Notes what the document that this one replaces has selected: it stays in force for the events appended so far.
-    pub async fn succeed(&mut self, before: &Self, journal: &dyn Journal) -> Result<(), JournalError> {
-        let name = crate::consumer_name(&self.id);
-        let consumers = journal.consumers(ConsumerCommand::List).await?;
-        let floor = consumers.iter().find(|consumer| Some(&consumer.name) == name.as_ref());
-        let floor = floor.map_or(0, |consumer| consumer.state.floor);
-        self.note(before, floor, journal.head().next);
-        Ok(())
+    /// Whether it selects, and sends of each event, the same as another one.
+    pub(crate) fn selects_like(&self, other: &Self) -> bool {
+        self.current() == other.current()
     }
 
-    /// The same for a journal whose next block has the sequence `next`, of whose blocks those below `floor` are settled.
-    fn note(&mut self, before: &Self, floor: u64, next: u64) {
+    /// Notes what the document that this one replaces has selected: it stays in force for the blocks below `next`. Those
+    /// below `floor` are settled.
+    pub(crate) fn succeed(&mut self, before: &Self, floor: u64, next: u64) {
         self.earlier.clone_from(&before.earlier);
-        let ended = before.epoch(next);
-        if self.epoch(next) != ended {
-            self.earlier.push(ended);
+        if !self.selects_like(before) {
+            self.earlier.push(before.epoch(next));
         }
         self.earlier.retain(|epoch| epoch.until > floor);
     }
 
     fn epoch(&self, until: u64) -> Epoch {
-        Epoch { until, account: self.account.clone(), audit: self.audit.clone(), hook: self.hook.clone() }
+        Epoch {
+            until,
+            account: self.account.clone(),
+            audit: self.audit.clone(),
+            hook: self.hook.clone(),
+            filter: self.filter.clone(),
+        }
     }
 }
 
@@ -250,6 +257,7 @@ mod tests {
             account: AccountSwitch::default(),
             audit: AuditSwitch::default(),
             hook: HookSwitch::default(),
+            filter: Filter::default(),
             earlier: Vec::new(),
             resume: Resume::default(),
         }
@@ -289,7 +297,7 @@ mod tests {
             Configuration { account, ..configuration() }
         };
         let (before, mut after) = (named("tier"), named("level"));
-        after.note(&before, 0, 10);
+        after.succeed(&before, 0, 10);
         let names: Vec<_> = after.epochs().iter().map(|epoch| epoch.selection().claims).collect();
         assert_eq!(names, [["tier"], ["level"]]);
     }
@@ -302,16 +310,16 @@ mod tests {
         let first = configuration();
         let mut second =
             Configuration { hook: HookSwitch { enabled: true, ..HookSwitch::default() }, ..first.clone() };
-        second.note(&first, 3, 10);
+        second.succeed(&first, 3, 10);
         assert_eq!(untils(&second), [10, u64::MAX]);
         assert_eq!(second.epochs()[0].hook, first.hook);
 
         let mut renamed = Configuration { name: "d".to_owned(), ..second.clone() };
-        renamed.note(&second, 9, 20);
+        renamed.succeed(&second, 9, 20);
         assert_eq!(untils(&renamed), [10, u64::MAX], "nothing else is selected");
 
         let mut third = Configuration { hook: HookSwitch::default(), ..renamed.clone() };
-        third.note(&renamed, 10, 20);
+        third.succeed(&renamed, 10, 20);
         assert_eq!(untils(&third), [20, u64::MAX], "the first one's events are settled");
     }
 }

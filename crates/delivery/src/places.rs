@@ -30,6 +30,13 @@ pub async fn dismiss(journal: &dyn Journal, id: &str) -> Result<(), JournalError
     journal.consumers(ConsumerCommand::Remove { name: named(id)? }).await.map(drop)
 }
 
+/// The first block of a configuration that is not settled; 0 when it has no place.
+pub(crate) async fn floor(journal: &dyn Journal, id: &str) -> Result<u64, JournalError> {
+    let name = named(id)?;
+    let consumers = journal.consumers(ConsumerCommand::List).await?;
+    Ok(consumers.iter().find(|consumer| consumer.name == name).map_or(0, |consumer| consumer.state.floor))
+}
+
 /// Whether a configuration has a place.
 pub(crate) async fn is_admitted(journal: &dyn Journal, id: &str) -> Result<bool, JournalError> {
     let name = named(id)?;

@@ -5,20 +5,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Clock, EventId, Random};
-use catalog::{Catalog, Keyring};
+use catalog::{Catalog, Found, Keyring};
 use destinations::Transport;
 use event::Stream;
 use event::native::Instance;
-use journal::Journal;
+use journal::{Journal, JournalError};
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use crate::configuration::Configuration;
 use crate::crew::Crew;
+use crate::fence::HandOver;
+use crate::lasting::AllLasting;
+use crate::looking::{AT_A_TIME, DryRun, LookError, Previews, Sought, dry_run, preview};
+use crate::places;
 use crate::resume::carry_out_all;
 use crate::status::Status;
 use crate::trial::{Trial, TrialError, announce, test_events, try_out};
+use crate::volume::Measured;
 
 /// How long the supervisor waits before it tries again what failed.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -49,6 +54,8 @@ pub(crate) type Statuses = Arc<Mutex<HashMap<String, Arc<Mutex<Status>>>>>;
 pub struct Supervisor {
     parts: Parts,
     statuses: Statuses,
+    lasting: AllLasting,
+    looks: Semaphore,
     stop: watch::Sender<bool>,
     over: watch::Sender<u64>,
     task: Mutex<Option<JoinHandle<()>>>,
@@ -62,11 +69,20 @@ impl Supervisor {
         let (stop, stopped) = watch::channel(false);
         let mut changes = parts.catalog.watch();
         changes.borrow_and_update();
-        let mut crew = Crew::new(parts.clone(), Arc::clone(&statuses));
+        let lasting = AllLasting::default();
+        let mut crew = Crew::new(parts.clone(), Arc::clone(&statuses), lasting.clone());
         let is_complete = crew.adjust().await;
         let (over, anew) = watch::channel(0);
         let task = tokio::spawn(follow(crew, is_complete, changes, stopped, anew));
-        Self { parts, statuses, stop, over, task: Mutex::new(Some(task)) }
+        Self {
+            parts,
+            statuses,
+            lasting,
+            looks: Semaphore::new(AT_A_TIME),
+            stop,
+            over,
+            task: Mutex::new(Some(task)),
+        }
     }
 
     /// The live state of a configuration's worker, or why it has none; `None` when it needs none.
@@ -74,6 +90,36 @@ impl Supervisor {
         let status = self.statuses.lock().get(id).cloned()?;
         let status = status.lock().clone();
         Some(status)
+    }
+
+    /// What a configuration has delivered in the last day; `None` when it has had no worker since the process started.
+    pub fn volume(&self, id: &str) -> Option<Measured> {
+        self.lasting.get(id)?.measured(self.parts.clock.now())
+    }
+
+    /// The first block of a configuration that is not settled, for [`Supervisor::hand_over`].
+    pub async fn floor(&self, id: &str) -> Result<u64, JournalError> {
+        places::floor(&*self.parts.journal, id).await
+    }
+
+    /// Draws the border between a stored configuration and the one that is to replace it: what is stored by now is
+    /// selected as `before` says, what comes as `after` says. Blocks below `floor` are settled. To be called right before
+    /// `after` is stored, by one caller at a time, and completed right after.
+    pub fn hand_over(
+        &self,
+        before: &Found<Configuration>,
+        after: &mut Configuration,
+        floor: u64,
+    ) -> HandOver {
+        let journal = &self.parts.journal;
+        if after.selects_like(&before.value) {
+            after.succeed(&before.value, floor, journal.head().next);
+            return HandOver::of_nothing();
+        }
+        let lasting = self.lasting.of(&after.id);
+        let (until, hand_over) = Arc::clone(&lasting.fence).close(before.revision, || journal.head().next);
+        after.succeed(&before.value, floor, until);
+        hand_over
     }
 
     /// The made-up events that trying `configuration` out sends: their streams and ids, so that somebody can remember them
@@ -91,10 +137,31 @@ impl Supervisor {
         try_out(&self.parts, configuration, events).await
     }
 
-    /// Sends one event to a destination outside the journal, before it is cut off, as well as it goes. Takes 3 seconds at
-    /// most. `event` is the JSON that a producer would post.
-    pub async fn announce(&self, configuration: &Configuration, event: &str) {
-        announce(&self.parts, configuration, event).await;
+    /// What `configuration` would send of the newest `max_events` stored events. Takes about 10 seconds at most.
+    pub async fn dry_run(
+        &self,
+        configuration: &Configuration,
+        max_events: usize,
+    ) -> Result<DryRun, LookError> {
+        let _turn = self.looks.try_acquire()?;
+        dry_run(&self.parts, configuration, max_events).await
+    }
+
+    /// The requests that `configuration` would send for what is `sought`. Takes about 10 seconds at most.
+    pub async fn preview(
+        &self,
+        configuration: &Configuration,
+        sought: Sought,
+    ) -> Result<Previews, LookError> {
+        let _turn = self.looks.try_acquire()?;
+        preview(&self.parts, configuration, sought).await
+    }
+
+    /// Sends one event to the destination of `before` outside the journal, as well as it goes, when it would not get it
+    /// any more with `after`, which takes its place, or with nothing. Takes 3 seconds at most. `event` is the JSON that a
+    /// producer would post.
+    pub async fn announce(&self, before: &Configuration, after: Option<&Configuration>, event: &str) {
+        announce(&self.parts, before, after, event).await;
     }
 
     /// Has every worker begin anew: requests in flight are waited for, everything else that was read is handed back and

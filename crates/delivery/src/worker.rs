@@ -21,10 +21,15 @@ use tokio::time::Instant;
 
 use crate::batch::{Batch, Filling};
 use crate::gate::Gate;
+use crate::lasting::Lasting;
 use crate::ledger::Ledger;
 use crate::outgoing;
 use crate::quarantine::Quarantine;
+use crate::selector::Selector;
 use crate::status::{State, Status};
+
+/// How long a block is left alone that belongs to newer settings than the worker's.
+const LEFT_FOR: Duration = Duration::from_millis(100);
 
 /// How a worker paces itself.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +55,9 @@ pub(crate) struct Setting {
     pub(crate) earlier: Vec<Chapter>,
     /// For all others; also the one that requests are made and answers are read by.
     pub(crate) current: Chapter,
+    /// Of the document that this is made from.
+    pub(crate) revision: u64,
+    pub(crate) lasting: Arc<Lasting>,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) quarantine: Quarantine,
@@ -62,7 +70,7 @@ pub(crate) struct Setting {
 /// What is selected, and how it is encoded, of the blocks below a sequence.
 pub(crate) struct Chapter {
     pub(crate) until: u64,
-    pub(crate) streams: StreamSet,
+    pub(crate) selector: Arc<Selector>,
     pub(crate) destination: Arc<dyn Destination>,
 }
 
@@ -179,26 +187,40 @@ impl Worker {
             return;
         }
         let block = Arc::clone(&lease.block);
+        if self.setting.lasting.fence.is_beyond(block.sequence(), self.setting.revision) {
+            self.leave(lease.id).await;
+            return;
+        }
         let n_gone = block.n_gone();
         let chapter = self.setting.chapter(block.sequence());
-        let selected = chapter.streams.contains(block.stream());
-        let destination = selected.then(|| Arc::clone(&chapter.destination));
         let mut n_selected = 0;
-        if let Some(destination) = destination {
-            let mut n_read = 0;
+        if chapter.selector.streams().contains(block.stream()) {
+            let (selector, destination) = (Arc::clone(&chapter.selector), Arc::clone(&chapter.destination));
+            let (mut n_read, mut n_left_out) = (0, 0);
             for (offset, record) in block.records() {
                 n_read += 1;
-                self.add(&*destination, offset.block, offset.index, &record);
+                if selector.selects(&record) {
+                    self.add(&*destination, offset.block, offset.index, &record);
+                } else {
+                    n_left_out += 1;
+                }
             }
-            n_selected = block.n_records() - n_gone;
-            if n_read < n_selected {
+            let n_there = block.n_records() - n_gone;
+            n_selected = n_there - n_left_out;
+            if n_read < n_there {
                 // Bytes that passed their checksum and are no record: nothing may be said of them, so the block stays.
-                self.report_unreadable(&block, n_selected - n_read);
+                self.report_unreadable(&block, n_there - n_read);
             }
         }
         if let Some((id, tally)) = self.ledger.open(lease, n_selected, n_gone) {
             self.setting.settle(id, tally).await;
         }
+    }
+
+    /// Leaves a block to the worker with the newer settings, which is on its way.
+    async fn leave(&mut self, lease: LeaseId) {
+        self.lease_after = Instant::now() + LEFT_FOR;
+        self.setting.hand_back(lease, LEFT_FOR).await;
     }
 
     fn report_unreadable(&self, block: &Block, n_records: usize) {
@@ -211,7 +233,7 @@ impl Worker {
     fn add(&mut self, destination: &dyn Destination, block: u64, index: u32, record: &event::Record<'_>) {
         let (limits, frame, now) = (destination.limits(), destination.frame(), Instant::now());
         let filling = self.filling.get_or_insert_with(|| Filling::new(frame, now));
-        filling.push(block, index, |body| destination.encode(record, Some((block, index)), false, body));
+        filling.push_record(destination, block, index, record);
         let overflow = filling.pop_overflow(limits);
         if overflow.is_some() || filling.is_full(limits) {
             self.waiting.extend(self.filling.take().map(|full| full.finish(now)));
@@ -277,8 +299,7 @@ impl Worker {
             self.answered(batch, result).await;
         }
         for lease in self.ledger.leases() {
-            // It comes again to the next worker; a failure only delays that until the lease expires.
-            let _handed_back = self.setting.journal.settle(lease, Settlement::HandBack(Duration::ZERO)).await;
+            self.setting.hand_back(lease, Duration::ZERO).await;
         }
         self.setting.status.lock().turn(State::Starting, self.setting.clock.now());
     }
@@ -295,6 +316,11 @@ impl Setting {
         if let Err(error) = self.journal.settle(id, Settlement::Done(tally)).await {
             tracing::debug!(consumer = self.consumer.as_str(), %error, "a block was not settled");
         }
+    }
+
+    async fn hand_back(&self, id: LeaseId, delay: Duration) {
+        // It comes again to the next worker; a failure only delays that until the lease expires.
+        let _handed_back = self.journal.settle(id, Settlement::HandBack(delay)).await;
     }
 
     async fn keep_alive(&self, leases: Vec<LeaseId>) {

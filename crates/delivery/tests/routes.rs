@@ -11,6 +11,7 @@ use catalog::{Catalog, Keyring, MemoryStore};
 use delivery::{AccountSwitch, AuditSwitch, Configuration, HookSwitch, Parts, Supervisor};
 use destinations::transport::HttpTransport;
 use destinations::{Secrets, Settings, Vendor};
+use event::filter::Filter;
 use event::native::Instance;
 use event::{RecordBuilder, Section, Stream};
 use journal::model::{ModelJournal, ModelOptions};
@@ -100,6 +101,7 @@ impl World {
             account: AccountSwitch { enabled: true, ..AccountSwitch::default() },
             audit: AuditSwitch::default(),
             hook: HookSwitch::default(),
+            filter: Filter::default(),
             earlier: Vec::new(),
             resume: delivery::Resume::default(),
         }

@@ -50,6 +50,11 @@ impl Stored {
         self.offset
     }
 
+    /// The block that holds it, and its index there.
+    pub fn into_place(self) -> (Arc<Block>, u32) {
+        (self.block, self.offset.index)
+    }
+
     /// Its record.
     pub fn record(&self) -> Result<Record<'_>, RecordError> {
         Record::parse(self.block.record_bytes(self.offset.index as usize).unwrap_or_default())

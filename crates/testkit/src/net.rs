@@ -45,8 +45,18 @@ pub struct Taken {
     pub requests: u64,
     /// The body of the last one.
     pub last_body: Bytes,
+    /// The headers of the last one.
+    pub last_headers: http::HeaderMap,
+    /// The documents that were taken, by host, in order. Those of `_bulk` without their actions.
+    pub documents: HashMap<String, Vec<Value>>,
     /// HEC: each event that was taken, by eventID.
-    pub documents: HashMap<String, Value>,
+    pub events: HashMap<String, Value>,
+}
+
+impl Taken {
+    fn keep(&mut self, host: &str, document: Value) {
+        self.documents.entry(host.to_owned()).or_default().push(document);
+    }
 }
 
 /// A destination that speaks HEC on paths with `services/collector`, takes JSON arrays on `/array`, and speaks `_bulk`
@@ -114,15 +124,17 @@ impl SimNet {
     }
 
     /// HEC: takes the events before the first refused one (the prefix rule of Splunk).
-    fn hec(&self, body: &[u8], faults: Faults) -> (u16, Value) {
+    fn hec(&self, host: &str, body: &[u8], faults: Faults) -> (u16, Value) {
         let events: Vec<Value> =
             serde_json::Deserializer::from_slice(body).into_iter::<Value>().filter_map(Result::ok).collect();
         let ids: Vec<String> = events.iter().map(|event| text(event, "/event/eventID")).collect();
         let bad = self.poison(&ids, faults.poison);
         let mut taken = self.taken.lock();
-        for (id, event) in ids.iter().zip(&events).take(bad.unwrap_or(ids.len())) {
+        for (id, event) in ids.iter().zip(events).take(bad.unwrap_or(ids.len())) {
             *taken.ids.entry(id.clone()).or_default() += 1;
-            taken.documents.insert(id.clone(), event["event"].clone());
+            let document = event.get("event").cloned().unwrap_or_default();
+            taken.events.insert(id.clone(), document.clone());
+            taken.keep(host, document);
         }
         match bad {
             None => (200, serde_json::json!({"text": "Success", "code": 0})),
@@ -138,16 +150,17 @@ impl SimNet {
         }
     }
 
-    fn array(&self, body: &[u8]) -> (u16, Value) {
+    fn array(&self, host: &str, body: &[u8]) -> (u16, Value) {
         let events: Vec<Value> = serde_json::from_slice(body).unwrap_or_default();
         let mut taken = self.taken.lock();
-        for event in &events {
-            *taken.ids.entry(text(event, "/eventID")).or_default() += 1;
+        for event in events {
+            *taken.ids.entry(text(&event, "/eventID")).or_default() += 1;
+            taken.keep(host, event);
         }
         (200, Value::Null)
     }
 
-    fn bulk(&self, body: &[u8], faults: Faults) -> (u16, Value) {
+    fn bulk(&self, host: &str, body: &[u8], faults: Faults) -> (u16, Value) {
         let lines: Vec<Value> =
             body.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
         let ids: Vec<String> = lines.iter().step_by(2).map(|action| text(action, "/create/_id")).collect();
@@ -173,6 +186,7 @@ impl SimNet {
                     return failed(409, "version_conflict_engine_exception");
                 }
                 taken.ids.insert(id.clone(), 1);
+                taken.keep(host, lines.get(2 * at + 1).cloned().unwrap_or_default());
                 serde_json::json!({"create": {"_id": id, "status": 201}})
             })
             .collect();
@@ -196,6 +210,7 @@ impl Transport for SimNet {
             let mut taken = self.taken.lock();
             taken.requests += 1;
             taken.last_body = request.body.clone();
+            taken.last_headers = request.headers.clone();
         }
         if self.happens(faults.hang) {
             tokio::time::sleep(HANG).await;
@@ -222,10 +237,11 @@ impl Transport for SimNet {
         if let Some(status) = self.stumbles_over(&request.body) {
             return Ok(answer(status, &serde_json::json!({"text": "Internal server error", "code": 8})));
         }
+        let host = request.url.host_str().unwrap_or_default();
         let (status, body) = match request.url.path() {
-            "/array" => self.array(&request.body),
-            path if path.contains("services/collector") => self.hec(&request.body, faults),
-            _ => self.bulk(&request.body, faults),
+            "/array" => self.array(host, &request.body),
+            path if path.contains("services/collector") => self.hec(host, &request.body, faults),
+            _ => self.bulk(host, &request.body, faults),
         };
         tokio::time::sleep(Duration::from_millis(self.random.up_to(20))).await;
         if self.happens(faults.lost_answer) {

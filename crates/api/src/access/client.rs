@@ -50,6 +50,11 @@ impl ApiClient {
     pub fn may(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
     }
+
+    /// Fails when it lacks one of `scopes`.
+    pub(crate) fn require(&self, scopes: &[Scope]) -> Result<(), ApiError> {
+        scopes.iter().find(|scope| !self.may(**scope)).map_or(Ok(()), |scope| Err(super::lacks(*scope)))
+    }
 }
 
 /// What a new client is made from.

@@ -1,13 +1,18 @@
 //! The contract's calls on event streaming configurations, and our status of one.
 
+mod dry_run;
+mod filter;
 mod parse;
+mod preview;
 mod renaming;
 mod resume;
 mod show;
 mod status;
 mod trial;
+mod unsaved;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use base::Secret;
 use base::mask::MASK;
@@ -18,7 +23,10 @@ use event::native::Selection;
 use http::StatusCode;
 use serde_json::Value;
 
+pub(crate) use self::dry_run::{stored as dry_run_stored, unsaved as dry_run_unsaved};
+pub(crate) use self::filter::presets;
 use self::parse::{Known, Wanted};
+pub(crate) use self::preview::{of_stored as preview_stored, of_unsaved as preview_unsaved};
 pub(crate) use self::renaming::{adopt_names, that_select};
 pub(crate) use self::resume::resume;
 use self::show::ConfigurationOut;
@@ -85,23 +93,25 @@ pub(crate) async fn replace(mut call: Call) -> Answer {
     let mut configuration = complete(&call.state, found.value.id.clone(), wanted, Some(&found.value))?;
     let pause = resume::decide(&call.state, &found.value, configuration.enabled, choice).await?;
     configuration.resume = pause.resume;
-    configuration.succeed(&found.value, &*call.state.journal).await?;
+    let floor = call.state.delivery.floor(&configuration.id).await?;
     // It has a place, unless an older copy of the journal was restored: then it begins anew.
     delivery::admit(&*call.state.journal, &configuration.id).await?;
     let shown = ConfigurationOut::of(&configuration);
     let change = told(Action::Update, Some(&found.value), Some(&configuration)).with("resume", pause.note);
     let note = call.note(&change, Some(&hushed(&body)));
-    if found.value.enabled && !configuration.enabled {
-        announce(&call.state, &found.value, &note).await;
-    }
+    announce(&call.state, &found.value, Some(&configuration), &note).await;
     let state = call.state.clone();
     let steps = async move {
         let (id, resume) = (configuration.id.clone(), configuration.resume);
+        let delivery = Arc::clone(&state.delivery);
         let change = move |catalog: &Catalog| {
             check_name(catalog, &configuration)?;
             check_claims(catalog, &configuration)?;
+            let hand_over = delivery.hand_over(&found, &mut configuration, floor);
             let replaced = catalog.replace(&configuration.id, &configuration, found.revision, Some(note));
-            replaced.map_err(|error| ApiError::from(error).about(ENTITY))
+            let revision = replaced.map_err(|error| ApiError::from(error).about(ENTITY))?;
+            hand_over.complete();
+            Ok(revision)
         };
         let revision = state.change(change).await?;
         resume::carry_out(&state, &id, resume, revision).await
@@ -114,9 +124,7 @@ pub(crate) async fn delete(call: Call) -> Answer {
     let found = find(&call.state.catalog, call.id())?;
     call.check_revision(found.revision)?;
     let note = call.note(&told(Action::Delete, Some(&found.value), None), None);
-    if found.value.enabled {
-        announce(&call.state, &found.value, &note).await;
-    }
+    announce(&call.state, &found.value, None, &note).await;
     let (state, id) = (call.state.clone(), found.value.id);
     let leave = async move {
         let gone = id.clone();
@@ -172,10 +180,10 @@ fn hushed(body: &Value) -> Value {
     }
 }
 
-/// Tells a destination that it is about to be cut off, as well as it goes: an attacker's first deed would be to silence
-/// the one that watches. Waits a few seconds at most; all others are told by the audit log itself.
-async fn announce(state: &ApiState, configuration: &Configuration, note: &Note) {
-    state.delivery.announce(configuration, &note.to_string()).await;
+/// Tells a destination that it is about to be cut off, from everything or from news like this, as well as it goes: an
+/// attacker's first deed would be to silence the one that watches. Waits a few seconds at most; all others are told by the audit log itself.
+async fn announce(state: &ApiState, before: &Configuration, after: Option<&Configuration>, note: &Note) {
+    state.delivery.announce(before, after, &note.to_string()).await;
 }
 
 fn find(catalog: &Catalog, id: &str) -> Result<Found<Configuration>, ApiError> {
@@ -256,6 +264,7 @@ fn complete(
         account: wanted.account,
         audit: wanted.audit,
         hook: wanted.hook,
+        filter: wanted.filter,
         earlier: Vec::new(),
         resume: Resume::default(),
     })

@@ -3,15 +3,16 @@
 use base::mask::MaskRule;
 use delivery::{AccountSwitch, AuditSwitch, Configuration, HookSwitch, ResumeFrom, SelectedClaim};
 use destinations::{SecretName, Secrets, Settings, Vendor};
+use event::filter::Filter;
 use serde_json::Value;
 
-use super::{ENTITY, field_error, resume};
+use super::{ENTITY, field_error, filter, resume};
 use crate::error::ApiError;
 use crate::fields::{Complaints, Fields};
 use crate::native_claims::ClaimNames;
 
 /// The fields of a request: the contract's, and what an answer has more.
-const FIELDS: [&str; 10] = [
+const FIELDS: [&str; 11] = [
     "id",
     "name",
     "description",
@@ -21,6 +22,7 @@ const FIELDS: [&str; 10] = [
     "accountEventStreaming",
     "auditLogStreaming",
     "eventHookLogStreaming",
+    "filter",
     resume::FIELD,
 ];
 
@@ -42,6 +44,7 @@ pub(super) struct Wanted {
     pub(super) account: AccountSwitch,
     pub(super) audit: AuditSwitch,
     pub(super) hook: HookSwitch,
+    pub(super) filter: Filter,
     /// What becomes of its backlog, when this enables it after a pause.
     pub(super) resume_from: Option<ResumeFrom>,
 }
@@ -85,6 +88,7 @@ pub(super) fn wanted(body: &Value, known: Option<&Known>, names: &ClaimNames) ->
     let account = account(&fields.object("accountEventStreaming", &mut complaints), names, &mut complaints);
     let audit = audit(&fields.object("auditLogStreaming", &mut complaints), &mut complaints);
     let hook = hook(&fields.object("eventHookLogStreaming", &mut complaints), &mut complaints);
+    let filter = filter::filter(&fields, &mut complaints);
     let resume_from = resume::choice(&fields, &mut complaints);
     if known.is_none() && resume_from.is_some() {
         fields.complain(resume::FIELD, "must be left out: a new configuration begins now", &mut complaints);
@@ -98,6 +102,7 @@ pub(super) fn wanted(body: &Value, known: Option<&Known>, names: &ClaimNames) ->
         account,
         audit,
         hook,
+        filter,
         resume_from,
     }))
 }
@@ -245,6 +250,7 @@ fn claims(fields: &Fields<'_>, names: &ClaimNames, complaints: &mut Complaints) 
     }
     let mut selected: Vec<SelectedClaim> = Vec::new();
     for (at, element) in given.iter().enumerate() {
+        fields.element(FIELD, at, element).only(&["id"], complaints);
         let field = format!("{FIELD}[{at}].id");
         let Some(id) = element.get("id").and_then(Value::as_str).filter(|id| is_claim_id(id)) else {
             fields.complain(&field, "must be 1 to 36 letters, digits and hyphens", complaints);

@@ -1,8 +1,10 @@
 //! Configurations whose claims were renamed: they send them by the new names from then on. What was appended before keeps
-//! the old ones, see [`Configuration::succeed`].
+//! the old ones, see [`delivery::Supervisor::hand_over`].
 //!
 //! A claim is renamed first, then one configuration after the other; whatever is cut short in between is found again by
 //! comparing names, so it can be done at any time, and twice.
+
+use std::sync::Arc;
 
 use catalog::{Catalog, CatalogError, Found, Note};
 use delivery::Configuration;
@@ -56,14 +58,19 @@ async fn adopt(
     mut renamed: Configuration,
     tell: &mut impl FnMut(&Change<'_>) -> Note,
 ) -> Result<(), ApiError> {
-    renamed.succeed(&found.value, &*state.journal).await?;
+    let (floor, delivery) = (state.delivery.floor(&renamed.id).await?, Arc::clone(&state.delivery));
     let note = tell(&told(Action::Update, Some(&found.value), Some(&renamed)));
     let store = move |catalog: &Catalog| {
         if ClaimNames::of(catalog).renamed(&renamed).is_some() {
             return Ok(());
         }
+        let hand_over = delivery.hand_over(&found, &mut renamed, floor);
         match catalog.replace(&renamed.id, &renamed, found.revision, Some(note)) {
-            Ok(_) | Err(CatalogError::Conflict | CatalogError::NotFound) => Ok(()),
+            Ok(_) => {
+                hand_over.complete();
+                Ok(())
+            }
+            Err(CatalogError::Conflict | CatalogError::NotFound) => Ok(()),
             Err(error) => Err(error.into()),
         }
     };

@@ -3,10 +3,11 @@
 
 use delivery::Configuration;
 use destinations::SecretName;
+use event::filter::Filter;
 use serde::Serialize;
 use serde_json::Value;
 
-/// The contract's `EventStreamingResponse`. `includeRaw` and `includeBodies` are additions.
+/// The contract's `EventStreamingResponse`. `includeRaw`, `includeBodies` and `filter` are additions.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ConfigurationOut {
@@ -20,6 +21,8 @@ pub(super) struct ConfigurationOut {
     account_event_streaming: AccountOut,
     audit_log_streaming: AuditOut,
     event_hook_log_streaming: HookOut,
+    #[serde(skip_serializing_if = "Filter::is_empty")]
+    filter: Filter,
 }
 
 #[derive(Serialize)]
@@ -102,6 +105,7 @@ impl ConfigurationOut {
                 enabled: configuration.hook.enabled,
                 include_raw: configuration.hook.include_raw,
             },
+            filter: configuration.filter.clone(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! How a configuration fares: its books, kept by the journal, and what its worker says about itself.
 
 use base::Timestamp;
-use delivery::{Configuration, Status};
+use delivery::{Configuration, Measured, Status};
 use http::StatusCode;
 use journal::{ConsumerCommand, ConsumerState};
 use serde::Serialize;
@@ -19,6 +19,8 @@ struct StatusOut {
     books: Books,
     /// `null` when no worker runs.
     live: Option<Status>,
+    /// What it delivers; `null` when it had no worker since the process started.
+    volume: Option<Measured>,
     /// Present while an operator has to choose what becomes of what gathered in a pause.
     #[serde(skip_serializing_if = "Option::is_none")]
     awaiting_choice: Option<AwaitingOut>,
@@ -69,6 +71,7 @@ pub(crate) async fn status(call: Call) -> Answer {
         awaiting_choice: awaiting(&found.value, &books),
         books,
         live: call.state.delivery.status(&found.value.id),
+        volume: call.state.delivery.volume(&found.value.id),
         enabled: found.value.enabled,
         id: found.value.id,
     };

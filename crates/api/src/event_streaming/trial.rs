@@ -2,20 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use delivery::{Configuration, Trial, TrialError};
+use delivery::{Configuration, Trial};
 use explorer::TestNote;
 use http::StatusCode;
 use serde::Serialize;
 
-use super::parse::{self, Known};
-use super::{ENTITY, complete, field_error, find};
+use super::find;
+use super::unsaved::{problem, unsaved_of};
 use crate::call::{self, Answer, Call};
-use crate::error::ApiError;
-use crate::native_claims::ClaimNames;
 use crate::state::ApiState;
-
-/// The id of a configuration that has none.
-const UNSAVED: &str = "unsaved";
 
 /// The contract's `EventStreamingTestResponse`: the destination's own answer.
 #[derive(Serialize)]
@@ -39,18 +34,9 @@ pub(crate) async fn stored(call: Call) -> Answer {
     answer(&call.state, &call.who.name, &found.value).await
 }
 
-/// Tries out what the body describes, without storing it. With the `id` of a stored configuration its secrets are used
-/// where the body brings none, unless the body leads elsewhere.
+/// Tries out what the body describes, without storing it.
 pub(crate) async fn unsaved(mut call: Call) -> Answer {
-    let body = call.json().await?;
-    let before = match body.get("id").and_then(serde_json::Value::as_str) {
-        Some(id) => Some(find(&call.state.catalog, id)?.value),
-        None => None,
-    };
-    let known = before.as_ref().map(Known::of).transpose().map_err(ApiError::internal)?;
-    let wanted = parse::wanted(&body, known.as_ref(), &ClaimNames::of(&call.state.catalog))?;
-    let id = before.as_ref().map_or(UNSAVED, |before| &before.id).to_owned();
-    let configuration = complete(&call.state, id, wanted, before.as_ref())?;
+    let configuration = unsaved_of(&mut call).await?;
     answer(&call.state, &call.who.name, &configuration).await
 }
 
@@ -66,9 +52,6 @@ async fn answer(state: &ApiState, who: &str, configuration: &Configuration) -> A
     state.explorer.note_tests(events.iter().map(note).collect()).await;
     match state.delivery.try_out(configuration, &events).await {
         Ok(trial) => call::json(StatusCode::OK, &TrialOut::from(trial)),
-        Err(TrialError::Settings(errors)) => {
-            Err(ApiError::fields(errors.into_iter().map(field_error).collect()).about(ENTITY))
-        }
-        Err(error) => Err(ApiError::internal(error)),
+        Err(error) => Err(problem(error)),
     }
 }

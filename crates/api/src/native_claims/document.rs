@@ -112,6 +112,7 @@ mod tests {
             audit: AuditSwitch::default(),
             hook: HookSwitch::default(),
             earlier: Vec::new(),
+            filter: event::filter::Filter::default(),
             resume: delivery::Resume::default(),
         };
         let renamed = names.renamed(&with(&[("2", "email"), ("1", "tier"), ("gone", "old")])).unwrap();

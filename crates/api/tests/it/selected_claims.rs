@@ -53,7 +53,7 @@ async fn post(app: &App, id: &str, claims: &Value) {
 /// The document of an event, when it has arrived.
 async fn arrived(app: &App, id: &str) -> Value {
     for _ in 0..1000 {
-        if let Some(document) = app.net.taken(|taken| taken.documents.get(id).cloned()) {
+        if let Some(document) = app.net.taken(|taken| taken.events.get(id).cloned()) {
             return document;
         }
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::field_path;
 use super::hook::HookLine;
 use super::incoming::without_position;
+use super::reading::Object;
 use crate::fragment::{append_string, canonical, mask_text, members, tidy_members};
 use crate::record::RecordError;
 use crate::{RecordBuilder, Section, Stream};
@@ -111,7 +112,7 @@ impl FreeForm {
         }
         let fail = |reason: String| DraftError::field("changes", reason);
         let masked = canonical(json, rule).map_err(|error| fail(error.reason))?;
-        serde_json::from_str::<Vec<Change>>(json).map_err(|error| {
+        serde_json::from_str::<Vec<Object<Change>>>(json).map_err(|error| {
             let path = field_path::of_error(json, &error);
             DraftError::field(format!("changes{path}"), without_position(&error))
         })?;

@@ -1,0 +1,7 @@
+//! Delivery from the journal to destinations, in process: no socket, no disk, no wall clock.
+
+#![cfg(test)]
+
+mod pipeline;
+mod toggling;
+mod world;
