@@ -1,12 +1,17 @@
 //! The calls on erasures: every stored event of a subject, or one event, is made unreadable, then its bytes go.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use base::{EventId, Secret, Timestamp};
 use catalog::{Found, Note};
-use custody::erasure::{Erasure, Erasures, Progress, Subject};
+use custody::erasure::{Erasure, ErasureError, Erasures, Progress, Subject};
 use delivery::Configuration;
 use http::StatusCode;
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::{Value, json};
+use tokio::sync::{Notify, watch};
 
 use crate::audit::{Action, Change};
 use crate::call::{self, Answer, Call};
@@ -27,6 +32,12 @@ const COLUMNS: [Column<Found<Erasure>>; 2] = [
 const MIN_SUBJECT: usize = 3;
 /// Longer ones are none, in characters.
 const MAX_SUBJECT: usize = 512;
+/// Most requests that are not done.
+const MAX_OPEN: usize = 100;
+/// How long until what failed is tried again, for the first time.
+const AGAIN: Duration = Duration::from_secs(5);
+/// And at most.
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
 /// An erasure as it is answered: never with its subject.
 #[derive(Serialize)]
@@ -42,6 +53,9 @@ struct ErasureOut {
     destinations: Vec<DestinationOut>,
     #[serde(skip_serializing_if = "Option::is_none")]
     finished_at: Option<Timestamp>,
+    /// Why the last try to carry it out failed; it is tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_error: Option<&'static str>,
 }
 
 /// What a configuration's destination has had of the events.
@@ -70,6 +84,7 @@ fn out(state: &ApiState, erasure: Erasure) -> ErasureOut {
         })
     };
     ErasureOut {
+        last_error: state.erasing().failures.lock().get(&erasure.id).copied(),
         destinations: erasure.received.iter().filter_map(destination).collect(),
         id: erasure.id,
         requested_at: erasure.requested_at,
@@ -105,13 +120,18 @@ pub(crate) async fn create(mut call: Call) -> Answer {
     let id = new_id(call.state.clock.now(), &call.state.random);
     let path = format!("{ERASURES}/{id}");
     let note = told(&call, &path);
-    let requesting = erasures.clone();
+    let state = call.state.clone();
     let made = call.state.change(move |_| {
-        let made = requesting.request(id, &subject, is_dry_run, note);
-        made.map_err(ApiError::internal)
+        if erasures.open().len() >= MAX_OPEN {
+            let detail = format!("{MAX_OPEN} erasures are not done yet: ask again when one of them is");
+            return Err(ApiError::new(ErrorKey::TooManyRequests, detail).about(ENTITY).retry_after(AGAIN));
+        }
+        let made = erasures.request(id, &subject, is_dry_run, note).map_err(ApiError::internal)?;
+        // Here, for the caller may have hung up by now.
+        state.erasing().wanted.notify_one();
+        Ok(made)
     });
     let made = made.await?;
-    begin(&call.state, &erasures, made.id.clone());
     let answer = call::json(StatusCode::ACCEPTED, &out(&call.state, made))?;
     Ok(call::with_location(answer, &path))
 }
@@ -158,23 +178,69 @@ fn parse(body: &Value) -> Result<(Subject, bool), ApiError> {
     complaints.finish(subject).map(|subject| (subject, is_dry_run))
 }
 
-/// Goes on with requests that a restart has interrupted.
-pub fn resume_erasures(state: &ApiState, open: Vec<String>) {
-    if let Some(erasures) = state.erasures.clone() {
-        for id in open {
-            begin(state, &erasures, id);
+/// What the calls and [`carry_out_erasures`] tell each other.
+#[derive(Default)]
+pub(crate) struct Erasing {
+    /// There is a new request.
+    wanted: Notify,
+    /// Why requests failed when they were last tried, in words for callers.
+    failures: Mutex<BTreeMap<String, &'static str>>,
+}
+
+/// Carries out what is asked for, one request at a time, until `stop` turns true; goes on with those that the last end has
+/// interrupted. One that fails is tried again, and keeps no other from being carried out.
+pub async fn carry_out_erasures(state: ApiState, mut stop: watch::Receiver<bool>) {
+    let Some(erasures) = state.erasures.clone() else { return };
+    let mut failed_rounds = 0;
+    loop {
+        let is_done = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            is_done = carry_out_open(&state, &erasures) => is_done,
+        };
+        failed_rounds = if is_done { 0 } else { failed_rounds + 1 };
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = state.erasing().wanted.notified() => {}
+            () = tokio::time::sleep(wait_after(failed_rounds)) => {}
         }
     }
 }
 
-/// Carries a request out beside the call. One that the server is stopped in is taken up at the next start.
-fn begin(state: &ApiState, erasures: &Erasures, id: String) {
-    let (state, erasures) = (state.clone(), erasures.clone());
-    tokio::spawn(async move {
-        // Workers forget what they have read.
-        let forget = || state.delivery.start_over();
-        if let Err(error) = erasures.carry_out(&id, forget).await {
-            tracing::error!(id, %error, "an erasure could not be carried out; it goes on at the next start");
+/// How long until what failed is tried again: 5 seconds, then double, up to 5 minutes.
+fn wait_after(failed_rounds: u32) -> Duration {
+    match failed_rounds {
+        0 => Duration::MAX,
+        n => AGAIN.saturating_mul(1 << (n - 1).min(6)).min(LONGEST_WAIT),
+    }
+}
+
+/// False when one of them failed.
+async fn carry_out_open(state: &ApiState, erasures: &Erasures) -> bool {
+    let open = erasures.open();
+    let mut is_done = true;
+    for id in &open {
+        let carried_out = erasures.carry_out(id, || state.delivery.stand_still()).await;
+        let failures = &state.erasing().failures;
+        match carried_out {
+            Ok(()) => {
+                failures.lock().remove(id);
+            }
+            Err(error) => {
+                tracing::error!(id, %error, "an erasure could not be carried out; it is tried again");
+                failures.lock().insert(id.clone(), in_public(&error));
+                is_done = false;
+            }
         }
-    });
+    }
+    is_done
+}
+
+const fn in_public(error: &ErasureError) -> &'static str {
+    match error {
+        ErasureError::Journal(_) => {
+            "the journal could not be searched or rewritten; the server's log says why"
+        }
+        ErasureError::Catalog(_) => "how far it is could not be stored; the server's log says why",
+        ErasureError::Key(_) => "the master key that the subject was sealed with is not at hand",
+    }
 }

@@ -35,7 +35,7 @@ pub mod uses;
 mod webhook;
 
 pub use access::{ApiClient, Scope, bootstrap_client};
-pub use erasures::resume_erasures;
+pub use erasures::carry_out_erasures;
 pub use error::ErrorKey;
 pub use limits::RateLimits;
 pub use router::router;

@@ -15,6 +15,7 @@ use journal::Journal;
 use parking_lot::Mutex;
 
 use crate::body::Budget;
+use crate::erasures::Erasing;
 use crate::error::ApiError;
 use crate::limits::{Limiter, RateLimits};
 use crate::native_claims;
@@ -78,6 +79,7 @@ pub(crate) struct Shared {
     limiter: Limiter,
     uses: Uses,
     sign_ins: SignIns,
+    erasing: Erasing,
     /// Held over a change, so that looking for a name and taking it are one step.
     changing: Mutex<()>,
     closing: AtomicBool,
@@ -106,6 +108,7 @@ impl ApiState {
             limiter,
             uses: Uses::default(),
             sign_ins: SignIns::default(),
+            erasing: Erasing::default(),
             changing,
             closing: AtomicBool::new(false),
         }))
@@ -135,6 +138,10 @@ impl ApiState {
 
     pub(crate) fn sign_ins(&self) -> &SignIns {
         &self.0.sign_ins
+    }
+
+    pub(crate) fn erasing(&self) -> &Erasing {
+        &self.0.erasing
     }
 
     /// Runs a change of the catalog: away from the async threads, for it ends with a sync to disk, and one at a time.

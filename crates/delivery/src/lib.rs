@@ -31,7 +31,7 @@ pub use places::{admit, configuration_id, consumer_name, dismiss};
 pub use resume::{Backlog, Resume, ResumeFrom, ResumeLimits, end_pause, give_up};
 pub use selector::Unselected;
 pub use status::{State, Status};
-pub use supervisor::{Parts, Supervisor};
+pub use supervisor::{Parts, Standstill, Supervisor};
 pub use trial::{Trial, TrialError};
 pub use volume::{Measured, PerDay};
 pub use worker::Pace;

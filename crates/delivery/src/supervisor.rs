@@ -11,7 +11,7 @@ use event::Stream;
 use event::native::Instance;
 use journal::{Journal, JournalError};
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::configuration::Configuration;
@@ -50,6 +50,12 @@ pub struct Parts {
 /// What each worker says about itself, by configuration.
 pub(crate) type Statuses = Arc<Mutex<HashMap<String, Arc<Mutex<Status>>>>>;
 
+/// While it is there, no worker runs.
+#[derive(Debug)]
+pub struct Standstill {
+    _until_dropped: oneshot::Sender<()>,
+}
+
 /// Runs the workers.
 pub struct Supervisor {
     parts: Parts,
@@ -57,7 +63,7 @@ pub struct Supervisor {
     lasting: AllLasting,
     looks: Semaphore,
     stop: watch::Sender<bool>,
-    over: watch::Sender<u64>,
+    standstills: mpsc::Sender<oneshot::Sender<Standstill>>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -72,15 +78,15 @@ impl Supervisor {
         let lasting = AllLasting::default();
         let mut crew = Crew::new(parts.clone(), Arc::clone(&statuses), lasting.clone());
         let is_complete = crew.adjust().await;
-        let (over, anew) = watch::channel(0);
-        let task = tokio::spawn(follow(crew, is_complete, changes, stopped, anew));
+        let (standstills, asked) = mpsc::channel(1);
+        let task = tokio::spawn(follow(crew, is_complete, changes, stopped, asked));
         Self {
             parts,
             statuses,
             lasting,
             looks: Semaphore::new(AT_A_TIME),
             stop,
-            over,
+            standstills,
             task: Mutex::new(Some(task)),
         }
     }
@@ -164,10 +170,13 @@ impl Supervisor {
         announce(&self.parts, before, after, event).await;
     }
 
-    /// Has every worker begin anew: requests in flight are waited for, everything else that was read is handed back and
-    /// read again. For when what was read is not to be sent any more. Returns before that is done.
-    pub fn start_over(&self) {
-        self.over.send_modify(|times| *times += 1);
+    /// Dismisses every worker: requests in flight are waited for, everything else that was read is handed back. For when
+    /// what was read is not to be sent any more. Returns when no worker holds what it has read, nor copies any of it; each
+    /// takes 10 seconds at most. `None`: the supervisor has ended, and all workers before it.
+    pub async fn stand_still(&self) -> Option<Standstill> {
+        let (answer, answered) = oneshot::channel();
+        self.standstills.send(answer).await.ok()?;
+        answered.await.ok()
     }
 
     /// Stops all workers at once: each waits for its requests in flight and hands the rest back.
@@ -182,27 +191,41 @@ impl Supervisor {
     }
 }
 
+/// Ends with the value that is answered, or with the supervisor.
+async fn stand_still(
+    crew: &mut Crew,
+    answer: oneshot::Sender<Standstill>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    crew.dismiss_all().await;
+    let (until_dropped, dropped) = oneshot::channel();
+    // Nobody may be waiting for it any more: then it ends here.
+    let _unwanted = answer.send(Standstill { _until_dropped: until_dropped });
+    tokio::select! {
+        _ = dropped => {}
+        _ = stopped.wait_for(|stop| *stop) => {}
+    }
+}
+
 async fn follow(
     mut crew: Crew,
     mut is_complete: bool,
     mut changes: watch::Receiver<u64>,
     mut stopped: watch::Receiver<bool>,
-    mut anew: watch::Receiver<u64>,
+    mut standstills: mpsc::Receiver<oneshot::Sender<Standstill>>,
 ) {
-    let mut begun = 0;
     loop {
         let again = if is_complete { Duration::MAX } else { AGAIN };
+        let mut asked = None;
         tokio::select! {
             _ = stopped.wait_for(|stop| *stop) => break,
             changed = changes.changed() => if changed.is_err() { break },
             () = crew.lost_one() => {}
-            changed = anew.changed() => if changed.is_err() { break },
+            answer = standstills.recv() => if answer.is_none() { break } else { asked = answer },
             () = tokio::time::sleep(again) => {}
         }
-        let times = *anew.borrow_and_update();
-        if times != begun {
-            begun = times;
-            crew.dismiss_all().await;
+        if let Some(answer) = asked {
+            stand_still(&mut crew, answer, stopped.clone()).await;
         }
         is_complete = crew.adjust().await;
     }

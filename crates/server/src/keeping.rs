@@ -18,8 +18,6 @@ use crate::commands::Failure;
 pub(crate) struct Keeping {
     signer: Signer,
     pub(crate) erasures: Erasures,
-    /// Those that the last end has interrupted. Nobody reads their events.
-    open_erasures: Vec<String>,
 }
 
 impl Keeping {
@@ -43,25 +41,26 @@ impl Keeping {
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
         };
-        let open_erasures = erasures.take_up();
-        Ok(Self { signer: Signer { journal, catalog, key, clock, random }, erasures, open_erasures })
+        erasures.hide_again();
+        Ok(Self { signer: Signer { journal, catalog, key, clock, random }, erasures })
     }
 
-    /// Signs a head every so many minutes, goes on with erasures, and tells what there is to tell, until `stopped` turns
+    /// Signs a head every so many minutes, carries erasures out, and tells what there is to tell, until `stopped` turns
     /// true and [`Watching::end`] is called.
     pub(crate) fn watch(self, api: &ApiState, minutes: u32, stopped: watch::Receiver<bool>) -> Watching {
-        api::resume_erasures(api, self.open_erasures);
+        let erasures = tokio::spawn(api::carry_out_erasures(api.clone(), stopped.clone()));
         let every = Duration::from_mins(u64::from(minutes));
         let heads = tokio::spawn(heads::run(self.signer, every, stopped));
         let (stop_telling, told) = watch::channel(false);
         let audit = tokio::spawn(api::audit::run(api.clone(), told));
-        Watching { heads, stop_telling, audit }
+        Watching { heads, erasures, stop_telling, audit }
     }
 }
 
 /// What is running.
 pub(crate) struct Watching {
     heads: JoinHandle<()>,
+    erasures: JoinHandle<()>,
     stop_telling: watch::Sender<bool>,
     audit: JoinHandle<()>,
 }
@@ -71,6 +70,9 @@ impl Watching {
     pub(crate) async fn end(self) {
         if let Err(error) = self.heads.await {
             tracing::error!(%error, "the signing of heads ended badly");
+        }
+        if let Err(error) = self.erasures.await {
+            tracing::error!(%error, "the carrying out of erasures ended badly");
         }
         self.stop_telling.send_replace(true);
         if let Err(error) = self.audit.await {

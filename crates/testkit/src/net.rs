@@ -9,6 +9,7 @@ use bytes::Bytes;
 use destinations::{Answer, Request, Transport, TransportError};
 use parking_lot::Mutex;
 use serde_json::Value;
+use tokio::sync::watch;
 
 /// How long a request hangs.
 const HANG: Duration = Duration::from_mins(10);
@@ -69,6 +70,8 @@ pub struct SimNet {
     poisoned: Mutex<HashSet<String>>,
     /// Ids whose requests are answered with a status that proves nothing, or that refuses them as a whole.
     stumbles: Mutex<HashMap<String, u16>>,
+    /// While it is true no request is answered.
+    is_held: watch::Sender<bool>,
 }
 
 impl SimNet {
@@ -80,6 +83,7 @@ impl SimNet {
             taken: Mutex::default(),
             poisoned: Mutex::default(),
             stumbles: Mutex::default(),
+            is_held: watch::Sender::new(false),
         }
     }
 
@@ -96,6 +100,11 @@ impl SimNet {
     /// Answers 400 to every request that holds the event with this id, and takes nothing of it.
     pub fn refuse(&self, id: &str) {
         self.stumbles.lock().insert(id.to_owned(), 400);
+    }
+
+    /// Has requests that have arrived, and those that arrive, wait for their answers until it is called with `false`.
+    pub fn hold_answers(&self, is_held: bool) {
+        self.is_held.send_replace(is_held);
     }
 
     /// Looks at what the destination took.
@@ -212,6 +221,8 @@ impl Transport for SimNet {
             taken.last_body = request.body.clone();
             taken.last_headers = request.headers.clone();
         }
+        // An error is impossible: the sender is this network's own.
+        let _let_go = self.is_held.subscribe().wait_for(|is_held| !is_held).await.map(drop);
         if self.happens(faults.hang) {
             tokio::time::sleep(HANG).await;
             return Err(TransportError::broken("no answer came in time"));

@@ -94,7 +94,15 @@ impl App {
         let random = Arc::new(Random::from_seed(1));
         let journal = LocalJournal::open(disk, as_clock, random, LocalOptions::default()).unwrap();
         let journal = Arc::new(journal);
-        Self::with_erasing(journal.clone(), Some(journal), clock, RateLimits::OFF).await
+        let app = Self::with_erasing(journal.clone(), Some(journal), clock, RateLimits::OFF).await;
+        // Never stopped: it ends with the runtime.
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let erasing = api::carry_out_erasures(app.state.clone(), stopped);
+        tokio::spawn(async move {
+            erasing.await;
+            drop(stop);
+        });
+        app
     }
 
     async fn with_erasing(

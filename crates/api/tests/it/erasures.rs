@@ -1,5 +1,10 @@
 //! Erasing stored events: at once for every reader, then for good, and told without saying whose they were.
 
+use std::sync::Arc;
+
+use base::Secret;
+use catalog::Keyring;
+use custody::erasure::Subject;
 use event::{Record, StreamSet};
 use http::{Method, StatusCode};
 use journal::{ConsumerCommand, ConsumerName, LeaseLimits, ReadRange, Settlement, StartAt, Tally};
@@ -7,7 +12,7 @@ use serde_json::{Value, json};
 
 use testkit::net::Faults;
 
-use crate::app::{App, EVENTS, JSON, STREAMING, splunk};
+use crate::app::{App, EVENTS, JSON, STREAMING, splunk, with};
 
 const ERASURES: &str = "/admin/api/v1/instance/erasures";
 
@@ -163,19 +168,80 @@ async fn what_is_wrong_with_a_request_is_named_and_the_scope_is_its_own() {
     assert_eq!(reply.error_key(), "unavailable");
 }
 
-/// The server was stopped between the request and its end.
+/// The server was stopped between the request and its end, or the caller hung up.
 #[tokio::test]
-async fn an_erasure_that_was_interrupted_goes_on_and_hides_the_events_at_once() {
+async fn an_erasure_that_nobody_waits_for_is_carried_out_with_the_next_one() {
     let app = App::local().await;
     post(&app, "ann@example.com", 1).await;
     let erasures = app.state.erasures.clone().unwrap();
-    let subject = custody::erasure::Subject::Named(base::Secret::new("ann@example.com"));
+    let subject = Subject::Named(Secret::new("ann@example.com"));
     let made = erasures.request("e1".to_owned(), &subject, false, |_| json!({})).unwrap();
-    assert_eq!(erasures.take_up(), std::slice::from_ref(&made.id));
+    assert_eq!(erasures.open(), std::slice::from_ref(&made.id));
     assert!(stored(&app).await.iter().any(|text| text.contains("ann@")), "it is not found yet");
-    api::resume_erasures(&app.state, erasures.take_up());
+    erase(&app, json!({"subject": "nobody@example.com"})).await;
     let erased = done(&app, &format!("{ERASURES}/{}", made.id)).await;
     assert_eq!(erased["nEvents"], 1);
-    assert_eq!(erasures.take_up(), [""; 0]);
+    assert_eq!(erasures.open(), [""; 0]);
     assert!(!stored(&app).await.iter().any(|text| text.contains("ann@")));
+}
+
+/// A destination takes its time, and refuses the event only after it was searched for.
+#[tokio::test]
+async fn copies_that_a_worker_makes_while_the_event_is_erased_are_erased_too() {
+    let app = App::local().await;
+    let settings = json!({"url": "https://elastic.example.com", "apiKey": "k", "index": "i"});
+    let body = with(splunk("watchtower"), "/type", json!("elasticsearch"));
+    let created = app.call(Method::POST, STREAMING, with(body, "/configuration", settings)).await;
+    assert_eq!(created.status, StatusCode::CREATED, "{}", created.text);
+    let requests = || app.net.taken(|taken| taken.requests);
+    let before = requests();
+    app.net.set_faults(Faults { poison: 100, ..Faults::default() });
+    app.net.hold_answers(true);
+    post(&app, "ann@example.com", 1).await;
+    while requests() == before {
+        tokio::task::yield_now().await;
+    }
+    let reply = app.call(Method::POST, ERASURES, json!({"subject": "ann@example.com"})).await;
+    let path = reply.header("location").to_owned();
+    while app.get(&path).await.json()["progress"] != "erasing" {
+        tokio::task::yield_now().await;
+    }
+    app.net.hold_answers(false);
+    let erased = done(&app, &path).await;
+    assert_eq!(erased["nEvents"], 2, "the event and its copy: {erased}");
+    assert_eq!(erased["destinations"][0]["received"], 1, "it was done with: {erased}");
+    let left = stored(&app).await;
+    assert!(!left.iter().any(|text| text.contains("ann@")), "{left:?}");
+}
+
+/// The subject was sealed with a key that is gone.
+#[tokio::test]
+async fn an_erasure_that_fails_says_why_and_holds_up_no_other() {
+    let app = App::local().await;
+    post(&app, "bob@example.com", 1).await;
+    let mut erasures = app.state.erasures.clone().unwrap();
+    erasures.keyring = Arc::new(Keyring::new(&[8; 32]));
+    let subject = Subject::Named(Secret::new("ann@example.com"));
+    erasures.request("e1".to_owned(), &subject, false, |_| json!({})).unwrap();
+    assert_eq!(erase(&app, json!({"subject": "bob@example.com"})).await["nEvents"], 1);
+    let failed = app.get(&format!("{ERASURES}/e1")).await.json();
+    assert_eq!(failed["progress"], "searching");
+    assert!(failed["lastError"].as_str().unwrap().contains("master key"), "{failed}");
+}
+
+#[tokio::test]
+async fn only_so_many_erasures_are_open_at_a_time() {
+    let app = App::local().await;
+    let mut erasures = app.state.erasures.clone().unwrap();
+    erasures.keyring = Arc::new(Keyring::new(&[8; 32]));
+    let subject = Subject::Named(Secret::new("ann@example.com"));
+    for n in 0..100 {
+        erasures.request(format!("e{n}"), &subject, false, |_| json!({})).unwrap();
+    }
+    let reply = app.call(Method::POST, ERASURES, json!({"subject": "bob@example.com"})).await;
+    assert_eq!(
+        (reply.status, reply.error_key().as_str()),
+        (StatusCode::TOO_MANY_REQUESTS, "tooManyRequests")
+    );
+    assert_eq!(erasures.open().len(), 100);
 }

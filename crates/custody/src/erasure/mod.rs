@@ -13,7 +13,7 @@ use catalog::{Catalog, CatalogError, Document, Found, KeyError, Keyring, Note, S
 use event::{Stream, StreamSet};
 use journal::local::LocalJournal;
 use journal::signing::to_hex;
-use journal::{ConsumerName, Journal, JournalError, Offset, ReadRange};
+use journal::{Block, ConsumerName, Journal, JournalError, Offset, ReadRange};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -88,6 +88,10 @@ pub struct Erasure {
     /// While it is searched for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sealed: Option<Sealed>,
+    /// The first block that was not searched for the events, while copies that were made of them meanwhile are still to be
+    /// searched from it on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    copies_from: Option<u64>,
     /// Where the events lie, while they are erased.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     offsets: Vec<(u64, u32)>,
@@ -171,6 +175,7 @@ impl Erasures {
             received: Vec::new(),
             finished_at: None,
             sealed: Some(self.keyring.seal(&text, &place(&id), &self.random)?),
+            copies_from: None,
             offsets: Vec::new(),
             id,
         };
@@ -179,17 +184,26 @@ impl Erasures {
         Ok(erasure)
     }
 
-    /// Hides the events of requests that a restart has interrupted, before anybody reads. Answers the requests that are
-    /// not done.
-    pub fn take_up(&self) -> Vec<String> {
+    /// Hides the events of requests that a restart has interrupted. To be called before anybody reads.
+    pub fn hide_again(&self) {
+        for erasure in self.open_ones() {
+            self.journal.hide(&offsets(&erasure.offsets));
+        }
+    }
+
+    /// The requests that are not done, oldest first.
+    pub fn open(&self) -> Vec<String> {
+        self.open_ones().into_iter().map(|erasure| erasure.id).collect()
+    }
+
+    fn open_ones(&self) -> Vec<Erasure> {
         let mut open = Vec::new();
         for (id, found) in self.catalog.list_each::<Erasure>() {
             match found {
                 Ok(Found { value, .. })
                     if matches!(value.progress, Progress::Searching | Progress::Erasing) =>
                 {
-                    self.journal.hide(&offsets(&value));
-                    open.push(id);
+                    open.push(value);
                 }
                 Ok(_) => {}
                 Err(error) => {
@@ -200,94 +214,146 @@ impl Erasures {
         open
     }
 
-    /// Carries a request out to its end, from wherever it is. `hidden` is called once nobody reads the events any more, if
-    /// there are any: whoever has read them before is to forget them.
-    pub async fn carry_out(&self, id: &str, hidden: impl FnOnce()) -> Result<(), ErasureError> {
+    /// Carries a request out to its end, from wherever it is. `stand_still` is called once nobody reads the events any more,
+    /// if there are any. When it returns, whoever had read them before has forgotten them, and nobody reads on until its
+    /// value is dropped.
+    pub async fn carry_out<F: Future>(
+        &self,
+        id: &str,
+        stand_still: impl FnOnce() -> F,
+    ) -> Result<(), ErasureError> {
         let mut found = self.catalog.get::<Erasure>(id)?;
+        let mut hits = Vec::new();
         if found.value.progress == Progress::Searching {
-            let text = match &found.value.sealed {
-                Some(sealed) => Some(self.keyring.open(sealed, &place(id))?),
+            let searched = match self.wanted(&found.value)? {
+                Some(wanted) => self.search(wanted, Stream::ALL.into_iter().collect(), 0, MAX_EVENTS).await?,
                 None => None,
             };
-            let wanted = match (found.value.kind.as_str(), &text) {
-                ("event", Some(text)) => EventId::parse(text.expose()).ok().map(Wanted::Event),
-                (_, Some(text)) => Some(Wanted::subject(text.expose())),
-                (_, None) => None,
-            };
-            let hits = match &wanted {
-                Some(wanted) => self.search(wanted).await?,
+            (found, hits) = self.searched(found, searched).await?;
+        }
+        if let Some(from) = found.value.copies_from {
+            let still = stand_still().await;
+            // What was in flight has been answered. After a restart nobody had read it: then it is as it was noted before.
+            if !hits.is_empty() {
+                found.value.received = self.received(&hits);
+            }
+            drop(still);
+            let copies = match self.wanted(&found.value)? {
+                // Any number: they are of what workers held, which is bounded.
+                Some(wanted) => {
+                    self.search(wanted, [Stream::Quarantine].into_iter().collect(), from, usize::MAX).await?
+                }
                 None => None,
             };
-            found = self.found(found, hits)?;
+            found = self.all_found(found, copies).await?;
         }
         if found.value.progress == Progress::Erasing {
-            hidden();
-            self.journal.erase(&offsets(&found.value)).await?;
+            self.journal.erase(&offsets(&found.value.offsets)).await?;
             let erasure = Erasure {
                 progress: Progress::Done,
                 offsets: Vec::new(),
                 finished_at: Some(self.clock.now()),
-                ..found.value.clone()
+                ..found.value
             };
-            self.save(&erasure, found.revision, "Erased")?;
+            self.save(erasure, found.revision, Some("Erased")).await?;
         }
         Ok(())
     }
 
-    /// Where the wanted records lie; `None` when they are too many.
-    async fn search(&self, wanted: &Wanted) -> Result<Option<Vec<Hit>>, JournalError> {
-        let streams: StreamSet = Stream::ALL.into_iter().collect();
-        let (mut hits, mut from) = (Vec::new(), 0);
+    /// What is looked for; `None` when it is not known any more.
+    fn wanted(&self, erasure: &Erasure) -> Result<Option<Wanted>, ErasureError> {
+        let Some(sealed) = &erasure.sealed else { return Ok(None) };
+        let text = self.keyring.open(sealed, &place(&erasure.id))?;
+        Ok(match erasure.kind.as_str() {
+            "event" => EventId::parse(text.expose()).ok().map(Wanted::Event),
+            _ => Some(Wanted::subject(text.expose())),
+        })
+    }
+
+    /// Where the wanted records lie, and the first block that was not searched; `None` when they are too many.
+    async fn search(
+        &self,
+        wanted: Wanted,
+        streams: StreamSet,
+        mut from: u64,
+        max: usize,
+    ) -> Result<Option<Searched>, JournalError> {
+        let wanted = Arc::new(wanted);
+        let mut hits = Vec::new();
         loop {
             let range = ReadRange { streams, from, until: u64::MAX, max_bytes: CHUNK };
             let blocks = self.journal.read(range).await?;
-            let Some(last) = blocks.last() else { return Ok(Some(hits)) };
+            let Some(last) = blocks.last() else { return Ok(Some(Searched { hits, until: from })) };
             from = last.sequence() + 1;
-            for block in &blocks {
-                let wanted = block.records().filter(|(_, record)| wanted.is_in(record));
-                hits.extend(wanted.map(|(offset, _)| Hit { offset, stream: block.stream() }));
-            }
-            if hits.len() > MAX_EVENTS {
+            let wanted = Arc::clone(&wanted);
+            hits.extend(in_background(move || hits_in(&blocks, &wanted)).await);
+            if hits.len() > max {
                 return Ok(None);
             }
-            tokio::task::yield_now().await;
         }
     }
 
-    /// Hides what was found, and notes it.
-    fn found(&self, found: Found<Erasure>, hits: Option<Vec<Hit>>) -> Result<Found<Erasure>, ErasureError> {
+    /// Hides what was found, and keeps where it lies.
+    async fn searched(
+        &self,
+        found: Found<Erasure>,
+        searched: Option<Searched>,
+    ) -> Result<(Found<Erasure>, Vec<Hit>), ErasureError> {
         let Found { value, revision } = found;
         let finished_at = Some(self.clock.now());
         let sealed = None;
-        let erasure = match hits {
-            None => Erasure { progress: Progress::Refused, finished_at, sealed, ..value },
-            Some(hits) => {
-                let (n_events, received) = (hits.len() as u64, self.received(&hits));
-                let value = Erasure { n_events, received, sealed, ..value };
-                if value.is_dry_run || hits.is_empty() {
-                    Erasure { progress: Progress::Done, finished_at, ..value }
-                } else {
-                    let offsets: Vec<_> =
-                        hits.iter().map(|hit| (hit.offset.block, hit.offset.index)).collect();
-                    let value = Erasure { progress: Progress::Erasing, offsets, ..value };
-                    self.journal.hide(&self::offsets(&value));
-                    value
-                }
-            }
+        let Some(Searched { hits, until }) = searched else {
+            let erasure = Erasure { progress: Progress::Refused, finished_at, sealed, ..value };
+            return Ok((self.save(erasure, revision, Some("Found")).await?, Vec::new()));
         };
-        let revision = self.save(&erasure, revision, "Found")?;
-        Ok(Found { value: erasure, revision })
+        let value = Erasure { n_events: hits.len() as u64, received: self.received(&hits), ..value };
+        if value.is_dry_run || hits.is_empty() {
+            let erasure = Erasure { progress: Progress::Done, finished_at, sealed, ..value };
+            return Ok((self.save(erasure, revision, Some("Found")).await?, hits));
+        }
+        let offsets = hits.iter().map(Hit::place).collect();
+        let erasure = Erasure { progress: Progress::Erasing, copies_from: Some(until), offsets, ..value };
+        self.journal.hide(&self::offsets(&erasure.offsets));
+        Ok((self.save(erasure, revision, None).await?, hits))
     }
 
-    fn save(&self, erasure: &Erasure, revision: u64, what: &str) -> Result<u64, ErasureError> {
-        let changes = json!([
-            after("/progress", serde_json::to_value(erasure.progress).unwrap_or_default()),
-            after("/events", erasure.n_events),
-            after("/dryRun", erasure.is_dry_run),
-            after("/digest", erasure.digest.clone()),
-        ]);
-        let note = note(what, "Erasure", &erasure.id, changes, (self.clock.now(), &self.random));
-        Ok(self.catalog.replace(&erasure.id, erasure, revision, Some(note))?)
+    /// Hides the copies too, and notes what was found. The subject is forgotten.
+    async fn all_found(
+        &self,
+        found: Found<Erasure>,
+        copies: Option<Searched>,
+    ) -> Result<Found<Erasure>, ErasureError> {
+        let Found { mut value, revision } = found;
+        let copies = copies.map(|searched| searched.hits).unwrap_or_default();
+        value.offsets.extend(copies.iter().map(Hit::place));
+        self.journal.hide(&offsets(&value.offsets));
+        let n_events = value.offsets.len() as u64;
+        let erasure = Erasure { n_events, sealed: None, copies_from: None, ..value };
+        self.save(erasure, revision, Some("Found")).await
+    }
+
+    /// Stores how far it is, away from the async threads. `what`: what the audit log says has been done.
+    async fn save(
+        &self,
+        erasure: Erasure,
+        revision: u64,
+        what: Option<&str>,
+    ) -> Result<Found<Erasure>, ErasureError> {
+        let note = what.map(|what| {
+            let changes = json!([
+                after("/progress", serde_json::to_value(erasure.progress).unwrap_or_default()),
+                after("/events", erasure.n_events),
+                after("/dryRun", erasure.is_dry_run),
+                after("/digest", erasure.digest.clone()),
+            ]);
+            note(what, "Erasure", &erasure.id, changes, (self.clock.now(), &self.random))
+        });
+        let catalog = self.catalog.clone();
+        in_background(move || {
+            let revision = catalog.replace(&erasure.id, &erasure, revision, note)?;
+            Ok(Found { value: erasure, revision })
+        })
+        .await
     }
 
     fn received(&self, hits: &[Hit]) -> Vec<Received> {
@@ -302,11 +368,45 @@ impl Erasures {
     }
 }
 
+/// What a search has found.
+struct Searched {
+    hits: Vec<Hit>,
+    /// The first block that was not searched.
+    until: u64,
+}
+
 struct Hit {
     offset: Offset,
     stream: Stream,
 }
 
-fn offsets(erasure: &Erasure) -> Vec<Offset> {
-    erasure.offsets.iter().map(|(block, index)| Offset { block: *block, index: *index }).collect()
+impl Hit {
+    /// Where it lies, as the catalog keeps it.
+    const fn place(&self) -> (u64, u32) {
+        (self.offset.block, self.offset.index)
+    }
+}
+
+fn hits_in(blocks: &[Arc<Block>], wanted: &Wanted) -> Vec<Hit> {
+    let hits = blocks.iter().flat_map(|block| {
+        let records = block.records().filter(|(_, record)| wanted.is_in(record));
+        records.map(|(offset, _)| Hit { offset, stream: block.stream() })
+    });
+    hits.collect()
+}
+
+fn offsets(places: &[(u64, u32)]) -> Vec<Offset> {
+    places.iter().map(|(block, index)| Offset { block: *block, index: *index }).collect()
+}
+
+/// Work that would hold up an async thread. A panic in it goes on here.
+async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(ended) => match ended.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime ends, and this with it.
+            Err(_) => std::future::pending().await,
+        },
+    }
 }
