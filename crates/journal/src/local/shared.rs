@@ -1,6 +1,7 @@
 //! What the handles and the writer share.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -163,17 +164,36 @@ impl Shared {
         self: &Arc<Self>,
         sequences: Vec<u64>,
     ) -> Vec<Result<Option<Arc<Block>>, JournalError>> {
+        // What is hidden before: it may be read as it was before its bytes went, and not be hidden any more afterwards. What
+        // is hidden after: it was asked for meanwhile.
+        let hidden_before = self.hidden_in(&sequences);
         let mut blocks = self.whole_blocks(sequences).await;
         let hidden = self.hidden.lock();
-        if !hidden.is_empty() {
+        if !hidden.is_empty() || !hidden_before.is_empty() {
             for block in blocks.iter_mut().flatten().flatten() {
-                let block_of = |index| Offset { block: block.sequence(), index };
-                if hidden.range(block_of(0)..=block_of(u32::MAX)).next().is_some() {
-                    *block = Arc::new(block.without(|index| hidden.contains(&block_of(index))));
+                let sequence = block.sequence();
+                let is_hidden = |index| {
+                    let offset = Offset { block: sequence, index };
+                    hidden.contains(&offset) || hidden_before.contains(&offset)
+                };
+                if [&*hidden, &hidden_before]
+                    .iter()
+                    .any(|hidden| hidden.range(all_of(sequence)).next().is_some())
+                {
+                    *block = Arc::new(block.without(is_hidden));
                 }
             }
         }
         blocks
+    }
+
+    /// The records of the blocks that are being erased.
+    fn hidden_in(&self, sequences: &[u64]) -> BTreeSet<Offset> {
+        let hidden = self.hidden.lock();
+        if hidden.is_empty() {
+            return BTreeSet::new();
+        }
+        sequences.iter().flat_map(|sequence| hidden.range(all_of(*sequence))).copied().collect()
     }
 
     async fn whole_blocks(
@@ -232,6 +252,11 @@ impl Shared {
             .copied()
             .collect()
     }
+}
+
+/// Where the records of a block can lie.
+const fn all_of(block: u64) -> RangeInclusive<Offset> {
+    Offset { block, index: 0 }..=Offset { block, index: u32::MAX }
 }
 
 /// The sequences of the blocks that a read answers. Moves `range.from` on over what is not in it.
