@@ -44,6 +44,10 @@ pub struct Configuration {
     /// What was selected before, oldest first, as long as events of that time are not settled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier: Vec<Epoch>,
+    /// The first block sequence whose events it may be sent, should its place be lost: it began there, what it selected
+    /// before is forgotten, or what came before was given up. `None`: nobody knows; it was stored before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sends_from: Option<u64>,
     /// A pause that is not over although it is enabled again.
     #[serde(default, skip_serializing_if = "is_over")]
     pub resume: Resume,
@@ -195,13 +199,16 @@ impl Configuration {
     }
 
     /// Notes what the document that this one replaces has selected: it stays in force for the blocks below `next`. Those
-    /// below `floor` are settled.
+    /// below `floor` are settled; 0: its place was lost, so that it begins anew.
     pub(crate) fn succeed(&mut self, before: &Self, floor: u64, next: u64) {
         self.earlier.clone_from(&before.earlier);
         if !self.selects_like(before) {
             self.earlier.push(before.epoch(next));
         }
-        self.earlier.retain(|epoch| epoch.until > floor);
+        self.sends_from = if floor == 0 { Some(next) } else { before.sends_from };
+        if let Some(forgotten) = self.earlier.extract_if(.., |epoch| epoch.until <= floor).last() {
+            self.sends_from = self.sends_from.max(Some(forgotten.until));
+        }
     }
 
     fn epoch(&self, until: u64) -> Epoch {
@@ -259,6 +266,7 @@ mod tests {
             hook: HookSwitch::default(),
             filter: Filter::default(),
             earlier: Vec::new(),
+            sends_from: None,
             resume: Resume::default(),
         }
     }
@@ -319,6 +327,13 @@ mod tests {
         assert_eq!(untils(&renamed), [10, u64::MAX], "nothing else is selected");
 
         let mut third = Configuration { hook: HookSwitch::default(), ..renamed.clone() };
+        assert_eq!(renamed.sends_from, None, "nobody knows");
+        third.succeed(&renamed, 10, 20);
+        assert_eq!(third.sends_from, Some(10), "what it selected before is forgotten");
+        third.succeed(&Configuration { sends_from: Some(12), ..renamed.clone() }, 10, 20);
+        assert_eq!(third.sends_from, Some(12));
+        third.succeed(&renamed, 0, 20);
+        assert_eq!(third.sends_from, Some(20), "it has a new place");
         third.succeed(&renamed, 10, 20);
         assert_eq!(untils(&third), [20, u64::MAX], "the first one's events are settled");
     }

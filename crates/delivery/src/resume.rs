@@ -75,6 +75,12 @@ impl Resume {
         self.awaits_since.is_some() || self.gives_up_below.is_some()
     }
 
+    /// What is kept while the configuration is disabled: a question that nobody has answered.
+    #[must_use]
+    pub const fn while_disabled(self) -> Self {
+        Self { awaits_since: self.awaits_since, gives_up_below: None }
+    }
+
     /// What becomes of a configuration that shall go on. `self` is what it kept until now; without a choice it goes on by
     /// itself when `backlog` is within `limits`, unless it was waiting already.
     #[must_use]
@@ -164,6 +170,8 @@ pub async fn give_up(journal: &dyn Journal, id: &str, below: u64) -> Result<(), 
 /// The end of a pause: its last step is stored once the journal has moved. Answers the new revision.
 pub fn end_pause(catalog: &Catalog, id: &str) -> Result<u64, CatalogError> {
     let mut found = catalog.get::<Configuration>(id)?;
+    // What was given up is not to be sent either when its place is lost.
+    found.value.sends_from = found.value.sends_from.max(found.value.resume.gives_up_below);
     found.value.resume = Resume::default();
     catalog.replace(id, &found.value, found.revision, None)
 }

@@ -103,6 +103,7 @@ impl World {
             hook: HookSwitch::default(),
             filter: Filter::default(),
             earlier: Vec::new(),
+            sends_from: None,
             resume: delivery::Resume::default(),
         }
     }

@@ -192,10 +192,12 @@ fn find(catalog: &Catalog, id: &str) -> Result<Found<Configuration>, ApiError> {
 
 /// Gives a new configuration its place in the journal, then stores it: no event that is accepted after the answer is
 /// missed.
-async fn enter(state: &ApiState, configuration: Configuration, note: Note) -> Result<u64, ApiError> {
+async fn enter(state: &ApiState, mut configuration: Configuration, note: Note) -> Result<u64, ApiError> {
     let id = configuration.id.clone();
     delivery::admit(&*state.journal, &id).await?;
+    let begun = state.delivery.floor(&id).await;
     let store = move |catalog: &Catalog| {
+        configuration.sends_from = Some(begun?);
         check_name(catalog, &configuration)?;
         check_claims(catalog, &configuration)?;
         Ok(catalog.create(&configuration.id, &configuration, Some(note))?)
@@ -266,6 +268,7 @@ fn complete(
         hook: wanted.hook,
         filter: wanted.filter,
         earlier: Vec::new(),
+        sends_from: None,
         resume: Resume::default(),
     })
 }

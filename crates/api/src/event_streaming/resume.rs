@@ -57,7 +57,8 @@ pub(super) async fn decide(
                 "must be left out: the configuration is not enabled by this, nor does it await a choice";
             return Err(ApiError::field(ENTITY, FIELD, message));
         }
-        return Ok(Decision { resume: Resume::default(), note: None });
+        let resume = if enabled { Resume::default() } else { before.resume.while_disabled() };
+        return Ok(Decision { resume, note: None });
     }
     let backlog = Backlog::of(&*state.journal, &before.id).await?;
     let resume = before.resume.next(&backlog, choice, state.resume, state.clock.now());

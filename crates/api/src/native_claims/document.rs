@@ -112,6 +112,7 @@ mod tests {
             audit: AuditSwitch::default(),
             hook: HookSwitch::default(),
             earlier: Vec::new(),
+            sends_from: None,
             filter: event::filter::Filter::default(),
             resume: delivery::Resume::default(),
         };

@@ -33,6 +33,9 @@ async fn a_configuration_is_created_read_replaced_and_deleted() {
     let path = created.header("location").to_owned();
     assert_eq!(app.get(&path).await.json(), created.json());
     assert_eq!(n_consumers(&app).await, 1);
+    let id = created.json()["id"].as_str().unwrap().to_owned();
+    let stored = app.catalog.get::<delivery::Configuration>(&id).unwrap().value;
+    assert_eq!(stored.sends_from, Some(1), "what lay before is not for it, also when its place is lost");
 
     let mut body = with(splunk("Splunk (US)"), "/id", created.json()["id"].clone());
     body = with(body, "/configuration", json!({"url": "https://splunk.example.com:8088"}));

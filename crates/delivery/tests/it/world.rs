@@ -86,6 +86,7 @@ impl World {
             hook: HookSwitch::default(),
             filter: Filter::default(),
             earlier: Vec::new(),
+            sends_from: None,
             resume: delivery::Resume::default(),
         };
         delivery::admit(&*self.journal, id).await.unwrap();

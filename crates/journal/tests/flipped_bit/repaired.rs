@@ -50,9 +50,13 @@ async fn mend(disk: &SimDisk, repair: Repair) {
 
 /// Whether it went to its end.
 async fn try_to_mend(disk: &SimDisk, repair: Repair) -> bool {
+    mend_with(disk, repair, 0).await
+}
+
+async fn mend_with(disk: &SimDisk, repair: Repair, from: u64) -> bool {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
     let lock = disk.lock().unwrap();
-    let reborn = Reborn { name: name("c"), streams: StreamSet::product() };
+    let reborn = Reborn { name: name("c"), streams: StreamSet::product(), from };
     let random = Arc::new(Random::from_seed(3));
     repair.carry_out(disk, lock, Arc::new(clock()), random, &[reborn]).await.is_ok()
 }
@@ -234,6 +238,31 @@ fn an_anchor_that_nobody_wrote_is_removed_and_one_that_is_damaged_is_written_ane
 }
 
 /// A header, a block, a whole segment and the anchor are damaged; the power fails after any step of the repair.
+#[test]
+fn a_consumer_that_is_begun_anew_reads_nothing_that_was_not_meant_for_it() {
+    for (from, expected) in [(FIRST + 3, FIRST + 3), (u64::MAX, BLOCKS + 1), (0, FIRST)] {
+        let mut files = written().0.clone();
+        files.remove("consumers");
+        let disk = disk_with(&files);
+        block_on(async {
+            let repair = Repair::plan(survey(&disk)).unwrap();
+            assert!(repair.is_checkpoint_lost());
+            assert!(mend_with(&disk, repair, from).await);
+            let journal = open(&disk).unwrap();
+            let state = consumers(&journal).await.unwrap().remove(0).state;
+            assert_eq!((state.floor, state.tally.total()), (expected, 0), "from {from}");
+            if expected <= BLOCKS {
+                let leases = journal.lease(&name("c"), StreamSet::product(), limits()).await.unwrap();
+                assert!(leases.iter().all(|lease| lease.block.sequence() >= expected));
+                let events: u64 = leases.iter().map(|lease| lease.block.n_records() as u64).sum();
+                assert!(events > 0 && events <= state.appended, "{state:?}");
+            } else {
+                assert_eq!((state.appended, state.pending_bytes), (0, 0), "its books begin there");
+            }
+        });
+    }
+}
+
 #[test]
 fn a_repair_that_is_cut_off_anywhere_is_done_again() {
     let mut files = written().0.clone();

@@ -20,7 +20,7 @@ use super::survey::{Gap, Survey};
 use super::timeline::Totals;
 use super::{LocalJournal, LocalOptions};
 use crate::disk::{Disk, DiskLock};
-use crate::{ConsumerName, JournalError};
+use crate::{ConsumerCommand, ConsumerName, Journal as _, JournalError, StartAt};
 
 /// What mending a journal takes, and costs.
 #[derive(Debug)]
@@ -29,13 +29,15 @@ pub struct Repair {
     plan: Plan,
 }
 
-/// A consumer that is begun anew at the oldest event, because nobody knows any more how far it was.
+/// A consumer that is begun anew, because nobody knows any more how far it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reborn {
     /// Its name.
     pub name: ConsumerName,
     /// The streams that its books count.
     pub streams: StreamSet,
+    /// The first block that it may read: at the earliest it begins there. Beyond the end: with what comes.
+    pub from: u64,
 }
 
 impl Repair {
@@ -65,8 +67,8 @@ impl Repair {
         &self.survey.lost
     }
 
-    /// Whether nobody knows any more how far the consumers are: they begin anew at the oldest event, and what was
-    /// delivered is delivered again.
+    /// Whether nobody knows any more how far the consumers are: they begin anew, and what was delivered may be delivered
+    /// again.
     pub const fn is_checkpoint_lost(&self) -> bool {
         self.survey.parts.checkpoint.is_none()
     }
@@ -92,6 +94,11 @@ impl Repair {
         self.mend_files(&disk, clock.as_ref(), reborn)?;
         drop(lock);
         let journal = LocalJournal::open(disk, clock, random, LocalOptions::default())?;
+        if self.is_checkpoint_lost() {
+            for reborn in reborn {
+                self.begin_books(&journal, reborn).await?;
+            }
+        }
         journal.give_up(&self.survey.lost).await?;
         journal.close().await
     }
@@ -126,10 +133,31 @@ impl Repair {
         Ok(())
     }
 
+    /// The books of a consumer begin where it does. Until they are saved so, what lies before counts as pending, but nobody
+    /// reads it.
+    async fn begin_books(&self, journal: &LocalJournal, reborn: &Reborn) -> Result<(), JournalError> {
+        let from = self.begin(reborn);
+        if from > self.survey.first {
+            let Reborn { name, streams, .. } = reborn.clone();
+            journal.consumers(ConsumerCommand::Remove { name: name.clone() }).await?;
+            let start = StartAt::Block(from);
+            journal.consumers(ConsumerCommand::Create { name, streams, start, until: None }).await?;
+        }
+        Ok(())
+    }
+
+    /// Where a consumer begins.
+    fn begin(&self, reborn: &Reborn) -> u64 {
+        reborn.from.min(self.plan.end).max(self.survey.first)
+    }
+
     fn new_checkpoint(&self, reborn: &[Reborn]) -> Vec<u8> {
         let Totals { events, bytes } = self.plan.totals_at_first;
         let start = Totals { events, bytes };
-        let cursor = |reborn: &Reborn| Cursor::new(reborn.streams, self.survey.first, None, start);
+        let cursor = |reborn: &Reborn| {
+            let floor = self.begin(reborn);
+            Cursor { floor, ..Cursor::new(reborn.streams, self.survey.first, None, start) }
+        };
         let consumers: Vec<_> = reborn.iter().map(|reborn| (&reborn.name, cursor(reborn))).collect();
         checkpoint::encode(self.plan.end, consumers.iter().map(|(name, cursor)| (*name, cursor)))
     }

@@ -4,10 +4,10 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
-use base::{Clock, Random, SystemClock};
-use catalog::{Catalog, SqliteStore};
+use base::{Clock, Random, SystemClock, Timestamp};
+use catalog::{Catalog, Found, SqliteStore};
 use custody::heads;
-use delivery::Configuration;
+use delivery::{Configuration, Resume};
 use event::StreamSet;
 use journal::JournalError;
 use journal::disk::{Disk, RealDisk};
@@ -81,7 +81,10 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let (clock, random) = (Arc::new(SystemClock), Arc::new(Random::from_system()));
     let now = clock.now();
     let note = custody::repaired(repair.gives_up(), repair.is_checkpoint_lost(), now, &random);
-    let reborn = reborn(catalog.as_ref())?;
+    let reborn = match &catalog {
+        Some(catalog) if repair.is_checkpoint_lost() => reborn(catalog, now)?,
+        _ => Vec::new(),
+    };
     if repair.is_checkpoint_lost() && catalog.is_none() {
         return Err(
             "nobody knows who reads the journal: its consumers and its catalog are both missing".into()
@@ -104,14 +107,38 @@ fn writable(data: &Path) -> Result<Option<Catalog>, Failure> {
     Ok(Some(Catalog::open(Arc::new(SqliteStore::open(&file)?))?))
 }
 
-/// The consumers of all configurations: when nobody knows how far they are, they begin at the oldest event.
-fn reborn(catalog: Option<&Catalog>) -> Result<Vec<Reborn>, Failure> {
-    let Some(catalog) = catalog else { return Ok(Vec::new()) };
-    let ids = catalog.list_each::<Configuration>().into_iter().map(|(id, _)| id);
-    let names =
-        ids.map(|id| delivery::consumer_name(&id).ok_or(JournalError::Refused("an id names no consumer")));
+/// The consumers of all configurations, when nobody knows how far they are. None begins with events that it was not meant
+/// to get: each begins where its configuration did. One of which that is not known awaits a choice.
+fn reborn(catalog: &Catalog, now: Timestamp) -> Result<Vec<Reborn>, Failure> {
     let streams = StreamSet::product();
-    Ok(names.map(|name| Ok(Reborn { name: name?, streams })).collect::<Result<_, JournalError>>()?)
+    let mut all = Vec::new();
+    for (id, found) in catalog.list_each::<Configuration>() {
+        let name = delivery::consumer_name(&id).ok_or(JournalError::Refused("an id names no consumer"))?;
+        let from = match found {
+            Ok(Found { value: Configuration { sends_from: Some(from), name, .. }, .. }) => {
+                answer(format_args!("begun anew: {name:?} gets what is stored from block {from} on"))?;
+                from
+            }
+            Ok(mut found) => {
+                found.value.resume = Resume { awaits_since: Some(now), gives_up_below: None };
+                catalog.replace(&id, &found.value, found.revision, None)?;
+                answer(format_args!(
+                    "begun anew: {:?} awaits a choice, for nobody knows where it began: resumeFrom continue sends all \
+                     stored events, now gives them up",
+                    found.value.name
+                ))?;
+                0
+            }
+            Err(error) => {
+                answer(format_args!(
+                    "begun anew: {id} gets only what comes, for it cannot be read: {error}"
+                ))?;
+                u64::MAX
+            }
+        };
+        all.push(Reborn { name, streams, from });
+    }
+    Ok(all)
 }
 
 fn say(repair: &Repair) -> Result<(), Failure> {
@@ -130,12 +157,46 @@ fn say(repair: &Repair) -> Result<(), Failure> {
     }
     if repair.is_checkpoint_lost() {
         answer(
-            "begun anew: nobody knows what was delivered any more; every destination gets all stored events again, with \
-             the same eventIDs, and its books begin anew",
+            "begun anew: nobody knows what was delivered any more; every destination gets again, with the same eventIDs, \
+             what is stored since its configuration began, and its books begin anew",
         )?;
     }
     for name in repair.rewrites() {
         answer(format_args!("written anew: {name}"))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use catalog::MemoryStore;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn configuration(id: &str, sends_from: Value) -> Configuration {
+        let mut document = json!({
+            "id": id, "name": id, "enabled": true, "type": "splunk", "settings": {}, "secrets": {},
+            "account": {}, "audit": {}, "hook": {},
+        });
+        if !sends_from.is_null() {
+            document["sendsFrom"] = sends_from;
+        }
+        serde_json::from_value(document).unwrap()
+    }
+
+    #[test]
+    fn a_destination_is_begun_where_its_configuration_was_or_is_asked_about() {
+        let catalog = Catalog::open(Arc::new(MemoryStore::default())).unwrap();
+        for (id, from) in [("known", json!(7)), ("older", Value::Null)] {
+            catalog.create(id, &configuration(id, from), None).unwrap();
+        }
+        let now = Timestamp::default();
+        let begun = reborn(&catalog, now).unwrap();
+        let from =
+            |id: &str| begun.iter().find(|each| each.name.as_str() == format!("cfg/{id}")).unwrap().from;
+        assert_eq!((from("known"), from("older")), (7, 0));
+        let awaits = |id: &str| catalog.get::<Configuration>(id).unwrap().value.resume.awaits_since;
+        assert_eq!((awaits("known"), awaits("older")), (None, Some(now)));
+    }
 }
