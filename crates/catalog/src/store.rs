@@ -50,6 +50,9 @@ pub trait Store: Send + Sync + 'static {
 pub struct SqliteStore(Mutex<Connection>);
 
 impl SqliteStore {
+    /// The name of its file in a data directory, and in a backup.
+    pub const FILE: &str = "catalog.sqlite";
+
     /// Opens or creates the file, readable by its owner only.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         use std::os::unix::fs::OpenOptionsExt;
@@ -197,7 +200,7 @@ mod tests {
     fn every_store_compares_and_sets() {
         check(&MemoryStore::default());
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("catalog.sqlite");
+        let path = directory.path().join(SqliteStore::FILE);
         check(&SqliteStore::open(&path).unwrap());
         assert_eq!(
             SqliteStore::open(&path).unwrap().load().unwrap().len(),

@@ -54,14 +54,14 @@ pub struct Verdict {
     /// Heads that were kept elsewhere.
     pub elsewhere: Heads,
     /// Restores that the journal tells of.
-    pub restores: Vec<Restored>,
+    pub restores: Vec<PastRestore>,
     /// Whose signatures were found.
     pub keys: BTreeSet<PublicKey>,
 }
 
 /// A restore of a backup, as its audit log tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Restored {
+pub struct PastRestore {
     /// The last block that the backup had.
     pub up_to: u64,
     /// When it was restored.
@@ -163,7 +163,7 @@ struct Found {
     hashes: BTreeMap<u64, [u8; 32]>,
     own: Heads,
     keys: BTreeSet<PublicKey>,
-    restores: Vec<Restored>,
+    restores: Vec<PastRestore>,
 }
 
 /// Looks at every block: collects hashes, and checks the heads that the journal itself holds.
@@ -243,12 +243,12 @@ impl Reader<'_> {
 }
 
 /// The restore that an audit log tells of.
-fn restored(changes: &Value) -> Option<Restored> {
+fn restored(changes: &Value) -> Option<PastRestore> {
     let changes = changes.as_array()?.iter();
     let mut restores =
         changes.filter(|change| change.get("path").and_then(Value::as_str) == Some(RESTORE_PATH));
     let after = restores.find_map(|change| change.get("after"))?;
-    Some(Restored {
+    Some(PastRestore {
         up_to: after.get("upToBlock")?.as_u64()?,
         at: Timestamp::parse(after.get("restoredAt")?.as_str()?).ok()?,
     })

@@ -31,6 +31,8 @@ pub enum Found {
     ProbablyRemoved(Removed),
     /// It was stored, and has been erased. When, the journal does not keep.
     Erased,
+    /// It was stored, and lost when its block was damaged: an operator gave it up in a repair.
+    Lost,
     /// A made-up event; it was never stored.
     Test(TestNote),
     /// No such event is stored.
@@ -154,6 +156,9 @@ async fn read(shared: &Shared, id: EventId, offset: Offset) -> Result<Option<Fou
         let is_removed = offset.block < shared.journal.head().first;
         return Ok(is_removed.then(removed));
     };
+    if block.is_lost() {
+        return Ok(Some(Found::Lost));
+    }
     Ok(match is_of(&block, offset.index, id) {
         Some(true) => Some(Found::Stored(Stored { block, offset })),
         Some(false) => None,

@@ -76,11 +76,16 @@ pub enum FindError {
     /// The explorer's own files cannot be read.
     #[error("cannot read the explorer's files")]
     Disk(#[from] std::io::Error),
+    /// There is no index, because its directory cannot be used.
+    #[error("stored events cannot be looked up: the directory of their index cannot be used")]
+    NoIndex,
 }
 
 /// Finds stored events again, and follows the journal to be able to.
 pub struct Explorer {
-    shared: Arc<Shared>,
+    journal: Arc<dyn Journal>,
+    /// None: without an index.
+    shared: Option<Arc<Shared>>,
     stop: watch::Sender<bool>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
@@ -89,25 +94,42 @@ impl Explorer {
     /// Opens what is on the disk and follows the journal from there. Reads one page of each file, and no event: as fast
     /// with many events as with few. Blocks while it reads.
     pub fn start(parts: Parts) -> std::io::Result<Self> {
+        let journal = Arc::clone(&parts.journal);
         let shared = Arc::new(Shared::open(parts)?);
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(follow::follow(Arc::clone(&shared), stopped));
-        Ok(Self { shared, stop, task: Mutex::new(Some(task)) })
+        Ok(Self { journal, shared: Some(shared), stop, task: Mutex::new(Some(task)) })
+    }
+
+    /// One that finds nothing, and says so: for when its directory cannot be used, which is no reason to take no events.
+    pub fn without_index(journal: Arc<dyn Journal>) -> Self {
+        Self { journal, shared: None, stop: watch::Sender::new(false), task: Mutex::default() }
     }
 
     /// What is known of an id. When events are stored that are not indexed yet, it waits for them, 2 seconds at most.
     pub async fn find(&self, id: EventId) -> Result<Found, FindError> {
-        find::find(&self.shared, id).await
+        match &self.shared {
+            Some(shared) => find::find(shared, id).await,
+            None => Err(FindError::NoIndex),
+        }
     }
 
     /// Remembers that a made-up event was sent: the newest 1,000 are. Durable when it returns, as far as the disk allows.
     pub async fn note_tests(&self, notes: Vec<TestNote>) {
-        self.shared.change_notes(|known| known.add_tests(notes)).await;
+        if let Some(shared) = &self.shared {
+            shared.change_notes(|known| known.add_tests(notes)).await;
+        }
     }
 
     /// How far it is.
     pub fn status(&self) -> Status {
-        self.shared.status()
+        self.shared.as_ref().map_or_else(
+            || {
+                let head = self.journal.head();
+                Status { blocks_behind: head.next.saturating_sub(head.first), ..Status::default() }
+            },
+            |shared| shared.status(),
+        )
     }
 
     /// Stops following. What it had in memory only is read from the journal again after the next start.

@@ -17,6 +17,8 @@ use crate::run::{Run, RunError, Span, UNFINISHED, Witness};
 use crate::shelf::Shelf;
 use crate::{Options, Parts, Status};
 
+/// What is added to the name of a file that cannot be read.
+const SET_ASIDE: &str = ".unreadable";
 /// Widest range of blocks of a run: places are kept in 4 bytes.
 const WIDEST: u64 = 1 << 31;
 
@@ -114,15 +116,23 @@ impl Shared {
             } else {
                 continue;
             };
-            match opened {
-                Ok(run) => runs.push(run),
-                Err(RunError::Damaged) => disk.remove(&name)?,
-                Err(RunError::Disk(error)) => return Err(error),
-            }
+            // Whatever is wrong with a file, it is made again.
+            let gone = match opened {
+                Ok(run) => {
+                    runs.push(run);
+                    continue;
+                }
+                Err(RunError::Damaged) => disk.remove(&name),
+                Err(RunError::Disk(error)) => {
+                    tracing::error!(file = name, %error, "a file of the explorer cannot be read: it is set aside and made again");
+                    disk.rename(&name, &format!("{name}{SET_ASIDE}"))
+                }
+            };
+            warn_unless(&name, gone);
         }
         let (shelf, others) = Shelf::of(runs);
         for run in others {
-            run.remove(&*disk)?;
+            warn_unless(&run.span.name(), run.remove(&*disk));
         }
         let notes = Notes::read(&*disk);
         let state = State { shelf, tail: Tail::default(), notes, complete_as_of: None };
@@ -208,6 +218,12 @@ impl Shared {
             blocks_behind: state.shelf.n_missing(journal).saturating_sub(in_tail),
             blocks_unreadable: self.n_unreadable.load(Ordering::Relaxed),
         }
+    }
+}
+
+fn warn_unless(file: &str, gone: io::Result<()>) {
+    if let Err(error) = gone {
+        tracing::warn!(file, %error, "a file of the explorer that is of no use cannot be taken away");
     }
 }
 

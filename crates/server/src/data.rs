@@ -46,7 +46,7 @@ pub(crate) fn open(
 
 /// Where the catalog lies.
 pub(crate) fn catalog_file(settings: &Settings) -> PathBuf {
-    settings.server.data.join("catalog.sqlite")
+    settings.server.data.join(SqliteStore::FILE)
 }
 
 /// Opens it, or makes it.
@@ -127,23 +127,23 @@ fn open_journal(
     Ok(Arc::new(journal))
 }
 
-/// Opens the index of stored events, which follows the journal from then on.
-pub(crate) fn open_explorer(
-    data: &Path,
-    journal: Arc<dyn Journal>,
-    clock: &Arc<dyn Clock>,
-) -> Result<Explorer, Failure> {
+/// Opens the index of stored events, which follows the journal from then on. Where it cannot be, there is none: events come
+/// in and go out without it.
+pub(crate) fn open_explorer(data: &Path, journal: Arc<dyn Journal>, clock: &Arc<dyn Clock>) -> Explorer {
     let directory = data.join("explorer");
-    let open = || {
+    let open = |journal| {
         let (disk, clock) = (Arc::new(RealDisk::open(&directory)?), Arc::clone(clock));
         Explorer::start(explorer::Parts { journal, disk, clock, options: explorer::Options::default() })
     };
-    let cannot = format!(
-        "cannot open the index of stored events in {}; when its files are at fault, remove them: all but the notes are \
-         made again",
-        directory.display()
-    );
-    Ok(open().map_err(Failed::at(cannot))?)
+    open(Arc::clone(&journal)).unwrap_or_else(|error: std::io::Error| {
+        tracing::error!(
+            %error,
+            "cannot use {}: stored events cannot be looked up, and links to them answer 503, until it is put right and the \
+             server started again; when its files are at fault, remove them: all but the notes are made again",
+            directory.display()
+        );
+        Explorer::without_index(journal)
+    })
 }
 
 /// Tells the operator what the last end left behind.

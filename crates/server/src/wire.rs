@@ -65,7 +65,7 @@ impl Running {
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
         });
-        let explorer = Arc::new(data::open_explorer(&settings.server.data, journal.clone(), &clock)?);
+        let explorer = Arc::new(data::open_explorer(&settings.server.data, journal.clone(), &clock));
         let delivery = Arc::new(delivering.await);
         let api = api::ApiState::new(api::ApiParts {
             catalog,

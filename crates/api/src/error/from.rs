@@ -35,7 +35,13 @@ impl From<JournalError> for ApiError {
 
 impl From<FindError> for ApiError {
     fn from(error: FindError) -> Self {
-        Self::internal(error)
+        match error {
+            FindError::NoIndex => Self::new(
+                ErrorKey::Unavailable,
+                "stored events cannot be looked up: the server runs without their index, and its log says why",
+            ),
+            error => Self::internal(error),
+        }
     }
 }
 

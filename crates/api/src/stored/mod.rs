@@ -84,6 +84,10 @@ pub(crate) async fn kept(state: &ApiState, id: &str) -> Result<Kept, ApiError> {
             when(removed)
         )),
         Found::Erased => gone("the event was removed by erasure".to_owned()),
+        Found::Lost => gone(
+            "the event is lost: the journal was damaged where it lay, and it was given up in a repair"
+                .to_owned(),
+        ),
         Found::BeingIndexed => {
             let detail =
                 "not found yet: events are stored that are still being indexed, and it may be one of them";

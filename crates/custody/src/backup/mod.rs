@@ -26,7 +26,7 @@ pub use restore::{Restored, restore};
 
 /// The file that says what a backup holds. It is written last.
 const MANIFEST: &str = "backup.json";
-const CATALOG: &str = "catalog.sqlite";
+const CATALOG: &str = SqliteStore::FILE;
 const JOURNAL: &str = "journal";
 /// The form of the manifest.
 const VERSION: u32 = 1;

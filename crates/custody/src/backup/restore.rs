@@ -6,12 +6,15 @@ use std::sync::Arc;
 
 use base::{Random, Timestamp};
 use catalog::{Catalog, SqliteStore};
-use journal::disk::create_directory;
+use journal::disk::{Disk as _, RealDisk, create_directory};
 use serde_json::json;
 
 use super::{BackupError, CATALOG, JOURNAL, MANIFEST, Manifest, VERSION, at, check, copy, make_empty};
 use crate::told::{after, note, tell};
 use crate::verify::RESTORE_PATH;
+
+/// The catalog, while it is being restored.
+const DRAFT: &str = "catalog.restoring";
 
 /// What was restored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,14 +52,19 @@ pub fn restore(
     make_empty(data)?;
     let journal = data.join(JOURNAL);
     create_directory(&journal).map_err(at(&journal))?;
-    // The catalog last: without it a server that is started meanwhile finds no installation.
+    // A server that is started meanwhile is refused, as by another server.
+    let _locked = RealDisk::open(&journal).and_then(|disk| disk.lock()).map_err(at(&journal))?;
     for entry in manifest.files.iter().filter(|entry| entry.name != CATALOG) {
         copy::file(&from.join(&entry.name), &data.join(&entry.name))?;
     }
     fs::File::open(&journal).and_then(|directory| directory.sync_all()).map_err(at(&journal))?;
-    copy::file(&from.join(CATALOG), &data.join(CATALOG))?;
+    // The catalog last, and with its note: whatever ends this before, no server finds an installation, and none that does
+    // not tell of it.
+    let (draft, catalog) = (data.join(DRAFT), data.join(CATALOG));
+    copy::file(&from.join(CATALOG), &draft)?;
+    leave_note(&draft, &manifest, now, random)?;
+    fs::rename(&draft, &catalog).map_err(at(&catalog))?;
     fs::File::open(data).and_then(|directory| directory.sync_all()).map_err(at(data))?;
-    leave_note(data, &manifest, now, random)?;
     let bytes = manifest.files.iter().map(|entry| entry.bytes).sum();
     Ok(Restored { manifest, bytes })
 }
@@ -84,8 +92,8 @@ fn read_manifest(from: &Path) -> Result<Manifest, BackupError> {
 }
 
 /// Heads that were signed after the backup was made lead nowhere from here on: whoever keeps them learns why.
-fn leave_note(data: &Path, manifest: &Manifest, now: Timestamp, random: &Random) -> Result<(), BackupError> {
-    let catalog = Catalog::open(Arc::new(SqliteStore::open(&data.join(CATALOG))?))?;
+fn leave_note(path: &Path, manifest: &Manifest, now: Timestamp, random: &Random) -> Result<(), BackupError> {
+    let catalog = Catalog::open(Arc::new(SqliteStore::open(path)?))?;
     let restored = json!({
         "upToBlock": manifest.last_block,
         "blockHash": manifest.block_hash,
@@ -93,5 +101,13 @@ fn leave_note(data: &Path, manifest: &Manifest, now: Timestamp, random: &Random)
         "restoredAt": now,
     });
     let changes = json!([after(RESTORE_PATH, restored)]);
-    Ok(tell(&catalog, "restore", now, note("Restore", "Journal", "journal", changes, (now, random)))?)
+    tell(&catalog, "restore", now, note("Restore", "Journal", "journal", changes, (now, random)))?;
+    drop(catalog);
+    // Closing it has moved the note from the write-ahead log into the file, or the file alone would be without it.
+    let log = path.with_file_name(format!("{DRAFT}-wal"));
+    if log.exists() {
+        let what = "the note of the restore was not written down: restore again".to_owned();
+        return Err(BackupError::Unfit { path: log, what });
+    }
+    Ok(())
 }

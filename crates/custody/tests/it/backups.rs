@@ -160,3 +160,23 @@ async fn a_damaged_journal_is_not_backed_up_as_if_it_were_sound() {
     assert!(matches!(refused, BackupError::Damaged { .. }), "{refused}");
     assert!(!backup.join("backup.json").exists(), "it is no backup");
 }
+
+#[tokio::test]
+async fn a_restore_holds_the_journals_lock_and_its_catalog_comes_with_the_note() {
+    let directory = tempfile::tempdir().unwrap();
+    let our = Installation::open(&directory.path().join("data"), 1);
+    our.store(1..=3).await;
+    our.sign().await;
+    let backup = directory.path().join("backup");
+    make(&our, &backup).unwrap();
+    our.journal.close().await.unwrap();
+    let data = directory.path().join("restored");
+    put_back(&backup, &data).unwrap();
+    assert!(data.join("journal/lock").exists(), "it held the journal's lock");
+    let left: Vec<_> = std::fs::read_dir(&data).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| name == "journal" || name == "catalog.sqlite"), "{left:?}");
+    let store = catalog::SqliteStore::open_read_only(&data.join("catalog.sqlite")).unwrap();
+    let catalog = catalog::Catalog::open(Arc::new(store)).unwrap();
+    let notes: Vec<_> = catalog.untold().into_iter().flat_map(|untold| untold.notes).collect();
+    assert!(notes.iter().any(|note| note["action"] == "Restore"), "{notes:?}");
+}

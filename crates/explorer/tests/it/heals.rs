@@ -1,15 +1,18 @@
 //! Files that are missing, damaged or of another journal, and a disk that refuses: the index is made again.
 
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use base::{ManualClock, Random};
 use event::{Stream, StreamSet};
-use explorer::Found;
+use explorer::{Explorer, FindError, Found, Parts};
+use journal::disk::{Disk, DiskFile, DiskLock};
 
-use journal::local::{LocalJournal, LocalOptions};
+use journal::local::{LocalJournal, LocalOptions, Repair, Seen, Survey, Watch};
 use journal::{
     Append, AppendError, Appended, Block, Consumer, ConsumerCommand, ConsumerName, Head, Journal,
     JournalError, Lease, LeaseError, LeaseId, LeaseLimits, ReadRange, Settlement,
@@ -120,17 +123,22 @@ fn on_files(disk: &SimDisk) -> (World, LocalJournal) {
     (World::on(Arc::new(journal.clone()), clock, SimDisk::new(2)), journal)
 }
 
+/// Damages a block of the second segment.
+fn damage(disk: &SimDisk) {
+    let name = "0000000000000002.segment";
+    let mut bytes = disk.bytes(name).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    disk.set_bytes(name, bytes);
+}
+
 #[tokio::test]
 async fn blocks_that_cannot_be_read_keep_no_others_from_being_found() {
     let disk = SimDisk::new(1);
     let (world, _) = on_files(&disk);
     world.store_apart((0..N).map(id)).await;
     world.explorer.shutdown().await;
-    let name = "0000000000000002.segment";
-    let mut bytes = disk.bytes(name).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    disk.set_bytes(name, bytes);
+    damage(&disk);
     let world = World::on(world.journal, world.clock, SimDisk::new(3));
     let mut n_found = 0;
     for n in 0..N {
@@ -219,4 +227,100 @@ async fn an_erased_event_says_that_it_was_erased() {
     journal.erase(&places[..1]).await.unwrap();
     assert!(matches!(world.find(id(1)).await, Found::Erased));
     assert_eq!(world.place(id(2)).await, Some(places[1]));
+}
+
+struct Unwatched;
+
+impl Watch for Unwatched {
+    fn progress(&mut self, _: u64, _: u64) {}
+
+    fn restart(&mut self) {}
+
+    fn block(&mut self, _: &Seen<'_>) {}
+}
+
+#[tokio::test]
+async fn an_event_that_was_given_up_in_a_repair_is_not_said_to_be_erased() {
+    let disk = SimDisk::new(1);
+    let (world, journal) = on_files(&disk);
+    world.store_apart((0..N).map(id)).await;
+    world.settle().await;
+    world.explorer.shutdown().await;
+    journal.close().await.unwrap();
+    drop((world.journal, journal));
+    damage(&disk);
+    let files: Arc<dyn Disk> = Arc::new(disk.clone());
+    let lock = files.lock().unwrap();
+    let repair = Repair::plan(Survey::of(&disk, None, &mut Unwatched).unwrap()).unwrap();
+    assert_eq!(repair.gives_up().len(), 1);
+    let lost = repair.gives_up()[0].from;
+    let random = Arc::new(Random::from_seed(1));
+    repair.carry_out(files, lock, world.clock.clone(), random, &[]).await.unwrap();
+    let (again, _) = on_files(&disk);
+    let world = World::on(again.journal, world.clock, world.disk);
+    // Blocks count from 1, ids from 0.
+    let found = world.find(id(lost - 1)).await;
+    assert!(matches!(found, Found::Lost), "{found:?}");
+    assert!(world.place(id(lost)).await.is_some());
+}
+
+/// A disk of which one file cannot be read, until another one has its name.
+struct Refusing(SimDisk, String, AtomicBool);
+
+impl Disk for Refusing {
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let refuses = name == self.1 && self.2.load(Ordering::SeqCst);
+        if refuses { Err(io::ErrorKind::PermissionDenied.into()) } else { self.0.open(name) }
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        self.0.create(name)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        if from == self.1 {
+            self.2.store(false, Ordering::SeqCst);
+        }
+        self.0.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.0.remove(name)
+    }
+
+    fn list(&self, folder: &str) -> io::Result<Vec<String>> {
+        self.0.list(folder)
+    }
+
+    fn sync_dir(&self, folder: &str) -> io::Result<()> {
+        self.0.sync_dir(folder)
+    }
+
+    fn lock(&self) -> io::Result<DiskLock> {
+        self.0.lock()
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_set_aside_and_its_events_are_read_again() {
+    let world = filled().await;
+    world.explorer.shutdown().await;
+    let name = world.files().remove(0);
+    let disk = Arc::new(Refusing(world.disk.clone(), name.clone(), AtomicBool::new(true)));
+    let (journal, clock) = (Arc::clone(&world.journal), world.clock.clone());
+    let explorer = Explorer::start(Parts { journal, disk, clock, options: crate::world::OPTIONS }).unwrap();
+    assert!(world.disk.bytes(&format!("{name}.unreadable")).is_some());
+    for n in 0..N {
+        assert!(matches!(explorer.find(id(n)).await.unwrap(), Found::Stored(_)), "{n}");
+    }
+    explorer.shutdown().await;
+}
+
+#[tokio::test]
+async fn without_an_index_nothing_is_called_unknown() {
+    let world = filled().await;
+    let explorer = Explorer::without_index(Arc::clone(&world.journal));
+    assert!(matches!(explorer.find(id(0)).await, Err(FindError::NoIndex)));
+    assert_eq!((explorer.status().complete_as_of, explorer.status().blocks_behind), (None, N));
+    explorer.shutdown().await;
 }

@@ -287,3 +287,14 @@ fn a_subject_is_erased_and_the_journal_still_verifies() {
     let holds = |text: &str| left.windows(text.len()).any(|window| window == text.as_bytes());
     assert!(holds("user-2@example.com") && !holds("user-3@example.com"));
 }
+
+#[test]
+fn a_server_takes_events_without_the_index_of_stored_events() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(data.join("explorer"), "in the way").unwrap();
+    let server = Server::start(&data);
+    assert!(!is_duplicate(&server.post(1)));
+    server.stop();
+}

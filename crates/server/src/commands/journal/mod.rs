@@ -61,7 +61,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
 
 /// The catalog as it is, without changing it; `None` when there is none, as in a copy of the journal alone.
 pub(crate) fn catalog(data: &Path) -> Result<Option<Catalog>, Failure> {
-    let file = data.join("catalog.sqlite");
+    let file = data.join(catalog::SqliteStore::FILE);
     if !file.exists() {
         return Ok(None);
     }

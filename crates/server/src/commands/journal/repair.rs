@@ -100,7 +100,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 fn writable(data: &Path) -> Result<Option<Catalog>, Failure> {
-    let file = data.join("catalog.sqlite");
+    let file = data.join(SqliteStore::FILE);
     if !file.exists() {
         return Ok(None);
     }
