@@ -6,6 +6,7 @@ mod damage;
 mod disk_errors;
 mod ended;
 mod handles;
+mod hidden;
 mod mended;
 mod one_bad_segment;
 mod restart;
