@@ -21,7 +21,7 @@ const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 const LIMITED: [&str; 3] = ["/admin/", "/oauth2/", "/console/"];
 
 /// Whether the limits are for calls of this path.
-pub(crate) fn is_limited(path: &str) -> bool {
+fn is_limited(path: &str) -> bool {
     LIMITED.iter().any(|prefix| path.starts_with(prefix))
 }
 

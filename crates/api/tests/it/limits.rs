@@ -165,6 +165,22 @@ async fn who_guesses_is_soon_told_nothing_and_locks_nobody_out() {
 }
 
 #[tokio::test]
+async fn who_guesses_at_the_intake_is_told_as_little_and_the_right_one_goes_on_posting() {
+    let app = app(RateLimits { failures_per_minute: 2, ..RateLimits::OFF }).await;
+    let post = async |token: &str| {
+        let bearer = format!("Bearer {token}");
+        app.send_from(HERE, Method::POST, EVENTS, &[("authorization", bearer.as_str())], event(""))
+            .await
+            .status
+    };
+    for _ in 0..2 {
+        assert_eq!(post("ids_x_y").await, StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(post("ids_x_y").await, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(post(&app.admin).await, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_token_that_has_expired_and_one_that_is_missing_are_no_guesses() {
     let app = app(RateLimits { failures_per_minute: 1, ..RateLimits::OFF }).await;
     let body =
