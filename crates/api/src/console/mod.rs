@@ -23,7 +23,7 @@ use crate::call::{self, Answer, Call};
 use crate::error::ApiError;
 use crate::sign_in;
 use crate::state::ApiState;
-use crate::stored::{Kept, kept, scope_of};
+use crate::stored::{Kept, kept, may_see};
 
 /// What a link leads to.
 enum Shown {
@@ -55,19 +55,15 @@ async fn shown(state: &ApiState, parts: &Parts, id: &str) -> Result<Shown, ApiEr
     let admitted = admit_to_page(&parts.headers, &state.catalog, &state.keyring, now);
     let who = admitted.map_err(|denied| sign_in::denied_page(state, parts, denied))?;
     state.uses().note(&who.id, now, parts.extensions.get::<Peer>().map(|peer| peer.0));
-    let may_see = |stream: Stream| scope_of(stream).is_some_and(|scope| who.may(scope));
-    // Whoever may see no event is not told which ones there are.
-    if !Stream::PRODUCT.into_iter().any(may_see) {
+    // Whoever may see no event is told what is needed. Others are not told which ones there are that they may not see.
+    if !Stream::PRODUCT.into_iter().any(|stream| may_see(&who, stream)) {
         return Err(lacks(Scope::ReadEventAccount));
     }
-    let stored = match kept(state, id).await? {
+    let stored = match kept(state, &who, id).await? {
         Kept::Test(note) => return Ok(Shown::Test(note)),
         Kept::Event(stored) => stored,
     };
     let record = stored.record()?;
-    if let Some(scope) = scope_of(record.stream()).filter(|scope| !who.may(*scope)) {
-        return Err(lacks(scope));
-    }
     let document = document(&record, &stored, &state.instance);
     Ok(Shown::Event { facts: facts::of(&record, &stored), document })
 }
