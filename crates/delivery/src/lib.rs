@@ -24,11 +24,13 @@ mod trial;
 mod volume;
 mod worker;
 
-pub use configuration::{AccountSwitch, AuditSwitch, Configuration, Epoch, HookSwitch, SelectedClaim, seal};
+pub use configuration::{
+    AccountSwitch, AuditSwitch, Configuration, Epoch, HookSwitch, MAX_EARLIER, SelectedClaim, seal,
+};
 pub use fence::HandOver;
 pub use looking::{DryRun, Ended, Kind, LookError, MAX_EVENTS, Preview, Previews, Sought, StreamRun};
-pub use places::{admit, configuration_id, consumer_name, dismiss};
-pub use resume::{Backlog, Resume, ResumeFrom, ResumeLimits, end_pause, give_up};
+pub use places::{admit, configuration_id, consumer_name, dismiss, is_admitted};
+pub use resume::{Backlog, PauseError, Resume, ResumeFrom, ResumeLimits, end_pause};
 pub use selector::Unselected;
 pub use status::{State, Status};
 pub use supervisor::{Parts, Supervisor};

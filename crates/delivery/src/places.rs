@@ -38,7 +38,7 @@ pub(crate) async fn floor(journal: &dyn Journal, id: &str) -> Result<u64, Journa
 }
 
 /// Whether a configuration has a place.
-pub(crate) async fn is_admitted(journal: &dyn Journal, id: &str) -> Result<bool, JournalError> {
+pub async fn is_admitted(journal: &dyn Journal, id: &str) -> Result<bool, JournalError> {
     let name = named(id)?;
     Ok(journal.consumers(ConsumerCommand::List).await?.iter().any(|consumer| consumer.name == name))
 }

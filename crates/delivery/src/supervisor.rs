@@ -11,7 +11,7 @@ use event::Stream;
 use event::native::Instance;
 use journal::{Journal, JournalError};
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedMutexGuard, Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use crate::configuration::Configuration;
@@ -20,13 +20,15 @@ use crate::fence::HandOver;
 use crate::lasting::AllLasting;
 use crate::looking::{AT_A_TIME, DryRun, LookError, Previews, Sought, dry_run, preview};
 use crate::places;
-use crate::resume::carry_out_all;
+use crate::resume::{PauseError, carry_out_all, chosen, give_up};
 use crate::status::Status;
 use crate::trial::{Trial, TrialError, announce, test_events, try_out};
 use crate::volume::Measured;
 
 /// How long the supervisor waits before it tries again what failed.
 const AGAIN: Duration = Duration::from_secs(5);
+/// How long the end of a worker is waited for: twice as long as it waits for its requests in flight.
+const AT_REST: Duration = Duration::from_secs(20);
 
 /// Everything that workers are made of.
 #[derive(Clone)]
@@ -122,6 +124,22 @@ impl Supervisor {
         hand_over
     }
 
+    /// The turn of a change of several steps at the configuration with this id: others wait until it is dropped.
+    pub async fn turn(&self, id: &str) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.lasting.of(id).turn).lock_owned().await
+    }
+
+    /// Gives up what gathered below `below` for a paused configuration, when that is still what is chosen. A worker from
+    /// before the pause is waited for, so that what it delivers counts as delivered; that takes as long as its requests in
+    /// flight, 20 seconds at most. To be called in a [`Supervisor::turn`]; [`end_pause`](crate::end_pause) follows.
+    pub async fn give_up(&self, id: &str, below: u64) -> Result<(), PauseError> {
+        if tokio::time::timeout(AT_REST, self.lasting.of(id).at_rest()).await.is_err() {
+            tracing::warn!(configuration = id, "its backlog is given up under a worker that does not end");
+        }
+        chosen(&self.parts.catalog, id, below)?;
+        Ok(give_up(&*self.parts.journal, id, below).await?)
+    }
+
     /// The made-up events that trying `configuration` out sends: their streams and ids, so that somebody can remember them
     /// before anybody receives them.
     pub fn test_events(&self, configuration: &Configuration) -> Vec<(Stream, EventId)> {
@@ -202,9 +220,9 @@ async fn follow(
         let times = *anew.borrow_and_update();
         if times != begun {
             begun = times;
-            crew.dismiss_all().await;
+            crew.dismiss_all();
         }
         is_complete = crew.adjust().await;
     }
-    crew.dismiss_all().await;
+    crew.disband().await;
 }

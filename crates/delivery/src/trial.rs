@@ -92,8 +92,8 @@ pub(crate) async fn try_out(
     })
 }
 
-/// Sends one event outside the journal, as well as it goes, when `before` selects it and `after` will not: it is disabled,
-/// says otherwise, or there is none. `event` is the JSON that a producer would post.
+/// Sends one event outside the journal, as well as it goes, when `before` delivers it and `after` will not: it is disabled,
+/// says otherwise, or there is none. One that is paused already learns nothing new. `event` is the JSON that a producer would post.
 pub(crate) async fn announce(
     parts: &Parts,
     before: &Configuration,
@@ -106,7 +106,7 @@ pub(crate) async fn announce(
         let id = id.unwrap_or_else(|| EventId::draw(now, &parts.random));
         let bytes = draft.record(id, now, "idstream", None).map_err(SampleError::from)?;
         let record = Record::parse(&bytes).map_err(SampleError::from)?;
-        let selects = |each: &Configuration| each.enabled && Selector::of(&each.current()).selects(&record);
+        let selects = |each: &Configuration| each.runs() && Selector::of(&each.current()).selects(&record);
         if selects(before) && !after.is_some_and(selects) {
             let (_, destination) = prepare(parts, before)?;
             let frame = destination.frame();

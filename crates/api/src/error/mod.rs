@@ -60,6 +60,11 @@ struct Envelope<'a> {
 }
 
 impl ApiError {
+    /// What kind of error it is.
+    pub(crate) const fn key(&self) -> ErrorKey {
+        self.0.key
+    }
+
     pub(crate) fn new(key: ErrorKey, detail: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Problem {
             key,

@@ -6,13 +6,14 @@ use destinations::{SecretName, Secrets, Settings, Vendor};
 use event::filter::Filter;
 use serde_json::Value;
 
+use super::show::AWAITING;
 use super::{ENTITY, field_error, filter, resume};
 use crate::error::ApiError;
 use crate::fields::{Complaints, Fields};
 use crate::native_claims::ClaimNames;
 
 /// The fields of a request: the contract's, and what an answer has more.
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 12] = [
     "id",
     "name",
     "description",
@@ -24,6 +25,7 @@ const FIELDS: [&str; 11] = [
     "eventHookLogStreaming",
     "filter",
     resume::FIELD,
+    AWAITING,
 ];
 
 /// Names of query parameters that hold a credential, beside those that are masked everywhere.

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod leaving;
 mod pipeline;
 mod toggling;
 mod world;
