@@ -125,4 +125,18 @@ mod tests {
         assert!(!fence.is_beyond(11, 3), "what was before concerns nobody any more");
         hand_over.complete();
     }
+
+    #[test]
+    fn a_call_that_is_too_late_opens_nobody_elses_border() {
+        let fence = Arc::new(Fence::default());
+        let (_, stored) = Arc::clone(&fence).close(2, || 7);
+        stored.complete();
+        let (_, late) = Arc::clone(&fence).close(1, || {
+            assert!(fence.is_beyond(7, 2), "not while the border is drawn");
+            9
+        });
+        assert!(fence.is_beyond(7, 2));
+        drop(late);
+        assert!(fence.is_beyond(7, 2) && !fence.is_beyond(6, 2));
+    }
 }

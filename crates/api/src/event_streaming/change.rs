@@ -79,7 +79,7 @@ pub(super) fn hand_over(
         return Err(CatalogError::Conflict.into());
     }
     let hand_over = delivery.hand_over(before, &mut after, floor);
-    if after.is_overfull() {
+    if after.is_overfull() && after.earlier.len() > before.value.earlier.len() {
         let detail = format!(
             "what {:?} selects was changed {MAX_EARLIER} times while it could not deliver, and each selection is kept until \
              its events are settled: mend its destination first, or give its backlog up (disable it, then enable it with \

@@ -168,14 +168,10 @@ fn revision(catalog: &Catalog, id: &str) -> Result<u64, ApiError> {
     catalog.revision::<Configuration>(id).map_err(|error| ApiError::from(error).about(ENTITY))
 }
 
-/// All configurations but those that cannot be read. These are told in the log, and in their own status: one document that
-/// a newer idstream wrote, or that is damaged, must not stop the calls on all others.
+/// All configurations but those that cannot be read: one document that a newer idstream wrote, or that is damaged, must not
+/// stop the calls on all others. The supervisor names it in the log and in its status.
 fn readable(catalog: &Catalog) -> Vec<Found<Configuration>> {
-    let each = catalog.list_each::<Configuration>().into_iter();
-    let told = each.map(|(id, found)| {
-        found.inspect_err(|error| tracing::error!(configuration = id, %error, "a configuration is left out"))
-    });
-    told.filter_map(Result::ok).collect()
+    catalog.list_each::<Configuration>().into_iter().filter_map(|(_, found)| found.ok()).collect()
 }
 
 /// Gives a new configuration its place in the journal, then stores it: no event that is accepted after the answer is
