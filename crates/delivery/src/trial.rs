@@ -93,7 +93,8 @@ pub(crate) async fn try_out(
 }
 
 /// Sends one event outside the journal, as well as it goes, when `before` delivers it and `after` will not: it is disabled,
-/// says otherwise, or there is none. One that is paused already learns nothing new. `event` is the JSON that a producer would post.
+/// says otherwise, or there is none. One that is paused already learns nothing new. `event` is the JSON that a producer
+/// would post.
 pub(crate) async fn announce(
     parts: &Parts,
     before: &Configuration,
