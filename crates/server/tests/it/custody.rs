@@ -262,6 +262,48 @@ fn every_event_accepted_before_a_backup_of_a_busy_server_is_restored() {
 }
 
 #[test]
+fn a_backup_is_refused_where_it_would_be_changed_and_is_still_restored_after() {
+    let directory = tempfile::tempdir().unwrap();
+    let (data, backup) = (directory.path().join("data"), directory.path().join("backup"));
+    let server = Server::start(&data);
+    server.post(1);
+    succeeds(&["backup", "--data", text(&data), "--to", text(&backup)]);
+    server.stop();
+    let key = directory.path().join("data.key");
+    let before = files(directory.path());
+    for command in [
+        &["serve", "--listen", "127.0.0.1:0"][..],
+        &["key", "rotate", "--key-file", text(&key)],
+        &["key", "rotate", "--dry-run", "--key-file", text(&key)],
+        &["journal", "repair", "--accept-loss"],
+    ] {
+        let (_, why) = fails(&[command, &["--data", text(&backup)]].concat());
+        let expected = format!("idstream restore --from {} --data", backup.display());
+        assert!(why.contains(&expected), "{command:?}: {why}");
+        assert_eq!(files(directory.path()), before, "{command:?}");
+    }
+    succeeds(&["key", "show", "--key-file", text(&key), "--data", text(&backup)]);
+    succeeds(&["journal", "repair", "--data", text(&backup)]);
+    let restored = directory.path().join("restored");
+    succeeds(&["restore", "--from", text(&backup), "--data", text(&restored)]);
+}
+
+/// Every file below a directory, with its content.
+fn files(directory: &Path) -> std::collections::BTreeMap<std::path::PathBuf, Vec<u8>> {
+    let mut found = std::collections::BTreeMap::new();
+    let mut paths = vec![directory.to_owned()];
+    while let Some(path) = paths.pop() {
+        if path.is_dir() {
+            paths.extend(std::fs::read_dir(&path).unwrap().map(|file| file.unwrap().path()));
+        } else {
+            let content = std::fs::read(&path).unwrap();
+            found.insert(path, content);
+        }
+    }
+    found
+}
+
+#[test]
 fn a_subject_is_erased_and_the_journal_still_verifies() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
@@ -273,8 +315,8 @@ fn a_subject_is_erased_and_the_journal_still_verifies() {
     let token = data.join("admin-token");
     let erase = ["erase", "--url", &url, "--token-file", text(&token), "--subject", "user-3@example.com"];
     let dry = [&erase[..], &["--dry-run"]].concat();
-    assert!(succeeds(&dry).contains("1 events would be erased"));
-    assert!(succeeds(&erase).contains("1 events erased"));
+    assert!(succeeds(&dry).contains("1 event would be erased"));
+    assert!(succeeds(&erase).contains("1 event erased"));
     assert!(succeeds(&erase).contains("0 events erased"));
     server.stop();
     let said = succeeds(&["journal", "verify", "--data", text(&data)]);

@@ -9,7 +9,7 @@ use catalog::{Catalog, Credential, KeyFile, Keyring};
 use super::{Failure, counts, expect_catalog, open};
 use crate::commands::Failed;
 use crate::data::{self, MasterKey};
-use crate::output::{ReaderGone, answer};
+use crate::output::{ReaderGone, answer, counted};
 use crate::settings::Settings;
 
 /// Credentials that are named when they cannot be opened; the others are counted.
@@ -25,6 +25,7 @@ struct Rotation<'a> {
 
 pub(super) fn run(settings: &Settings, is_dry: bool) -> Result<(), Failure> {
     expect_catalog(settings)?;
+    custody::backup::expect_none(&settings.server.data)?;
     let random = Random::from_system();
     // Held to the end: a server would go on sealing with the key that it has read.
     let _lock = if is_dry { None } else { Some(data::lock(settings)?) };
@@ -111,7 +112,8 @@ impl Rotation<'_> {
         let credentials = self.catalog.credentials();
         if let Some(old) = credentials.iter().find(|credential| credential.key_id() != keyring.key_id()) {
             let n = self.catalog.reseal(&old.kind, &old.id, keyring, self.random)?;
-            return Ok(Some(format!("{}/{}: {n} credentials sealed anew", old.kind, old.id)));
+            let n = counted(n as u64, "credential");
+            return Ok(Some(format!("{}/{}: {n} sealed anew", old.kind, old.id)));
         }
         for credential in &credentials {
             credential.check(keyring)?;
