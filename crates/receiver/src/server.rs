@@ -157,7 +157,11 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
 enum Protocol {
     Hec,
     HecHealth,
-    Bulk { url_names_index: bool },
+    Bulk {
+        url_names_index: bool,
+    },
+    /// Templates and lifecycle policies of a cluster: they are taken, and no events.
+    Setup,
     Plain,
     Unknown(StatusCode),
 }
@@ -172,10 +176,18 @@ impl Protocol {
             Some("" | "/event" | "/event/1.0") => Self::Unknown(StatusCode::METHOD_NOT_ALLOWED),
             Some(_) => Self::Unknown(StatusCode::NOT_FOUND),
             None if !posts => Self::Unknown(StatusCode::METHOD_NOT_ALLOWED),
+            None if parts.method == Method::PUT && is_setup(path) => Self::Setup,
             None if path.ends_with("/_bulk") => Self::Bulk { url_names_index: path != "/_bulk" },
             None => Self::Plain,
         }
     }
+}
+
+/// Whether a cluster keeps a template or a policy at this path.
+fn is_setup(path: &str) -> bool {
+    let kinds = ["/_index_template", "/_component_template", "/_ilm/policy", "/_plugins/_ism/policies"];
+    path.rsplit_once('/')
+        .is_some_and(|(kind, name)| !name.is_empty() && kinds.iter().any(|known| kind.ends_with(known)))
 }
 
 /// An answer, before it becomes bytes.
@@ -207,6 +219,12 @@ impl Told {
     }
 }
 
+/// What a cluster answers to a wrong credential.
+fn unauthenticated() -> Told {
+    let refusal = ("security_exception", "unable to authenticate".to_owned());
+    Told::new(StatusCode::UNAUTHORIZED, bulk::refusal(&refusal, 401))
+}
+
 impl Shared {
     async fn answer(&self, request: Request<Incoming>) -> io::Result<Response<Reply>> {
         let (parts, incoming) = request.into_parts();
@@ -223,6 +241,11 @@ impl Shared {
             Some(b"gzip") => body.and_then(|packed| body::gunzip(&packed, self.max_body_bytes)),
             _ => body,
         };
+        if matches!(protocol, Protocol::Setup)
+            && let Ok(body) = &body
+        {
+            return Ok(self.setup(&parts, body).response(false));
+        }
         self.tally.request(body.as_ref().map_or(0, Bytes::len));
         let what = self.plan.lock().next();
         match &what {
@@ -267,7 +290,9 @@ impl Shared {
         match protocol {
             Protocol::Hec => self.hec(parts, body, what),
             Protocol::Bulk { url_names_index } => self.bulk(parts, body, *url_names_index, what),
-            Protocol::Plain | Protocol::HecHealth | Protocol::Unknown(_) => self.plain(parts, body),
+            Protocol::Plain | Protocol::HecHealth | Protocol::Setup | Protocol::Unknown(_) => {
+                self.plain(parts, body)
+            }
         }
     }
 
@@ -297,10 +322,21 @@ impl Shared {
         Told::hec(said)
     }
 
+    /// Answers as a cluster that keeps what it is given. It is no delivery, and is not counted.
+    fn setup(&self, parts: &Parts, body: &[u8]) -> Told {
+        if door::other(&parts.headers, self.token.as_deref()).is_err() {
+            return unauthenticated();
+        }
+        if serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body).is_err() {
+            let refusal = ("parse_exception", "the body is no JSON object".to_owned());
+            return Told::new(StatusCode::BAD_REQUEST, bulk::refusal(&refusal, 400));
+        }
+        Told::new(StatusCode::OK, "{\"acknowledged\":true}")
+    }
+
     fn bulk(&self, parts: &Parts, body: &[u8], url_names_index: bool, what: Option<&What>) -> Told {
         if door::other(&parts.headers, self.token.as_deref()).is_err() {
-            let refusal = ("security_exception", "unable to authenticate".to_owned());
-            return Told::new(StatusCode::UNAUTHORIZED, bulk::refusal(&refusal, 401));
+            return unauthenticated();
         }
         let (mut reading, failures) = match bulk::read(body, url_names_index, self.checks) {
             Ok(read) => read,
