@@ -175,7 +175,10 @@ impl Worker {
                 }
             }
             Err(error) => {
-                tracing::warn!(consumer = self.setting.consumer.as_str(), %error, "cannot lease events");
+                // Its place is gone when its configuration was deleted: it is about to be told to stop.
+                if !matches!(error, LeaseError::NoConsumer) {
+                    tracing::warn!(consumer = self.setting.consumer.as_str(), %error, "cannot lease events");
+                }
                 self.lease_after = Instant::now() + Duration::from_secs(1);
             }
         }

@@ -133,7 +133,7 @@ fn a_running_server_is_verified_and_damage_is_named_mended_and_told() {
     let (block, start) = damage(&segment, b"user-5@example.com");
     let (_, why) = fails(&verify);
     let place = format!("0000000000000001.segment at byte {start}: block {block}");
-    let lost = format!("block {block}: 1 events");
+    let lost = format!("block {block}: 1 event");
     assert!(why.contains(&place) && why.contains(&format!("lost: {lost}, stored between")), "{why}");
     let (answer, _) = fails(&["journal", "verify", "--json", "--data", text(&data)]);
     let answer: Value = serde_json::from_str(&answer).unwrap();
@@ -259,6 +259,29 @@ fn every_event_accepted_before_a_backup_of_a_busy_server_is_restored() {
     server.stop();
     let said = succeeds(&["journal", "verify", "--data", text(&restored)]);
     assert!(said.contains("restored from a backup on"), "{said}");
+}
+
+#[test]
+fn heads_that_others_posted_are_left_out_and_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let server = Server::start(&data);
+    server.post(1);
+    server.stop();
+    let head = newest_head(&data);
+    let forged =
+        json!({"sourceId": "shop", "changes": [{"after": HeadText { sequence: 1, ..head.clone() }}]});
+    let told = json!({"_source": {"sourceId": "idstream", "changes": [{"after": head}]}});
+    let exported = directory.path().join("heads.ndjson");
+    let verify = ["journal", "verify", "--data", text(&data), "--heads", text(&exported)];
+    std::fs::write(&exported, format!("{told}\n{forged}\n")).unwrap();
+    let said = succeeds(&verify);
+    assert!(said.contains("heads from elsewhere: 1 fit; not from idstream, left out: 1"), "{said}");
+    let said = succeeds(&[&verify[..], &["--json"]].concat());
+    assert!(said.contains("\"headsNotFromIdstream\": 1"), "{said}");
+    std::fs::write(&exported, forged.to_string()).unwrap();
+    let (_, why) = fails(&verify);
+    assert!(why.contains("no signed head in it; not from idstream, left out: 1"), "{why}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{Where, advance, bar, catalog, journal_in, told};
 use crate::commands::{Failed, Failure};
-use crate::output::{answer, tell};
+use crate::output::{answer, counted, tell};
 
 /// Longer lines of a file of heads are refused, in bytes.
 const MAX_LINE: u64 = 16 << 20;
@@ -114,7 +114,7 @@ fn read_heads(path: &Path) -> Result<Kept, Failure> {
         n_foreign += heads::find(&value, &mut found);
     }
     if found.is_empty() {
-        let left_out = if n_foreign > 0 { format!(", but {}", foreign(n_foreign)) } else { String::new() };
+        let left_out = if n_foreign > 0 { format!("; {}", foreign(n_foreign)) } else { String::new() };
         return Err(cannot(format!("there is no signed head in it{left_out}")).into());
     }
     Ok(Kept { heads: found.into_values().collect(), n_foreign })
@@ -131,12 +131,8 @@ fn say(directory: &Path, verdict: &Verdict, kept: Option<&Kept>) -> Result<(), F
         None | Some(0) => "no blocks".to_owned(),
         Some(_) => format!("blocks {} to {}", survey.first, survey.next - 1),
     };
-    let n = survey.n_records;
-    answer(format_args!(
-        "{}: {blocks}, {n} events, {} erased, {size}",
-        directory.display(),
-        survey.n_erased
-    ))?;
+    let n = counted(survey.n_records, "event");
+    answer(format_args!("{}: {blocks}, {n}, {} erased, {size}", directory.display(), survey.n_erased))?;
     answer(format_args!("chain: {}", if survey.problems.is_empty() { "intact" } else { "BROKEN" }))?;
     if let Some(anchor) = survey.anchor {
         let signed = match (anchor.signed_by, anchor.signed_at) {

@@ -80,11 +80,12 @@ impl Rotation<'_> {
 
     fn foretell(&self) -> Result<(), Failure> {
         let n_sealed = self.catalog.credentials().len();
+        let sealed = counted(n_sealed as u64, "credential");
         let MasterKey { keyring, origin, file } = &self.key;
         if !self.is_single() {
             let n = n_sealed - counts(&self.catalog).remove(keyring.key_id()).unwrap_or_default();
             return answer(format_args!(
-                "would seal {n} of {n_sealed} credentials with key {}, the first one in {origin}",
+                "would seal {n} of {sealed} with key {}, the first one in {origin}",
                 keyring.key_id()
             ));
         }
@@ -92,7 +93,7 @@ impl Rotation<'_> {
             return Err(by_hand(origin).into());
         }
         answer(format_args!(
-            "would put a new key before key {} into {origin}, seal {n_sealed} credentials with it, and leave it there alone; \
+            "would put a new key before key {} into {origin}, seal {sealed} with it, and leave it there alone; \
              the old key would be kept in a file beside it",
             keyring.key_id()
         ))
@@ -123,7 +124,8 @@ impl Rotation<'_> {
             api::audit::key_rotated(before, keyring.key_id(), credentials.len(), self.now, self.random)
         };
         if keyring.adopt(&self.catalog, self.random, note)? {
-            return Ok(Some(format!("all {} credentials open with the new key", credentials.len())));
+            let n = counted(credentials.len() as u64, "credential");
+            return Ok(Some(format!("every credential opens with the new key ({n})")));
         }
         if self.is_single() {
             return Ok(None);

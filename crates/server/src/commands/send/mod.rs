@@ -111,9 +111,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     match rejects.path().map(|path| path.display()) {
         None => Ok(()),
         Some(path) => {
-            let n_lines = totals.refused;
-            let what =
-                format!("{n_lines} lines were refused: mend them in {path}, then: idstream send {path}");
+            let what = match totals.refused {
+                1 => format!("1 line was refused: mend it in {path}, then: idstream send {path}"),
+                n => format!("{n} lines were refused: mend them in {path}, then: idstream send {path}"),
+            };
             Err(what.into())
         }
     }
