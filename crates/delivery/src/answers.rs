@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base::EventId;
 use destinations::{Answer, Frame, Outcome, TransportError, Verdict};
 use futures::future::join_all;
 use tokio::time::Instant;
@@ -90,7 +91,8 @@ impl Worker {
         match result {
             Err(error) => (Verdict::all(n_events, &Outcome::Retry { reason: error.to_string() }), None),
             Ok(answer) => {
-                let verdict = self.setting.current.destination.classify(n_events, &answer);
+                let ids: Vec<EventId> = batch.items.iter().map(|item| item.id).collect();
+                let verdict = self.setting.current.destination.classify(&ids, &answer);
                 if verdict.outcomes.len() == n_events {
                     return (verdict, answer.retry_after);
                 }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use base::EventId;
 use bytes::Bytes;
 use destinations::{BatchLimits, Frame};
 use tokio::time::Instant;
@@ -14,7 +15,17 @@ use crate::gate::Gate;
 pub(crate) struct Item {
     pub(crate) block: u64,
     pub(crate) index: u32,
+    pub(crate) id: EventId,
     pub(crate) piece: Range<usize>,
+}
+
+/// Block and index.
+pub(crate) type Place = (u64, u32);
+
+impl Item {
+    pub(crate) const fn place(&self) -> Place {
+        (self.block, self.index)
+    }
 }
 
 /// Events that are sent together.
@@ -39,7 +50,7 @@ impl Batch {
         let mut filling = Filling::with_room(frame, due, room, items.len());
         for item in items {
             let piece = self.body.get(item.piece.clone()).unwrap_or_default();
-            filling.push(item.block, item.index, |body| body.extend_from_slice(piece));
+            filling.push(item.place(), item.id, |body| body.extend_from_slice(piece));
         }
         let part = filling.finish(due);
         Self { attempts: self.attempts, deliveries_before: self.deliveries_before, ..part }
@@ -86,13 +97,13 @@ impl Filling {
     }
 
     /// Adds the piece that `encode` appends.
-    pub(crate) fn push(&mut self, block: u64, index: u32, encode: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn push(&mut self, (block, index): Place, id: EventId, encode: impl FnOnce(&mut Vec<u8>)) {
         if !self.items.is_empty() {
             self.body.extend_from_slice(self.frame.between.as_bytes());
         }
         let start = self.body.len();
         encode(&mut self.body);
-        self.items.push(Item { block, index, piece: start..self.body.len() });
+        self.items.push(Item { block, index, id, piece: start..self.body.len() });
     }
 
     /// Takes the last event out again when it made the body too large; a single one stays.
@@ -122,7 +133,9 @@ mod tests {
     fn filled(pieces: &[&str]) -> Filling {
         let mut filling = Filling::new(FRAME, Instant::now());
         for (index, piece) in (0_u32..).zip(pieces) {
-            filling.push(7, index, |body| body.extend_from_slice(piece.as_bytes()));
+            filling.push((7, index), EventId::from_bytes([7; 16]), |body| {
+                body.extend_from_slice(piece.as_bytes())
+            });
         }
         filling
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Backoff, Clock, Random};
-use destinations::{Answer, Destination, Transport, TransportError};
+use destinations::{Answer, Destination, Session, Transport, TransportError};
 use event::StreamSet;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -211,14 +211,16 @@ impl Worker {
     fn add(&mut self, destination: &dyn Destination, block: u64, index: u32, record: &event::Record<'_>) {
         let (limits, frame, now) = (destination.limits(), destination.frame(), Instant::now());
         let filling = self.filling.get_or_insert_with(|| Filling::new(frame, now));
-        filling.push(block, index, |body| destination.encode(record, Some((block, index)), false, body));
+        filling.push((block, index), record.event_id(), |body| {
+            destination.encode(record, Some((block, index)), false, body)
+        });
         let overflow = filling.pop_overflow(limits);
         if overflow.is_some() || filling.is_full(limits) {
             self.waiting.extend(self.filling.take().map(|full| full.finish(now)));
         }
         if let Some((item, piece)) = overflow {
             let mut next = Filling::new(frame, now);
-            next.push(item.block, item.index, |body| body.extend_from_slice(&piece));
+            next.push(item.place(), item.id, |body| body.extend_from_slice(&piece));
             self.filling = Some(next);
         }
     }
@@ -258,7 +260,8 @@ impl Worker {
             status.retried += if batch.attempts > 1 { batch.items.len() as u64 } else { 0 };
         }
         self.in_flight.push(Box::pin(async move {
-            let result = outgoing::send(destination, transport, batch.body.clone(), now).await;
+            let result =
+                outgoing::send(destination, transport, batch.body.clone(), Session::default(), now).await;
             (batch, result)
         }));
     }

@@ -161,7 +161,9 @@ fn settings(fields: &Fields<'_>, body: &Value, complaints: &mut Complaints) -> O
 /// The fields of a vendor's configuration.
 const fn fields_of(vendor: Vendor) -> &'static [&'static str] {
     match vendor {
-        Vendor::Splunk => &["url", "apiKey", "index", "source", "sourceType", "network", "batch"],
+        Vendor::Splunk => {
+            &["url", "apiKey", "index", "source", "sourceType", "acknowledgement", "network", "batch"]
+        }
         Vendor::Elasticsearch => &["url", "apiKey", "index", "authScheme", "network", "batch"],
         Vendor::Https => &[
             "url",
