@@ -7,6 +7,7 @@ use bytes::Bytes;
 use destinations::{BatchLimits, Frame};
 use tokio::time::Instant;
 
+use crate::acks::Post;
 #[cfg(doc)]
 use crate::gate::Gate;
 
@@ -38,6 +39,18 @@ pub(crate) struct Batch {
     pub(crate) attempts: u32,
     /// How many requests of this worker had delivered something when it was first sent (see [`Gate::deliveries`]).
     pub(crate) deliveries_before: u64,
+    /// How often it proved nothing although others were delivered since the time before.
+    pub(crate) suspicions: u32,
+    /// How many requests had delivered something then.
+    pub(crate) deliveries_at_suspicion: u64,
+    /// How often it proved nothing since it was cut.
+    pub(crate) in_vain: u32,
+    /// How often what it is a part of was cut.
+    pub(crate) n_cuts: u32,
+    /// Its only event is parked: it is tried once.
+    pub(crate) is_parked: bool,
+    /// The request that carries it, or did last.
+    pub(crate) post: Option<Post>,
     /// Not before this instant.
     pub(crate) due: Instant,
 }
@@ -45,6 +58,9 @@ pub(crate) struct Batch {
 impl Batch {
     /// A batch of some of this one's items, with the same pieces.
     pub(crate) fn part(&self, items: &[Item], frame: Frame, due: Instant) -> Self {
+        if items.len() == self.items.len() {
+            return Self { due, ..self.clone() };
+        }
         let glue = frame.open.len() + frame.close.len() + frame.between.len() * items.len();
         let room = items.iter().map(|item| item.piece.len()).sum::<usize>() + glue;
         let mut filling = Filling::with_room(frame, due, room, items.len());
@@ -53,7 +69,7 @@ impl Batch {
             filling.push(item.place(), item.id, |body| body.extend_from_slice(piece));
         }
         let part = filling.finish(due);
-        Self { attempts: self.attempts, deliveries_before: self.deliveries_before, ..part }
+        Self { body: part.body, items: part.items, due, ..self.clone() }
     }
 
     /// Both halves of a batch of two or more.
@@ -120,7 +136,19 @@ impl Filling {
 
     pub(crate) fn finish(mut self, due: Instant) -> Batch {
         self.body.extend_from_slice(self.frame.close.as_bytes());
-        Batch { body: self.body.into(), items: self.items, attempts: 0, deliveries_before: 0, due }
+        Batch {
+            body: self.body.into(),
+            items: self.items,
+            attempts: 0,
+            deliveries_before: 0,
+            suspicions: 0,
+            deliveries_at_suspicion: 0,
+            in_vain: 0,
+            n_cuts: 0,
+            is_parked: false,
+            post: None,
+            due,
+        }
     }
 }
 
@@ -134,7 +162,7 @@ mod tests {
         let mut filling = Filling::new(FRAME, Instant::now());
         for (index, piece) in (0_u32..).zip(pieces) {
             filling.push((7, index), EventId::from_bytes([7; 16]), |body| {
-                body.extend_from_slice(piece.as_bytes())
+                body.extend_from_slice(piece.as_bytes());
             });
         }
         filling

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Backoff, Clock, Random};
-use destinations::{Answer, Destination, Session, Transport, TransportError};
+use destinations::{Answer, Destination, Transport, TransportError};
 use event::StreamSet;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -19,10 +19,13 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::acks::Acks;
 use crate::batch::{Batch, Filling};
+use crate::confirming::{Asking, Told};
 use crate::gate::Gate;
-use crate::ledger::Ledger;
+use crate::ledger::{Final, Ledger};
 use crate::outgoing;
+use crate::parking::Parking;
 use crate::quarantine::Quarantine;
 use crate::status::{State, Status};
 
@@ -67,25 +70,31 @@ pub(crate) struct Chapter {
 }
 
 type Leased = Result<Vec<Lease>, LeaseError>;
-type Leasing = Pin<Box<dyn Future<Output = Leased> + Send>>;
-type Answered = (Batch, Result<Answer, TransportError>);
-type Sending = Pin<Box<dyn Future<Output = Answered> + Send>>;
+pub(crate) type Leasing = Pin<Box<dyn Future<Output = Leased> + Send>>;
+pub(crate) type Answered = (Batch, Result<Answer, TransportError>);
+pub(crate) type Sending = Pin<Box<dyn Future<Output = Answered> + Send>>;
 
 pub(crate) struct Worker {
     pub(crate) setting: Setting,
     pub(crate) ledger: Ledger,
-    filling: Option<Filling>,
+    pub(crate) filling: Option<Filling>,
     /// Full batches, and batches to be sent again.
     pub(crate) waiting: VecDeque<Batch>,
-    in_flight: FuturesUnordered<Sending>,
+    pub(crate) in_flight: FuturesUnordered<Sending>,
     pub(crate) gate: Gate,
+    pub(crate) acks: Acks,
+    pub(crate) parking: Parking,
+    /// Parked events that are being tried.
+    pub(crate) n_parked_out: usize,
     /// No lease is asked for before, after the journal refused one.
-    lease_after: Instant,
+    pub(crate) lease_after: Instant,
 }
 
 /// What woke the worker.
 enum Wake {
     Leased(Leased),
+    LeasedParked(Leased),
+    Told(Box<Told>),
     Answered(Box<Answered>),
     Timer,
     KeepAlive,
@@ -94,8 +103,12 @@ enum Wake {
 
 impl Worker {
     pub(crate) fn new(setting: Setting) -> Self {
+        let acks = Acks::new(setting.current.destination.acknowledgement());
         Self {
             setting,
+            acks,
+            parking: Parking::default(),
+            n_parked_out: 0,
             ledger: Ledger::default(),
             filling: None,
             waiting: VecDeque::new(),
@@ -107,21 +120,28 @@ impl Worker {
 
     /// Works until `stop` turns true, then waits for what is in flight and hands the rest back.
     pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        self.load_parking().await;
         let mut keep_alive = tokio::time::interval(self.setting.pace.lease_ttl / 3);
-        let mut leasing: Option<Leasing> = None;
+        let (mut leasing, mut leasing_parked): (Option<Leasing>, Option<Leasing>) = (None, None);
+        let mut asking: Option<Asking> = None;
         loop {
-            // One instant for both: what is not due at it is waited for from it.
+            // One instant for all: what is not due at it is waited for from it.
             let now = Instant::now();
+            self.sort_acks(now).await;
             self.send_due(now);
             if leasing.is_none() && self.wants_more(now) {
                 leasing = Some(self.lease());
             }
+            leasing_parked = leasing_parked.or_else(|| self.lease_parked(now));
+            asking = asking.or_else(|| self.ask(now));
             let timer = self.next_timer(now);
             let wake = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => Wake::Stop,
                 Some(answered) = self.in_flight.next() => Wake::Answered(Box::new(answered)),
+                Some(told) = poll_some(&mut asking) => Wake::Told(Box::new(told)),
                 Some(leased) = poll_some(&mut leasing) => Wake::Leased(leased),
+                Some(leased) = poll_some(&mut leasing_parked) => Wake::LeasedParked(leased),
                 () = sleep_until(timer) => Wake::Timer,
                 _ = keep_alive.tick() => Wake::KeepAlive,
             };
@@ -131,20 +151,40 @@ impl Worker {
                     let (batch, result) = *answered;
                     self.answered(batch, result).await;
                 }
+                Wake::Told(told) => {
+                    asking = None;
+                    self.told(*told).await;
+                }
                 Wake::Leased(leased) => {
                     leasing = None;
-                    self.leased(leased).await;
+                    for lease in self.leased(leased) {
+                        self.take(lease).await;
+                    }
+                }
+                Wake::LeasedParked(leased) => {
+                    leasing_parked = None;
+                    for lease in self.leased(leased) {
+                        self.take_parked(lease).await;
+                    }
                 }
                 Wake::Timer => {}
                 Wake::KeepAlive => self.setting.keep_alive(self.ledger.leases()).await,
             }
         }
-        drop(leasing);
-        self.drain().await;
+        drop((leasing, leasing_parked));
+        self.drain(asking).await;
     }
 
     fn wants_more(&self, now: Instant) -> bool {
-        self.ledger.bytes() < self.setting.pace.max_leased_bytes && now >= self.lease_after
+        self.ledger.bytes() < self.window() && now >= self.lease_after
+    }
+
+    /// Payload bytes that may be leased. What waits for an acknowledgement does not fill it at once, so that a second of
+    /// waiting does not stop a busy worker; but it does in the end.
+    fn window(&self) -> usize {
+        let max = self.setting.pace.max_leased_bytes;
+        let (_, waiting) = self.acks.amount();
+        max + waiting.min(max * 3)
     }
 
     fn lease(&self) -> Leasing {
@@ -152,25 +192,19 @@ impl Worker {
         let consumer = self.setting.consumer.clone();
         let limits = LeaseLimits {
             max_blocks: 64,
-            max_bytes: (self.setting.pace.max_leased_bytes - self.ledger.bytes()).min(2 << 20),
+            max_bytes: self.window().saturating_sub(self.ledger.bytes()).min(2 << 20),
             ttl: self.setting.pace.lease_ttl,
             wait: self.setting.pace.lease_ttl / 2,
         };
         Box::pin(async move { journal.lease(&consumer, StreamSet::product(), limits).await })
     }
 
-    async fn leased(&mut self, leased: Leased) {
-        match leased {
-            Ok(leases) => {
-                for lease in leases {
-                    self.take(lease).await;
-                }
-            }
-            Err(error) => {
-                tracing::warn!(consumer = self.setting.consumer.as_str(), %error, "cannot lease events");
-                self.lease_after = Instant::now() + Duration::from_secs(1);
-            }
-        }
+    fn leased(&mut self, leased: Leased) -> Vec<Lease> {
+        leased.unwrap_or_else(|error| {
+            tracing::warn!(consumer = self.setting.consumer.as_str(), %error, "cannot lease events");
+            self.lease_after = Instant::now() + Duration::from_secs(1);
+            Vec::new()
+        })
     }
 
     /// Selects and encodes the events of a leased block.
@@ -183,12 +217,17 @@ impl Worker {
         let chapter = self.setting.chapter(block.sequence());
         let selected = chapter.streams.contains(block.stream());
         let destination = selected.then(|| Arc::clone(&chapter.destination));
-        let mut n_selected = 0;
+        let (mut n_selected, mut n_parked) = (0, 0);
         if let Some(destination) = destination {
             let mut n_read = 0;
             for (offset, record) in block.records() {
                 n_read += 1;
-                self.add(&*destination, offset.block, offset.index, &record);
+                if self.parking.knows(record.event_id()) {
+                    // The block comes again after a crash; its parked event is cared for elsewhere.
+                    n_parked += 1;
+                } else {
+                    self.add(&*destination, offset.block, offset.index, &record);
+                }
             }
             n_selected = block.n_records() - n_erased;
             if n_read < n_selected {
@@ -198,6 +237,9 @@ impl Worker {
         }
         if let Some((id, tally)) = self.ledger.open(lease, n_selected, n_erased) {
             self.setting.settle(id, tally).await;
+        }
+        for _ in 0..n_parked {
+            self.close(block.sequence(), Final::Parked).await;
         }
     }
 
@@ -212,7 +254,7 @@ impl Worker {
         let (limits, frame, now) = (destination.limits(), destination.frame(), Instant::now());
         let filling = self.filling.get_or_insert_with(|| Filling::new(frame, now));
         filling.push((block, index), record.event_id(), |body| {
-            destination.encode(record, Some((block, index)), false, body)
+            destination.encode(record, Some((block, index)), false, body);
         });
         let overflow = filling.pop_overflow(limits);
         if overflow.is_some() || filling.is_full(limits) {
@@ -228,17 +270,21 @@ impl Worker {
     /// Sends what is due, as far as the gate and the destination's limit allow.
     fn send_due(&mut self, now: Instant) {
         let max = self.gate.allowance(now, self.setting.current.destination.limits().max_in_flight);
-        while self.in_flight.len() < max {
+        while self.in_flight.len() < max && self.acks.may_send() {
             let Some(batch) = self.next_batch(now) else { break };
             self.send(batch);
         }
+        self.note_waiting();
         let mut status = self.setting.status.lock();
         status.in_flight = self.in_flight.len();
+        status.parked = self.parking.n_parked() as u64;
     }
 
     /// The next batch to send: one that waits, else what is being filled when nothing is in flight or it is old enough.
     fn next_batch(&mut self, now: Instant) -> Option<Batch> {
-        if let Some(at) = self.waiting.iter().position(|batch| batch.due <= now) {
+        let tries_parked = self.may_try_parked(now);
+        let is_due = |batch: &Batch| batch.due <= now && (tries_parked || !batch.is_parked);
+        if let Some(at) = self.waiting.iter().position(is_due) {
             return self.waiting.remove(at);
         }
         let ripe = |filling: &Filling| now >= filling.started() + self.setting.pace.linger;
@@ -247,21 +293,23 @@ impl Worker {
     }
 
     fn send(&mut self, mut batch: Batch) {
-        if batch.attempts == 0 {
+        // A parked event was parked because others are taken, and is sent only while that is so.
+        if batch.attempts == 0 && !batch.is_parked {
             batch.deliveries_before = self.gate.deliveries();
         }
         batch.attempts += 1;
         let destination = Arc::clone(&self.setting.current.destination);
         let now = self.setting.clock.now();
         let transport = Arc::clone(&self.setting.transport);
+        let (post, session) = self.acks.post(now, &self.setting.random);
+        batch.post = Some(post);
         {
             let mut status = self.setting.status.lock();
             status.requests += 1;
             status.retried += if batch.attempts > 1 { batch.items.len() as u64 } else { 0 };
         }
         self.in_flight.push(Box::pin(async move {
-            let result =
-                outgoing::send(destination, transport, batch.body.clone(), Session::default(), now).await;
+            let result = outgoing::send(destination, transport, batch.body.clone(), session, now).await;
             (batch, result)
         }));
     }
@@ -271,17 +319,23 @@ impl Worker {
         let due = self.waiting.iter().map(|batch| batch.due).filter(|due| *due > now).min();
         let ripe = self.filling.as_ref().map(|filling| filling.started() + self.setting.pace.linger);
         let lease = (self.lease_after > now).then_some(self.lease_after);
-        due.into_iter().chain(self.gate.changes_at(now)).chain(ripe.filter(|at| *at > now)).chain(lease).min()
+        let acks = self.acks.changes_at(now);
+        due.into_iter()
+            .chain(self.gate.changes_at(now))
+            .chain(ripe.filter(|at| *at > now))
+            .chain(lease)
+            .chain(acks)
+            .min()
     }
 
-    async fn drain(&mut self) {
+    async fn drain(&mut self, asking: Option<Asking>) {
         let end = Instant::now() + self.setting.pace.drain;
         while let Ok(Some((batch, result))) = tokio::time::timeout_at(end, self.in_flight.next()).await {
             self.answered(batch, result).await;
         }
+        self.drain_acks(asking, end).await;
         for lease in self.ledger.leases() {
-            // It comes again to the next worker; a failure only delays that until the lease expires.
-            let _handed_back = self.setting.journal.settle(lease, Settlement::HandBack(Duration::ZERO)).await;
+            self.setting.hand_back(lease, Duration::ZERO).await;
         }
         self.setting.status.lock().turn(State::Starting, self.setting.clock.now());
     }
@@ -289,7 +343,7 @@ impl Worker {
 
 impl Setting {
     /// The chapter that a block belongs to.
-    fn chapter(&self, sequence: u64) -> &Chapter {
+    pub(crate) fn chapter(&self, sequence: u64) -> &Chapter {
         self.earlier.iter().find(|chapter| sequence < chapter.until).unwrap_or(&self.current)
     }
 
@@ -297,6 +351,13 @@ impl Setting {
         // A lost settle only means that the block comes again.
         if let Err(error) = self.journal.settle(id, Settlement::Done(tally)).await {
             tracing::debug!(consumer = self.consumer.as_str(), %error, "a block was not settled");
+        }
+    }
+
+    /// It comes again after the delay; a failure only delays that until the lease expires.
+    pub(crate) async fn hand_back(&self, id: LeaseId, delay: Duration) {
+        if let Err(error) = self.journal.settle(id, Settlement::HandBack(delay)).await {
+            tracing::debug!(consumer = self.consumer.as_str(), %error, "a block was not handed back");
         }
     }
 
@@ -310,9 +371,9 @@ impl Setting {
 }
 
 /// The future's output, when there is a future; otherwise never ready.
-async fn poll_some(leasing: &mut Option<Leasing>) -> Option<Leased> {
-    match leasing {
-        Some(leasing) => Some(leasing.await),
+async fn poll_some<T>(future: &mut Option<Pin<Box<dyn Future<Output = T> + Send>>>) -> Option<T> {
+    match future {
+        Some(future) => Some(future.await),
         None => std::future::pending().await,
     }
 }

@@ -3,7 +3,7 @@
 use base::Timestamp;
 use delivery::Status;
 use http::StatusCode;
-use journal::{ConsumerCommand, ConsumerState};
+use journal::ConsumerState;
 use serde::Serialize;
 
 use super::find;
@@ -44,12 +44,10 @@ struct Books {
 
 pub(crate) async fn status(call: Call) -> Answer {
     let found = find(&call.state.catalog, call.id())?;
-    let name = delivery::consumer_name(&found.value.id);
-    let consumers = call.state.journal.consumers(ConsumerCommand::List).await?;
-    let state = consumers.iter().find(|consumer| Some(&consumer.name) == name.as_ref());
+    let state = delivery::books(&*call.state.journal, &found.value.id).await?;
     let now = call.state.clock.now();
     let status = StatusOut {
-        books: state.map_or_else(Books::default, |consumer| books(&consumer.state, now)),
+        books: state.map_or_else(Books::default, |state| books(&state, now)),
         live: call.state.delivery.status(&found.value.id),
         enabled: found.value.enabled,
         id: found.value.id,

@@ -84,7 +84,8 @@ async fn an_unknown_field_is_named_and_whatever_is_answered_is_taken_back() {
     let vendors = [
         (
             "splunk",
-            json!({"url": "https://h:8088", "apiKey": "k", "index": "i", "source": "s", "sourceType": "t"}),
+            json!({"url": "https://h:8088", "apiKey": "k", "index": "i", "source": "s", "sourceType": "t",
+                "acknowledgement": "required"}),
         ),
         ("elasticsearch", json!({"url": "https://h", "apiKey": "k", "index": "i", "authScheme": "bearer"})),
         (
@@ -98,6 +99,23 @@ async fn an_unknown_field_is_named_and_whatever_is_answered_is_taken_back() {
         let created = create(&app, body).await;
         let again = app.call(Method::PUT, &path_of(&created), created.clone()).await;
         assert_eq!((again.status, again.json()), (StatusCode::OK, created), "{}", again.text);
+    }
+}
+
+#[tokio::test]
+async fn acknowledgement_is_a_choice_of_splunk_configurations() {
+    let app = App::new().await;
+    let created = create(&app, splunk("by default")).await;
+    assert_eq!(
+        created["configuration"]["acknowledgement"],
+        Value::Null,
+        "auto, as a client of the contract has it"
+    );
+    for (vendor, wanted) in [("splunk", json!("maybe")), ("splunk", json!(true)), ("https", json!("auto"))] {
+        let body =
+            with(with(splunk("wrong"), "/type", json!(vendor)), "/configuration/acknowledgement", wanted);
+        let reply = app.call(Method::POST, STREAMING, body).await;
+        assert!(reply.wrong_fields().contains(&"configuration.acknowledgement".to_owned()), "{}", reply.text);
     }
 }
 
