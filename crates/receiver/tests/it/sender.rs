@@ -46,6 +46,11 @@ impl Sender {
 
     /// A request with these events.
     pub(crate) fn request(&self, numbers: &[u8]) -> Request {
+        self.request_in(&Session::default(), numbers)
+    }
+
+    /// The same, in a session.
+    pub(crate) fn request_in(&self, session: &Session, numbers: &[u8]) -> Request {
         let frame = self.destination.frame();
         let mut body = frame.open.as_bytes().to_vec();
         for (at, number) in numbers.iter().enumerate() {
@@ -60,7 +65,7 @@ impl Sender {
             self.destination.encode(&Record::parse(&record).unwrap(), Some((1, 0)), false, &mut body);
         }
         body.extend_from_slice(frame.close.as_bytes());
-        self.destination.request(Bytes::from(body), &Session::default(), Timestamp::default())
+        self.destination.request(Bytes::from(body), session, Timestamp::default())
     }
 
     pub(crate) async fn send(&self, request: Request) -> Result<Answer, TransportError> {
