@@ -1,9 +1,11 @@
 //! One command for each habit of the repository: `cargo xtask check`, `cargo xtask tidy`, `cargo xtask demo`,
-//! `cargo xtask strace`, `cargo xtask bench`.
+//! `cargo xtask docs`, `cargo xtask contract`, `cargo xtask strace`, `cargo xtask bench`.
 
 mod bench;
 mod check;
+mod contract;
 mod demo;
+mod docs;
 mod http;
 mod process;
 mod strace;
@@ -33,6 +35,10 @@ enum Command {
     Tidy,
     /// The README's demo, run to its end: what was accepted must have arrived
     Demo(demo::Arguments),
+    /// The `curl` examples of the documents, against a running server: each does what it says
+    Docs,
+    /// Made-up requests against a running server: its answers must be those of the contract's files
+    Contract(contract::Arguments),
     /// A running server under strace: each receipt leaves after the sync of what it receipts
     Strace,
     /// Measures idstream: events per second, CPU, memory, latency
@@ -44,6 +50,8 @@ fn main() -> ExitCode {
         Command::Check => check::run(),
         Command::Tidy => tidy::run(),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Docs => docs::run(),
+        Command::Contract(arguments) => contract::run(&arguments),
         Command::Strace => strace::run(),
         Command::Bench(arguments) => bench::run(&arguments),
     };

@@ -1,4 +1,5 @@
-//! The server as a process of its own: started on a free port, watched through `/proc`, ended with the value.
+//! The server, and a stand-in for destinations, as processes of their own: started on a free port, watched through `/proc`,
+//! ended with the value.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -7,10 +8,26 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use serde_json::{Value, json};
+
 use crate::Failure;
+use crate::http::{Connection, request};
 
 /// Linux counts CPU time for programs in hundredths of a second (USER_HZ), whatever its own tick is.
 const TICKS_PER_SECOND: f64 = 100.0;
+
+/// An API client that was created.
+pub(crate) struct Client {
+    pub(crate) id: String,
+    pub(crate) secret: String,
+    pub(crate) token: String,
+}
+
+/// A text of an answer.
+pub(crate) fn text_field(value: &Value, name: &str) -> Result<String, Failure> {
+    let text = value.get(name).and_then(Value::as_str);
+    Ok(text.ok_or_else(|| format!("the answer has no {name}"))?.to_owned())
+}
 
 /// A running server.
 pub(crate) struct Server {
@@ -29,6 +46,8 @@ impl Server {
         let mut command = Command::new(words.next().unwrap_or_default());
         command.args(words);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+        // A tool calls more often in a minute than people do.
+        command.env("IDSTREAM__LIMITS__ENABLED", "false");
         command.env("IDSTREAM__LOG__LEVEL", "error").stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(|error| format!("cannot start {command:?}: {error}"))?;
         let stdout = child.stdout.take().ok_or("the server has no standard output")?;
@@ -56,6 +75,25 @@ impl Server {
     /// The administrator's token.
     pub(crate) fn token(&self) -> &str {
         &self.token
+    }
+
+    /// Makes a call, given as the bytes of its request; the JSON of the answer, which must be a 2xx.
+    pub(crate) fn call(&self, request: &[u8]) -> Result<Value, Failure> {
+        let answer = Connection::open(self.address)?.call(request)?;
+        let text = String::from_utf8_lossy(&answer.body);
+        if answer.status().is_none_or(|status| status >= 300) {
+            return Err(format!("the server answered {}: {text}", answer.first_line).into());
+        }
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    /// Creates an API client with these scopes, separated by spaces.
+    pub(crate) fn create_client(&self, name: &str, scopes: &str) -> Result<Client, Failure> {
+        let body = json!({"name": name, "scopes": scopes.split(' ').collect::<Vec<_>>()}).to_string();
+        let path = "/admin/api/v1/instance/apiClients";
+        let made = self.call(&request("POST", path, &self.token, "application/json", body.as_bytes()))?;
+        let [id, secret, token] = ["id", "clientSecret", "token"].map(|name| text_field(&made, name));
+        Ok(Client { id: id?, secret: secret?, token: token? })
     }
 
     /// Asks it to stop (SIGTERM) and waits until it has.
@@ -89,6 +127,43 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         // It may have ended by itself; its data directory goes with the run either way.
+        let _gone = self.child.kill();
+        let _gone = self.child.wait();
+    }
+}
+
+/// A stand-in for destinations of every kind: `idstream receiver`.
+pub(crate) struct StandIn {
+    child: Child,
+    url: String,
+}
+
+impl StandIn {
+    /// Starts it and waits until it says where it listens.
+    pub(crate) fn start(program: &Path) -> Result<Self, Failure> {
+        let arguments = ["receiver", "--json", "--every", "0"].map(OsStr::new);
+        let mut child = Command::new(program).args(arguments).stdout(Stdio::piped()).spawn()?;
+        let stdout = child.stdout.take();
+        // From here on the process ends with the value, whatever fails.
+        let mut stand_in = Self { child, url: String::new() };
+        let mut line = String::new();
+        BufReader::new(stdout.ok_or("the receiver has no standard output")?).read_line(&mut line)?;
+        let listening: Value = serde_json::from_str(&line)?;
+        let url = listening.get("listening").and_then(Value::as_str);
+        url.ok_or_else(|| format!("the receiver did not start; it said {line:?}"))?
+            .clone_into(&mut stand_in.url);
+        Ok(stand_in)
+    }
+
+    /// Its address, such as `http://127.0.0.1:45678`.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        // It may have ended by itself.
         let _gone = self.child.kill();
         let _gone = self.child.wait();
     }

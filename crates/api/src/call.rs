@@ -13,9 +13,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::access::{ApiClient, Scope, admit};
+use crate::audit::Peer;
 use crate::body::{self, Held, Limits};
 use crate::error::{ApiError, ErrorKey};
 use crate::query::Query;
+use crate::sign_in;
 use crate::state::{ApiState, BodyLimits};
 use crate::strict;
 
@@ -44,10 +46,51 @@ where
     F: Fn(Call) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Answer> + Send + 'static,
 {
+    admitted(method, Some(scope), &[], call)
+}
+
+/// A route for API clients that have `scope` and all of `more`.
+pub(crate) fn granted_with<F, Fut>(
+    method: MethodFilter,
+    scope: Scope,
+    more: &'static [Scope],
+    call: F,
+) -> MethodRouter<ApiState>
+where
+    F: Fn(Call) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Answer> + Send + 'static,
+{
+    admitted(method, Some(scope), more, call)
+}
+
+/// A route for every API client, whatever its scopes.
+pub(crate) fn authenticated<F, Fut>(method: MethodFilter, call: F) -> MethodRouter<ApiState>
+where
+    F: Fn(Call) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Answer> + Send + 'static,
+{
+    admitted(method, None, &[], call)
+}
+
+fn admitted<F, Fut>(
+    method: MethodFilter,
+    scope: Option<Scope>,
+    more: &'static [Scope],
+    call: F,
+) -> MethodRouter<ApiState>
+where
+    F: Fn(Call) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Answer> + Send + 'static,
+{
     let run = move |state: ApiState, request: Request| {
         let call = call.clone();
         async move {
-            let who = admit(request.headers(), scope, &state.catalog, &state.keyring, state.clock.now())?;
+            let now = state.clock.now();
+            let admitted = admit(request.headers(), scope, &state.catalog, &state.keyring, now);
+            let who = admitted.map_err(|denied| sign_in::denied(&state, &request, denied))?;
+            let from = request.extensions().get::<Peer>().map(|peer| peer.0);
+            state.uses().note(&who.id, now, from);
+            who.require(more)?;
             call(Call::new(state, who, request).await?).await
         }
     };
@@ -146,12 +189,20 @@ impl<Who> Call<Who> {
 
 /// An answer with a JSON body.
 pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Answer {
-    let body = serde_json::to_vec(value).map_err(ApiError::internal)?;
+    Ok(json_answer(status, serde_json::to_vec(value).map_err(ApiError::internal)?))
+}
+
+/// An answer whose body is JSON already.
+pub(crate) fn json_text(body: String) -> Response {
+    json_answer(StatusCode::OK, body.into_bytes())
+}
+
+fn json_answer(status: StatusCode, body: Vec<u8>) -> Response {
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
-    Ok((status, headers, body).into_response())
+    (status, headers, body).into_response()
 }
 
 /// An answer without a body.

@@ -13,6 +13,8 @@ use crate::error::{ApiError, ErrorKey};
 use crate::fields::{Complaints, Fields};
 use crate::page::{Column, by_text, page_of, passes};
 use crate::router::CLIENTS;
+use crate::state::ApiState;
+use crate::uses::{self, ClientUse};
 
 const ENTITY: &str = "apiClient";
 
@@ -32,6 +34,9 @@ struct ClientOut {
     created_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<Timestamp>,
+    /// When it was last admitted, and from where.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    last_use: Option<ClientUse>,
 }
 
 /// The answer to the creation: the secret is shown this once, alone for `/oauth2/token` and within the bearer token.
@@ -52,7 +57,13 @@ impl ClientOut {
             scopes: client.scopes.clone(),
             created_at: client.created_at,
             expires_at: client.expires_at,
+            last_use: None,
         }
+    }
+
+    /// With its last use.
+    fn used(client: &ApiClient, state: &ApiState) -> Self {
+        Self { last_use: state.uses().of(&client.id, &state.catalog), ..Self::of(client) }
     }
 }
 
@@ -61,13 +72,13 @@ pub(crate) async fn list(call: Call) -> Answer {
     let filter = query.one("name")?;
     let mut clients = call.state.catalog.list::<ApiClient>()?;
     clients.retain(|client| passes(&client.value.name, filter));
-    let page = page_of(&query, clients, &COLUMNS, |found| ClientOut::of(&found.value))?;
+    let page = page_of(&query, clients, &COLUMNS, |found| ClientOut::used(&found.value, &call.state))?;
     call::json(StatusCode::OK, &page)
 }
 
 pub(crate) async fn get(call: Call) -> Answer {
     let found = find(&call.state.catalog, call.id())?;
-    call::json(StatusCode::OK, &ClientOut::of(&found.value))
+    call::json(StatusCode::OK, &ClientOut::used(&found.value, &call.state))
 }
 
 pub(crate) async fn create(mut call: Call) -> Answer {
@@ -97,7 +108,8 @@ pub(crate) async fn delete(call: Call) -> Answer {
     let found = find(&call.state.catalog, call.id())?;
     let note = call.note(&told(Action::Delete, &found.value), None);
     let remove = move |catalog: &Catalog| {
-        Ok(catalog.delete::<ApiClient>(&found.value.id, found.revision, Some(note))?)
+        catalog.delete::<ApiClient>(&found.value.id, found.revision, Some(note))?;
+        Ok(uses::remove(catalog, &found.value.id)?)
     };
     call.state.change(remove).await?;
     Ok(call::no_content())

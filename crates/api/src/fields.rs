@@ -64,7 +64,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn get(&self, field: &str) -> Option<&'a Value> {
+    pub(crate) fn get(&self, field: &str) -> Option<&'a Value> {
         self.object?.get(field).filter(|value| !value.is_null())
     }
 
@@ -93,6 +93,16 @@ impl<'a> Fields<'a> {
             self.complain(field, "must be an object", complaints);
         }
         Self { prefix: self.path(field) + ".", object: value.and_then(Value::as_object) }
+    }
+
+    /// An object that may be absent; its fields are named with this one before them.
+    pub(crate) fn optional_object(&self, field: &str, complaints: &mut Complaints) -> Option<Self> {
+        self.get(field).is_some().then(|| self.object(field, complaints))
+    }
+
+    /// An element of a list of this object's; its fields are named with the list and its index before them.
+    pub(crate) fn element(&self, field: &str, at: usize, element: &'a Value) -> Self {
+        Self { prefix: format!("{}[{at}].", self.path(field)), object: element.as_object() }
     }
 
     /// A text of `min` to `max` characters.
@@ -127,12 +137,17 @@ impl<'a> Fields<'a> {
         self.text(field, min, max, complaints)
     }
 
-    /// A required name, as the contract wants every name: 3 to 64 characters, see [`is_name`].
+    /// The required `name` of a thing, see [`Fields::title`].
     pub(crate) fn name(&self, complaints: &mut Complaints) -> Option<&'a str> {
-        let name = self.required_text("name", 3, 64, complaints)?;
+        self.title("name", complaints)
+    }
+
+    /// A required name for people, as the contract wants all of them: 3 to 64 characters, see [`is_name`].
+    pub(crate) fn title(&self, field: &str, complaints: &mut Complaints) -> Option<&'a str> {
+        let name = self.required_text(field, 3, 64, complaints)?;
         if !is_name(name) {
             let message = "must consist of letters, digits, inner spaces and any of - . : / _ ( ) { } [ ] | & ' \" ? ! @ + * °";
-            self.complain("name", message, complaints);
+            self.complain(field, message, complaints);
             return None;
         }
         Some(name)

@@ -1,4 +1,4 @@
-//! The HTTP API: event streaming configurations, API clients, sources, and the way in for events.
+//! The HTTP API: event streaming configurations, native claims, API clients, sources, and the way in for events.
 //!
 //! [`router()`] holds every route, with the scope that it needs, on one screen. A call is admitted before its body is
 //! read. Every error leaves as the contract's problem envelope, see [`ErrorKey`].
@@ -11,22 +11,32 @@ pub mod audit;
 mod body;
 mod call;
 mod clients;
+mod console;
+mod erasures;
 mod error;
 mod event_streaming;
 mod fields;
 mod health;
 mod inflate;
 mod intake_calls;
+mod limits;
+pub mod native_claims;
 mod oauth;
 mod page;
 mod query;
 mod router;
+mod schemas;
+pub mod sign_in;
 mod source_calls;
 mod state;
+mod stored;
 mod strict;
+pub mod uses;
 mod webhook;
 
 pub use access::{ApiClient, Scope, bootstrap_client};
+pub use erasures::resume_erasures;
 pub use error::ErrorKey;
+pub use limits::RateLimits;
 pub use router::router;
 pub use state::{ApiParts, ApiState, BodyLimits};

@@ -1,19 +1,16 @@
 //! `POST /oauth2/token`: an access token for an API client's id and secret (RFC 6749 section 4.4).
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, PRAGMA, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
-use crate::access::{ApiClient, Scope, authenticate, issue};
+use crate::access::{ApiClient, Attempt, BASIC, Reason, Scope, authenticate, basic, issue};
+use crate::audit::Peer;
 use crate::body;
 use crate::call::{self, Answer, Call};
 use crate::error::ApiError;
 use crate::query::Query;
-
-/// What `WWW-Authenticate` says when the client is not known.
-const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"idstream\", charset=\"UTF-8\"");
+use crate::sign_in;
 
 /// RFC 6749 section 5.1.
 #[derive(Serialize)]
@@ -36,13 +33,10 @@ pub(crate) async fn token(mut call: Call<()>) -> Answer {
     let form = call.form().await?;
     match grant(&call, &form)? {
         Ok((client, scopes)) => {
-            let issued = issue(
-                &client,
-                scopes.clone(),
-                call.state.clock.now(),
-                &call.state.keyring,
-                &call.state.random,
-            )?;
+            let now = call.state.clock.now();
+            call.state.uses().note(&client.id, now, call.parts.extensions.get::<Peer>().map(|peer| peer.0));
+            let issued = issue(&client, scopes.clone(), now, &call.state.keyring, &call.state.random)?;
+            sign_in::succeeded(&call.state, &call.parts, &client);
             let out = TokenOut {
                 access_token: issued.token.expose(),
                 token_type: "bearer",
@@ -68,9 +62,14 @@ fn grant(call: &Call<()>, form: &Query) -> Result<Result<(ApiClient, Vec<Scope>)
     let Some((id, secret)) = credentials(call, form)? else {
         return refuse("invalid_client", "the client's id and secret are needed: Authorization: Basic …");
     };
-    let Some(client) = authenticate(&call.state.catalog, &id, &secret)?.filter(|client| client.is_live(now))
-    else {
-        return refuse("invalid_client", "the client's id or secret is wrong, or it has expired");
+    let client = match authenticate(&call.state.catalog, &id, &secret)? {
+        Ok(client) if client.is_live(now) => client,
+        denied => {
+            let attempt =
+                denied.map_or_else(|attempt| attempt, |client| Attempt::of(Reason::Expired, &client));
+            sign_in::failed(&call.state, &call.parts, &attempt)?;
+            return refuse("invalid_client", "the client's id or secret is wrong, or it has expired");
+        }
     };
     let own = call.state.instance.public_url.as_deref();
     match (form.one("audience")?.map(|url| url.trim_end_matches('/')), own) {
@@ -104,44 +103,11 @@ fn credentials(call: &Call<()>, form: &Query) -> Result<Option<(String, String)>
     Ok(id.zip(secret).map(|(id, secret)| (id.to_owned(), secret.to_owned())))
 }
 
-fn basic(header: &str) -> Option<(String, String)> {
-    let (scheme, encoded) = header.split_once(' ')?;
-    let text = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
-    let (id, secret) = text.split_once(':')?;
-    scheme.eq_ignore_ascii_case("basic").then(|| (form_decoded(id), form_decoded(secret)))
-}
-
-fn form_decoded(text: &str) -> String {
-    form_urlencoded::parse(text.as_bytes()).next().map_or_else(String::new, |(name, _)| name.into_owned())
-}
-
 fn refused(refusal: &Refusal) -> Answer {
     if refusal.error != "invalid_client" {
         return call::json(StatusCode::BAD_REQUEST, refusal);
     }
     let mut answer = call::json(StatusCode::UNAUTHORIZED, refusal)?;
-    answer.headers_mut().insert(WWW_AUTHENTICATE, CHALLENGE);
+    answer.headers_mut().insert(WWW_AUTHENTICATE, BASIC);
     Ok(answer)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn basic_credentials_are_form_encoded_and_cut_at_the_first_colon() {
-        for (text, expected) in [
-            ("id:secret", Some(("id", "secret"))),
-            ("id:se:cret", Some(("id", "se:cret"))),
-            ("a%20b:c%3Ad", Some(("a b", "c:d"))),
-            ("id", None),
-        ] {
-            let header = format!("basic {}", STANDARD.encode(text));
-            let expected = expected.map(|(id, secret)| (id.to_owned(), secret.to_owned()));
-            assert_eq!(basic(&header), expected, "{text}");
-        }
-        for header in ["Bearer x", "Basic", "Basic ###", ""] {
-            assert_eq!(basic(header), None, "{header}");
-        }
-    }
 }

@@ -2,13 +2,18 @@
 
 use axum::Router;
 use axum::extract::Request;
+use axum::middleware::from_fn_with_state;
 use axum::routing::MethodFilter;
 
 use crate::access::Scope;
-use crate::call::{granted, open};
+use crate::call::{authenticated, granted, granted_with, open};
 use crate::error::{ApiError, ErrorKey};
+use crate::limits::limit;
 use crate::state::ApiState;
-use crate::{clients, event_streaming, health, intake_calls, oauth, source_calls, webhook};
+use crate::{
+    clients, console, erasures, event_streaming, health, intake_calls, native_claims, oauth, schemas,
+    source_calls, stored, webhook,
+};
 
 const GET: MethodFilter = MethodFilter::GET;
 const POST: MethodFilter = MethodFilter::POST;
@@ -16,15 +21,39 @@ const PUT: MethodFilter = MethodFilter::PUT;
 const DELETE: MethodFilter = MethodFilter::DELETE;
 const SEE: Scope = Scope::ReadConfigInstance;
 const CHANGE: Scope = Scope::WriteConfigInstance;
+const ERASE: Scope = Scope::DeleteEvent;
+/// For calls whose answers tell of events of any stream.
+const EVENTS: &[Scope] = &[
+    Scope::ReadEventAccount,
+    Scope::ReadAdminEventAccount,
+    Scope::ReadAdminEventAudit,
+    Scope::ReadEventHookLog,
+];
 
 /// Where event streaming configurations are; the contract's path.
 pub(crate) const STREAMING: &str = "/admin/api/v1/instance/eventStreaming";
+/// Where native claims are; the contract's path.
+pub(crate) const CLAIMS: &str = "/admin/api/v1/claim/native";
 /// Where API clients are.
 pub(crate) const CLIENTS: &str = "/admin/api/v1/instance/apiClients";
 /// Where sources are.
 pub(crate) const SOURCES: &str = "/admin/api/v1/instance/sources";
+/// Where erasures are.
+pub(crate) const ERASURES: &str = "/admin/api/v1/instance/erasures";
+/// Where account events are; the contract's path.
+pub(crate) const ACCOUNT_EVENTS: &str = "/admin/api/v1/events/account";
+/// Where audit logs are; the contract's path.
+pub(crate) const AUDIT_LOGS: &str = "/admin/api/v2/admin/events/audit";
+/// Where event hook logs are; the contract's path.
+pub(crate) const HOOK_LOGS: &str = "/admin/api/v1/eventHooks/logs";
+/// Where an `eventLink` leads.
+pub(crate) const LINKS: &str = "/console/e";
+/// How far the explorer is.
+pub(crate) const EXPLORER: &str = "/admin/api/v1/instance/explorer";
 /// Where sources' webhooks are.
 pub(crate) const WEBHOOKS: &str = "/intake/v1/sources";
+/// Where the published JSON Schemas are.
+pub(crate) const SCHEMAS: &str = "/schemas/";
 
 /// The whole API.
 pub fn router(state: ApiState) -> Router {
@@ -32,9 +61,16 @@ pub fn router(state: ApiState) -> Router {
     Router::new()
         .route("/health", open(GET, health::health))
         .route("/ready", open(GET, health::ready))
+        .route(SCHEMAS, open(GET, schemas::index))
+        .route(&format!("{SCHEMAS}v1/{{id}}"), open(GET, schemas::get))
         .route("/oauth2/token", open(POST, oauth::token))
         .route("/intake/v1/events", granted(POST, Scope::WriteEvent, intake_calls::post))
         .route(&below(WEBHOOKS, "/auth0"), open(POST, webhook::auth0))
+        .route(&below(ACCOUNT_EVENTS, ""), granted(GET, Scope::ReadEventAccount, stored::account_event))
+        .route(&below(AUDIT_LOGS, ""), granted(GET, Scope::ReadAdminEventAudit, stored::audit_log))
+        .route(&below(HOOK_LOGS, ""), granted(GET, Scope::ReadEventHookLog, stored::hook_log))
+        .route(&below(LINKS, ""), open(GET, console::event))
+        .route(EXPLORER, granted(GET, SEE, stored::status))
         .route(
             STREAMING,
             granted(GET, SEE, event_streaming::list).merge(granted(POST, CHANGE, event_streaming::create)),
@@ -46,8 +82,12 @@ pub fn router(state: ApiState) -> Router {
                 .merge(granted(DELETE, CHANGE, event_streaming::delete)),
         )
         .route(&below(STREAMING, "/status"), granted(GET, SEE, event_streaming::status))
+        .route(&below(STREAMING, "/resume"), granted(POST, CHANGE, event_streaming::resume))
         .route(&below(STREAMING, "/test"), granted(POST, CHANGE, event_streaming::test_stored))
+        .route(&format!("{STREAMING}/presets"), granted(GET, SEE, event_streaming::presets))
         .route(&format!("{STREAMING}/test"), granted(POST, CHANGE, event_streaming::test_unsaved))
+        .merge(looking())
+        .merge(claims())
         .route(CLIENTS, granted(GET, SEE, clients::list).merge(granted(POST, CHANGE, clients::create)))
         .route(
             &below(CLIENTS, ""),
@@ -63,6 +103,8 @@ pub fn router(state: ApiState) -> Router {
                 .merge(granted(PUT, CHANGE, source_calls::replace))
                 .merge(granted(DELETE, CHANGE, source_calls::delete)),
         )
+        .route(ERASURES, granted(GET, SEE, erasures::list).merge(granted(POST, ERASE, erasures::create)))
+        .route(&below(ERASURES, ""), granted(GET, SEE, erasures::get))
         .fallback(|request: Request| async move {
             ApiError::new(ErrorKey::NotFound, "there is nothing at this path").answer(request.uri().path())
         })
@@ -70,5 +112,32 @@ pub fn router(state: ApiState) -> Router {
             let detail = format!("{} is not a method of this path", request.method());
             ApiError::new(ErrorKey::MethodNotAllowed, detail).answer(request.uri().path())
         })
+        .layer(from_fn_with_state(state.clone(), limit))
         .with_state(state)
+}
+
+/// Native claims. The contract lets every API client list them.
+/// What a configuration would send of stored events: for those who may read them.
+fn looking() -> Router<ApiState> {
+    let below = |rest: &str| format!("{STREAMING}/{{id}}/{rest}");
+    let beside = |rest: &str| format!("{STREAMING}/{rest}");
+    Router::new()
+        .route(&below("dryRun"), granted_with(GET, SEE, EVENTS, event_streaming::dry_run_stored))
+        .route(&beside("dryRun"), granted_with(POST, CHANGE, EVENTS, event_streaming::dry_run_unsaved))
+        .route(&below("preview"), granted_with(GET, SEE, EVENTS, event_streaming::preview_stored))
+        .route(&beside("preview"), granted_with(POST, CHANGE, EVENTS, event_streaming::preview_unsaved))
+}
+
+fn claims() -> Router<ApiState> {
+    let create = granted(POST, Scope::WriteConfigClaim, native_claims::create);
+    let discovered = granted(GET, Scope::ReadConfigClaim, native_claims::discovered);
+    Router::new()
+        .route(CLAIMS, authenticated(GET, native_claims::list).merge(create))
+        .route(
+            &format!("{CLAIMS}/{{id}}"),
+            granted(GET, Scope::ReadConfigClaim, native_claims::get)
+                .merge(granted(PUT, Scope::WriteConfigClaim, native_claims::replace))
+                .merge(granted(DELETE, Scope::DeleteConfigClaim, native_claims::delete)),
+        )
+        .route(&format!("{CLAIMS}/discovered"), discovered)
 }

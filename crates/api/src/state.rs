@@ -6,14 +6,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use base::{Clock, Random, Timestamp};
 use catalog::{Catalog, Keyring};
-use delivery::Supervisor;
+use custody::erasure::Erasures;
+use delivery::{ResumeLimits, Supervisor};
 use event::native::Instance;
+use explorer::Explorer;
 use intake::Intake;
 use journal::Journal;
 use parking_lot::Mutex;
 
 use crate::body::Budget;
 use crate::error::ApiError;
+use crate::limits::{Limiter, RateLimits};
+use crate::native_claims;
+use crate::sign_in::SignIns;
+use crate::uses::Uses;
 
 /// How much of a request is taken, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +48,8 @@ pub struct ApiParts {
     pub intake: Arc<Intake>,
     /// Knows how configurations fare.
     pub delivery: Arc<Supervisor>,
+    /// Finds stored events again.
+    pub explorer: Arc<Explorer>,
     /// Keeps their books.
     pub journal: Arc<dyn Journal>,
     /// Tells the time.
@@ -50,8 +58,14 @@ pub struct ApiParts {
     pub random: Arc<Random>,
     /// How much of a request is taken.
     pub limits: BodyLimits,
+    /// How many administrative calls are taken.
+    pub rates: RateLimits,
+    /// What is sent after a pause without asking.
+    pub resume: ResumeLimits,
     /// The installation.
     pub instance: Instance,
+    /// Erases stored events; none when the journal's backend cannot.
+    pub erasures: Option<Erasures>,
 }
 
 /// The API's state. Clones share everything.
@@ -61,6 +75,9 @@ pub struct ApiState(Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) parts: ApiParts,
     pub(crate) budget: Budget,
+    limiter: Limiter,
+    uses: Uses,
+    sign_ins: SignIns,
     /// Held over a change, so that looking for a name and taking it are one step.
     changing: Mutex<()>,
     closing: AtomicBool,
@@ -78,7 +95,20 @@ impl ApiState {
     /// The state of a fresh API.
     pub fn new(parts: ApiParts) -> Self {
         let budget = Budget::new(parts.limits.in_flight);
-        Self(Arc::new(Shared { parts, budget, changing: Mutex::new(()), closing: AtomicBool::new(false) }))
+        if let Err(error) = native_claims::acquaint(&parts.catalog, &parts.intake) {
+            tracing::error!(%error, "the offer of discovered claims cannot be read; claims that are known may be in it");
+        }
+        let limiter = Limiter::new(parts.rates);
+        let changing = Mutex::new(());
+        Self(Arc::new(Shared {
+            parts,
+            budget,
+            limiter,
+            uses: Uses::default(),
+            sign_ins: SignIns::default(),
+            changing,
+            closing: AtomicBool::new(false),
+        }))
     }
 
     /// Turns `/ready` red: requests under way are finished, new ones should go elsewhere.
@@ -95,6 +125,18 @@ impl ApiState {
         &self.0.budget
     }
 
+    pub(crate) fn limiter(&self) -> &Limiter {
+        &self.0.limiter
+    }
+
+    pub(crate) fn uses(&self) -> &Uses {
+        &self.0.uses
+    }
+
+    pub(crate) fn sign_ins(&self) -> &SignIns {
+        &self.0.sign_ins
+    }
+
     /// Runs a change of the catalog: away from the async threads, for it ends with a sync to disk, and one at a time.
     pub(crate) async fn change<T: Send + 'static>(
         &self,
@@ -107,6 +149,13 @@ impl ApiState {
         });
         changed.await.map_err(ApiError::internal)?
     }
+}
+
+/// Several steps that belong together are taken to their end, even when the caller hangs up.
+pub(crate) async fn to_its_end<T: Send + 'static>(
+    steps: impl Future<Output = Result<T, ApiError>> + Send + 'static,
+) -> Result<T, ApiError> {
+    tokio::spawn(steps).await.map_err(ApiError::internal)?
 }
 
 /// A fresh id: a UUIDv7, so that lists in order of ids are in order of creation.

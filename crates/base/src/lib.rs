@@ -10,6 +10,7 @@ pub mod mask;
 pub mod random;
 pub mod secret;
 pub mod size;
+mod subnet;
 pub mod time;
 
 pub use backoff::Backoff;
@@ -18,4 +19,5 @@ pub use id::EventId;
 pub use random::Random;
 pub use secret::Secret;
 pub use size::ByteSize;
+pub use subnet::{Subnet, SubnetError};
 pub use time::Timestamp;

@@ -221,6 +221,41 @@ impl Catalog {
         Ok(())
     }
 
+    /// The text of every document, with its kind and id.
+    pub(crate) fn texts(&self) -> Vec<(String, String, Box<RawValue>)> {
+        let documents = self.documents.read();
+        let text = |((kind, id), kept): (&_, &Kept)| {
+            Some((String::clone(kind), String::clone(id), kept.envelope.value.clone()?))
+        };
+        documents.iter().filter_map(text).collect()
+    }
+
+    /// The text of one document.
+    pub(crate) fn text(&self, kind: &str, id: &str) -> Option<Box<RawValue>> {
+        self.documents.read().get(&(kind.to_owned(), id.to_owned()))?.envelope.value.clone()
+    }
+
+    /// Stores another text that says the same as `before`: the revision that callers see stays. Durable when it returns.
+    pub(crate) fn rewrite(
+        &self,
+        kind: &str,
+        id: &str,
+        before: &RawValue,
+        after: Box<RawValue>,
+    ) -> Result<(), CatalogError> {
+        let mut documents = self.documents.write();
+        let kept = documents.get_mut(&(kind.to_owned(), id.to_owned())).ok_or(CatalogError::NotFound)?;
+        if kept.envelope.value.as_ref().map(|value| value.get()) != Some(before.get()) {
+            return Err(CatalogError::Conflict);
+        }
+        let envelope = Envelope { value: Some(after), ..kept.envelope.clone() };
+        let stored = self.store.put(kind, id, &bytes(kind, id, &envelope)?, kept.stored_revision);
+        *kept = Kept { stored_revision: stored.map_err(from_store)?, envelope };
+        drop(documents);
+        self.changes.send_modify(|tick| *tick += 1);
+        Ok(())
+    }
+
     /// Stores the next revision of a document, or that it is gone. The lock is held over the write, so that memory and
     /// store change in one order.
     fn put<T: Document>(

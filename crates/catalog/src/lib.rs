@@ -6,9 +6,13 @@
 //! Invariants: knows no document's meaning. A credential is stored only as [`Sealed`].
 
 mod documents;
+mod keyfile;
 mod keyring;
+mod reseal;
 mod store;
 
 pub use documents::{Catalog, CatalogError, Document, Found, Note, Untold};
+pub use keyfile::KeyFile;
 pub use keyring::{KeyError, Keyring, Sealed};
+pub use reseal::{Credential, place};
 pub use store::{MemoryStore, SqliteStore, Store, StoreError, Stored};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use parking_lot::Mutex;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 /// A stored document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +64,23 @@ impl SqliteStore {
              ) WITHOUT ROWID;",
         )?;
         Ok(Self(Mutex::new(connection)))
+    }
+
+    /// Opens a file that is there, and never changes it. A server may be writing to it meanwhile.
+    pub fn open_read_only(path: &Path) -> Result<Self, StoreError> {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        connection.execute_batch("PRAGMA busy_timeout = 5000;")?;
+        Ok(Self(Mutex::new(connection)))
+    }
+
+    /// Writes everything as it is at one moment to a new file, readable by its owner only. What is stored meanwhile is not
+    /// held up.
+    pub fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
+        use std::os::unix::fs::OpenOptionsExt;
+        // SQLite fills an empty file; made here, nobody else may read it for a moment either.
+        std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
+        self.0.lock().execute("VACUUM INTO ?1", params![path.to_string_lossy()])?;
+        Ok(std::fs::File::open(path)?.sync_all()?)
     }
 }
 
@@ -188,6 +205,24 @@ mod tests {
             "it survives being opened again"
         );
         let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_copy_holds_what_was_stored_and_a_reader_changes_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, copy) = (directory.path().join("a.sqlite"), directory.path().join("b.sqlite"));
+        let store = SqliteStore::open(&path).unwrap();
+        store.put("a", "1", b"x", 0).unwrap();
+        let reader = SqliteStore::open_read_only(&path).unwrap();
+        reader.copy_to(&copy).unwrap();
+        store.put("a", "2", b"y", 0).unwrap();
+        assert_eq!(SqliteStore::open(&copy).unwrap().load().unwrap().len(), 1);
+        assert_eq!(reader.load().unwrap().len(), 2, "it sees what is stored meanwhile");
+        assert!(reader.put("a", "3", b"z", 0).is_err());
+        assert!(reader.copy_to(&copy).is_err(), "a file that is there is left alone");
+        assert!(SqliteStore::open_read_only(&directory.path().join("none")).is_err());
+        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&copy).unwrap().permissions());
         assert_eq!(mode & 0o777, 0o600);
     }
 }

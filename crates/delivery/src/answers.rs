@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use base::EventId;
-use destinations::{Ack, Answer, Frame, Outcome, TransportError, Verdict};
+use destinations::{Ack, Answer, Frame, Grade, Outcome, TransportError, Verdict};
 use event::quarantine::Standing;
 use futures::future::join_all;
 use http::HeaderMap;
@@ -53,9 +53,8 @@ impl Worker {
             self.acks.question_offer();
         }
         self.note(&batch, &sorted, taken, proved);
-        for (item, grade) in std::mem::take(&mut sorted.taken) {
-            self.end(&batch, &item, Final::Delivered(grade)).await;
-        }
+        let delivered = std::mem::take(&mut sorted.taken);
+        self.deliver(&batch, delivered).await;
         self.quarantine(&batch, std::mem::take(&mut sorted.refused)).await;
         if proved {
             self.gate.proved(taken);
@@ -65,7 +64,7 @@ impl Worker {
         }
         match (sorted.again.is_empty(), batch.is_parked) {
             (true, _) => {}
-            (false, true) => self.leave(&batch).await,
+            (false, true) => self.put_off(&batch).await,
             (false, false) => self.try_again(batch, sorted, asked, now).await,
         }
     }
@@ -192,12 +191,20 @@ impl Worker {
         }
     }
 
-    /// What became of one event of a batch.
-    pub(crate) async fn end(&mut self, batch: &Batch, item: &Item, end: Final) {
-        if batch.is_parked {
-            self.end_parked(item, end, None).await;
-        } else {
-            self.close(item.block, end).await;
+    /// Credits events of a batch that are delivered: taken for good, or acknowledged.
+    pub(crate) async fn deliver(&mut self, batch: &Batch, delivered: Vec<(Item, Grade)>) {
+        if delivered.is_empty() {
+            return;
+        }
+        let n_bytes = delivered.iter().map(|(item, _)| item.piece.len() as u64).sum();
+        self.setting.lasting.delivered(self.setting.clock.now(), delivered.len() as u64, n_bytes);
+        for (item, grade) in delivered {
+            let end = Final::Delivered(grade);
+            if batch.is_parked {
+                self.end_parked(&item, end, None).await;
+            } else {
+                self.close(item.block, end).await;
+            }
         }
     }
 

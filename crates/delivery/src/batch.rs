@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use base::EventId;
 use bytes::Bytes;
-use destinations::{BatchLimits, Frame};
+use destinations::{BatchLimits, Destination, Frame};
+use event::Record;
 use tokio::time::Instant;
 
 use crate::acks::Post;
@@ -120,6 +121,19 @@ impl Filling {
         let start = self.body.len();
         encode(&mut self.body);
         self.items.push(Item { block, index, id, piece: start..self.body.len() });
+    }
+
+    /// Adds a stored event as its destination wants it.
+    pub(crate) fn push_record(
+        &mut self,
+        destination: &dyn Destination,
+        block: u64,
+        index: u32,
+        record: &Record<'_>,
+    ) {
+        self.push((block, index), record.event_id(), |body| {
+            destination.encode(record, Some((block, index)), false, body);
+        });
     }
 
     /// Takes the last event out again when it made the body too large; a single one stays.

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use base::{Random, Secret};
-use catalog::{KeyError, Keyring, Sealed};
+use catalog::{Document as _, KeyError, Keyring, Sealed};
 use destinations::{SecretName, Secrets, Vendor};
+use event::filter::Filter;
 use event::native::Selection;
-use event::{Stream, StreamSet};
-use journal::{ConsumerCommand, Journal, JournalError};
+use event::{Stream, StreamSet, claims};
 use serde::{Deserialize, Serialize};
+
+use crate::resume::Resume;
 
 /// What its owner set: where to, which streams, how much of each event. The secrets are sealed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -36,9 +38,20 @@ pub struct Configuration {
     pub audit: AuditSwitch,
     /// Event hook logs.
     pub hook: HookSwitch,
+    /// Which events of these streams.
+    #[serde(default, skip_serializing_if = "Filter::is_empty")]
+    pub filter: Filter,
     /// What was selected before, oldest first, as long as events of that time are not settled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier: Vec<Epoch>,
+    /// A pause that is not over although it is enabled again.
+    #[serde(default, skip_serializing_if = "is_over")]
+    pub resume: Resume,
+}
+
+/// Whether there is nothing to keep of a pause.
+fn is_over(resume: &Resume) -> bool {
+    *resume == Resume::default()
 }
 
 impl catalog::Document for Configuration {
@@ -58,6 +71,9 @@ pub struct Epoch {
     pub audit: AuditSwitch,
     /// Event hook logs.
     pub hook: HookSwitch,
+    /// Which events of these streams.
+    #[serde(default, skip_serializing_if = "Filter::is_empty")]
+    pub filter: Filter,
 }
 
 /// What of account events is sent.
@@ -70,8 +86,40 @@ pub struct AccountSwitch {
     pub include_actions: bool,
     /// With the event as its source sent it.
     pub include_raw: bool,
-    /// Names of the native claims that are sent.
-    pub claims: Vec<String>,
+    /// The native claims that are sent.
+    pub claims: Vec<SelectedClaim>,
+}
+
+/// A native claim that is sent: selected by its id, sent by the name that it had when the events were appended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "StoredClaim")]
+pub struct SelectedClaim {
+    /// Its id in the catalog of claims.
+    pub id: String,
+    /// Its name in events and documents.
+    pub name: String,
+}
+
+/// A selected claim as it is stored, or was by the first versions: by the name of a built-in claim alone.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StoredClaim {
+    Selected { id: String, name: String },
+    Name(String),
+}
+
+impl TryFrom<StoredClaim> for SelectedClaim {
+    type Error = String;
+
+    fn try_from(stored: StoredClaim) -> Result<Self, String> {
+        match stored {
+            StoredClaim::Selected { id, name } => Ok(Self { id, name }),
+            StoredClaim::Name(name) => match claims::id_of(&name) {
+                Some(id) => Ok(Self { id: id.to_owned(), name }),
+                None => Err(format!("{name:?} is not the name of a built-in claim")),
+            },
+        }
+    }
 }
 
 /// What of audit logs is sent.
@@ -115,7 +163,7 @@ pub fn seal(
 }
 
 fn place(id: &str, name: SecretName) -> String {
-    format!("eventStreaming/{id}/{}", name.name())
+    catalog::place(Configuration::KIND, id, name.name())
 }
 
 impl Configuration {
@@ -141,28 +189,29 @@ impl Configuration {
         self.epoch(u64::MAX)
     }
 
-    /// Notes what the document that this one replaces has selected: it stays in force for the events appended so far.
-    pub async fn succeed(&mut self, before: &Self, journal: &dyn Journal) -> Result<(), JournalError> {
-        let name = crate::consumer_name(&self.id);
-        let consumers = journal.consumers(ConsumerCommand::List).await?;
-        let floor = consumers.iter().find(|consumer| Some(&consumer.name) == name.as_ref());
-        let floor = floor.map_or(0, |consumer| consumer.state.floor);
-        self.note(before, floor, journal.head().next);
-        Ok(())
+    /// Whether it selects, and sends of each event, the same as another one.
+    pub(crate) fn selects_like(&self, other: &Self) -> bool {
+        self.current() == other.current()
     }
 
-    /// The same for a journal whose next block has the sequence `next`, of whose blocks those below `floor` are settled.
-    fn note(&mut self, before: &Self, floor: u64, next: u64) {
+    /// Notes what the document that this one replaces has selected: it stays in force for the blocks below `next`. Of
+    /// those below `floor` nothing is sent any more.
+    pub(crate) fn succeed(&mut self, before: &Self, floor: u64, next: u64) {
         self.earlier.clone_from(&before.earlier);
-        let ended = before.epoch(next);
-        if self.epoch(next) != ended {
-            self.earlier.push(ended);
+        if !self.selects_like(before) {
+            self.earlier.push(before.epoch(next));
         }
         self.earlier.retain(|epoch| epoch.until > floor);
     }
 
     fn epoch(&self, until: u64) -> Epoch {
-        Epoch { until, account: self.account.clone(), audit: self.audit.clone(), hook: self.hook.clone() }
+        Epoch {
+            until,
+            account: self.account.clone(),
+            audit: self.audit.clone(),
+            hook: self.hook.clone(),
+            filter: self.filter.clone(),
+        }
     }
 }
 
@@ -182,7 +231,7 @@ impl Epoch {
     /// What of each event is sent.
     pub fn selection(&self) -> Selection {
         Selection {
-            claims: self.account.claims.clone(),
+            claims: self.account.claims.iter().map(|claim| claim.name.clone()).collect(),
             include_actions: self.account.include_actions,
             include_bodies: self.audit.include_bodies,
             include_raw: self.account.include_raw,
@@ -208,7 +257,9 @@ mod tests {
             account: AccountSwitch::default(),
             audit: AuditSwitch::default(),
             hook: HookSwitch::default(),
+            filter: Filter::default(),
             earlier: Vec::new(),
+            resume: Resume::default(),
         }
     }
 
@@ -224,6 +275,34 @@ mod tests {
     }
 
     #[test]
+    fn claims_that_were_stored_by_name_are_read_and_stored_with_their_ids() {
+        let stored =
+            serde_json::json!({"enabled": true, "includeActions": false, "claims": ["email", "locality"]});
+        let read: AccountSwitch = serde_json::from_value(stored).unwrap();
+        let pairs: Vec<_> =
+            read.claims.iter().map(|claim| (claim.id.as_str(), claim.name.as_str())).collect();
+        assert_eq!(pairs, [("builtin-email", "email"), ("builtin-locality", "locality")]);
+        let again = serde_json::to_value(&read).unwrap();
+        assert_eq!(again["claims"][0], serde_json::json!({"id": "builtin-email", "name": "email"}));
+        assert_eq!(serde_json::from_value::<AccountSwitch>(again).unwrap(), read, "it selects the same");
+        let unknown = serde_json::from_value::<AccountSwitch>(serde_json::json!({"claims": ["shoe_size"]}));
+        assert!(unknown.is_err(), "only built-in claims were ever stored by name");
+    }
+
+    #[test]
+    fn a_claim_that_is_renamed_keeps_its_old_name_for_events_appended_before() {
+        let named = |name: &str| {
+            let claim = SelectedClaim { id: "1".to_owned(), name: name.to_owned() };
+            let account = AccountSwitch { enabled: true, claims: vec![claim], ..AccountSwitch::default() };
+            Configuration { account, ..configuration() }
+        };
+        let (before, mut after) = (named("tier"), named("level"));
+        after.succeed(&before, 0, 10);
+        let names: Vec<_> = after.epochs().iter().map(|epoch| epoch.selection().claims).collect();
+        assert_eq!(names, [["tier"], ["level"]]);
+    }
+
+    #[test]
     fn a_selection_stays_in_force_for_events_appended_under_it_until_they_are_settled() {
         let untils = |configuration: &Configuration| -> Vec<u64> {
             configuration.epochs().iter().map(|epoch| epoch.until).collect()
@@ -231,16 +310,16 @@ mod tests {
         let first = configuration();
         let mut second =
             Configuration { hook: HookSwitch { enabled: true, ..HookSwitch::default() }, ..first.clone() };
-        second.note(&first, 3, 10);
+        second.succeed(&first, 3, 10);
         assert_eq!(untils(&second), [10, u64::MAX]);
         assert_eq!(second.epochs()[0].hook, first.hook);
 
         let mut renamed = Configuration { name: "d".to_owned(), ..second.clone() };
-        renamed.note(&second, 9, 20);
+        renamed.succeed(&second, 9, 20);
         assert_eq!(untils(&renamed), [10, u64::MAX], "nothing else is selected");
 
         let mut third = Configuration { hook: HookSwitch::default(), ..renamed.clone() };
-        third.note(&renamed, 10, 20);
+        third.succeed(&renamed, 10, 20);
         assert_eq!(untils(&third), [20, u64::MAX], "the first one's events are settled");
     }
 }

@@ -11,7 +11,6 @@ use tokio::time::Instant;
 
 use crate::acks::{Offered, Question, Why};
 use crate::batch::Batch;
-use crate::ledger::Final;
 use crate::sorted::Sorted;
 use crate::status::{Acknowledging, State};
 use crate::worker::Worker;
@@ -129,9 +128,8 @@ impl Worker {
             self.setting.status.lock().succeeded(self.setting.clock.now());
         }
         for batch in confirmed {
-            for item in &batch.items {
-                self.end(&batch, item, Final::Delivered(Grade::Confirmed)).await;
-            }
+            let items: Vec<_> = batch.items.iter().map(|item| (item.clone(), Grade::Confirmed)).collect();
+            self.deliver(&batch, items).await;
         }
         let again = self.acks.take_again();
         if again.is_empty() {
@@ -147,7 +145,7 @@ impl Worker {
                 Why::Unknowable => self.setting.pace.backoff,
             };
             if batch.is_parked {
-                self.leave(&batch).await;
+                self.put_off(&batch).await;
             } else {
                 let wait = backoff.delay(batch.attempts, None, &self.setting.random);
                 self.waiting.push_back(Batch { due: now + wait, ..batch });

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::Backoff;
-use catalog::CatalogError;
+use catalog::{CatalogError, Found};
 use futures::future::join_all;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::configuration::Configuration;
+use crate::lasting::{AllLasting, Lasting};
 use crate::places::{consumer_name, is_admitted};
 use crate::quarantine::Quarantine;
+use crate::selector::Selector;
 use crate::status::{State, Status};
 use crate::supervisor::{Parts, Statuses};
 use crate::worker::{Chapter, Pace, Setting, Worker};
@@ -39,14 +41,15 @@ struct Running {
 pub(crate) struct Crew {
     parts: Parts,
     statuses: Statuses,
+    lasting: AllLasting,
     running: BTreeMap<String, Running>,
     /// Told when a worker ends, wanted or not.
     ended: Arc<Notify>,
 }
 
 impl Crew {
-    pub(crate) fn new(parts: Parts, statuses: Statuses) -> Self {
-        Self { parts, statuses, running: BTreeMap::new(), ended: Arc::default() }
+    pub(crate) fn new(parts: Parts, statuses: Statuses, lasting: AllLasting) -> Self {
+        Self { parts, statuses, lasting, running: BTreeMap::new(), ended: Arc::default() }
     }
 
     /// Returns when a worker has ended since the last adjustment.
@@ -70,6 +73,7 @@ impl Crew {
         let leaving: Vec<Running> = outdated.iter().filter_map(|id| self.running.remove(id)).collect();
         join_all(leaving.into_iter().map(stop)).await;
         self.statuses.lock().retain(|id, _| wanted.contains_key(id));
+        self.tell_who_waits();
         let n_enabled = wanted.len();
         let mut is_complete = true;
         for id in wanted.keys().filter(|id| !self.running.contains_key(*id)).cloned().collect::<Vec<_>>() {
@@ -83,32 +87,36 @@ impl Crew {
     }
 
     /// Stops all workers, all at the same time.
-    pub(crate) async fn dismiss_all(self) {
-        join_all(self.running.into_values().map(stop)).await;
+    pub(crate) async fn dismiss_all(&mut self) {
+        join_all(std::mem::take(&mut self.running).into_values().map(stop)).await;
     }
 
-    /// The documents of the enabled configurations, and those that cannot be read.
+    /// The documents of the configurations that run, and those that cannot be read.
     fn wanted(&self) -> BTreeMap<String, Result<String, Problem>> {
         let each = self.parts.catalog.list_each::<Configuration>();
+        self.lasting.retain(|id| each.iter().any(|(known, _)| known == id));
         each.into_iter()
-            .filter(|(_, found)| found.as_ref().map_or(true, |found| found.value.enabled))
+            .filter(|(_, found)| found.as_ref().map_or(true, |found| found.value.runs()))
             .map(|(id, found)| (id, found.map_err(Problem::from).and_then(|found| text(&found.value))))
             .collect()
     }
 
     /// Starts the worker of what the catalog holds at this moment, which may be newer than what made it necessary.
     async fn start(&mut self, id: &str, n_enabled: usize) -> Result<(), Problem> {
-        let configuration = match self.parts.catalog.get::<Configuration>(id) {
-            Ok(found) if found.value.enabled => found.value,
+        let found = match self.parts.catalog.get::<Configuration>(id) {
+            Ok(found) if found.value.runs() => found,
             Ok(_) | Err(CatalogError::NotFound) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
         if !is_admitted(&*self.parts.journal, id).await? {
             return Err(NO_PLACE.into());
         }
-        let document = text(&configuration)?;
+        let document = text(&found.value)?;
         let status = Arc::new(Mutex::new(Status::default()));
-        let worker = Worker::new(setting(&self.parts, &configuration, n_enabled, Arc::clone(&status))?);
+        let lasting = self.lasting.of(id);
+        lasting.begin(found.revision, self.parts.clock.now());
+        let setting = setting(&self.parts, &found, n_enabled, Arc::clone(&status), lasting)?;
+        let worker = Worker::new(setting);
         let (stop, stopped) = watch::channel(false);
         let alarm = Alarm(Arc::clone(&self.ended));
         let task = tokio::spawn(async move {
@@ -118,6 +126,21 @@ impl Crew {
         self.statuses.lock().insert(id.to_owned(), status);
         self.running.insert(id.to_owned(), Running { document, stop, task });
         Ok(())
+    }
+
+    /// Gives those a status that await a choice.
+    fn tell_who_waits(&self) {
+        for (id, found) in self.parts.catalog.list_each::<Configuration>() {
+            if let Some(since) = found
+                .ok()
+                .filter(|found| found.value.enabled)
+                .and_then(|found| found.value.resume.awaits_since)
+            {
+                let status =
+                    Status { state: State::PausedAwaitingChoice, since: Some(since), ..Status::default() };
+                self.statuses.lock().insert(id, Arc::new(Mutex::new(status)));
+            }
+        }
     }
 
     fn explain(&self, id: &str, problem: &(dyn std::error::Error + Send + Sync)) {
@@ -142,10 +165,12 @@ fn text(configuration: &Configuration) -> Result<String, Problem> {
 
 fn setting(
     parts: &Parts,
-    configuration: &Configuration,
+    found: &Found<Configuration>,
     n_enabled: usize,
     status: Arc<Mutex<Status>>,
+    lasting: Arc<Lasting>,
 ) -> Result<Setting, Problem> {
+    let configuration = &found.value;
     let id = &configuration.id;
     let secrets = configuration.open(&parts.keyring)?;
     let settings = destinations::Settings::parse(configuration.vendor, &configuration.settings)
@@ -154,7 +179,7 @@ fn setting(
         let built = settings.build(&secrets, &parts.instance, epoch.selection());
         let destination =
             built.map_err(|errors| format!("its settings cannot be used: {}", said(&errors)))?;
-        Ok(Chapter { until: epoch.until, streams: epoch.streams(), destination })
+        Ok(Chapter { until: epoch.until, selector: Arc::new(Selector::of(&epoch)), destination })
     });
     let mut chapters = chapters.collect::<Result<Vec<_>, Problem>>()?;
     let current = chapters.pop().ok_or("it selects nothing")?;
@@ -162,6 +187,8 @@ fn setting(
         consumer: consumer_name(id).ok_or("the id cannot name a consumer")?,
         earlier: chapters,
         current,
+        revision: found.revision,
+        lasting,
         transport: Arc::clone(&parts.transport),
         journal: Arc::clone(&parts.journal),
         quarantine: Quarantine {

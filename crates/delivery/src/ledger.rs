@@ -44,17 +44,19 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Opens a leased block of which `n_selected` events will be sent; the others are skipped or erased. Returns the
+    /// Opens a leased block of which `n_selected` events will be sent; the others are skipped or gone. Returns the
     /// lease to settle when nothing is to be sent.
     pub(crate) fn open(
         &mut self,
         lease: Lease,
         n_selected: usize,
-        n_erased: usize,
+        n_gone: usize,
     ) -> Option<(LeaseId, Tally)> {
         let n_records = lease.block.n_records();
-        let skipped = n_records.saturating_sub(n_selected + n_erased) as u64;
-        let tally = Tally { skipped, erased: n_erased as u64, ..Tally::default() };
+        let skipped = n_records.saturating_sub(n_selected + n_gone) as u64;
+        let gone = n_gone as u64;
+        let (erased, discarded) = if lease.block.is_lost() { (0, gone) } else { (gone, 0) };
+        let tally = Tally { skipped, erased, discarded, ..Tally::default() };
         if n_selected == 0 {
             return Some((lease.id, tally));
         }

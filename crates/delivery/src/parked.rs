@@ -98,7 +98,7 @@ impl Worker {
             self.setting.hand_back(id, parking::wait(deliveries, &self.setting.random)).await;
             return;
         }
-        if let Some((id, tally)) = self.ledger.open(lease, own.len(), block.n_erased()) {
+        if let Some((id, tally)) = self.ledger.open(lease, own.len(), block.n_gone()) {
             self.setting.settle(id, tally).await;
             return;
         }
@@ -166,7 +166,7 @@ impl Worker {
     }
 
     /// Nothing is proven about a parked event: it waits for its next turn.
-    pub(crate) async fn leave(&mut self, batch: &Batch) {
+    pub(crate) async fn put_off(&mut self, batch: &Batch) {
         for item in &batch.items {
             self.n_parked_out = self.n_parked_out.saturating_sub(1);
             self.close(item.block, Final::Later).await;

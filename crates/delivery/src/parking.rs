@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use base::{Backoff, EventId};
 use destinations::Grade;
-use event::quarantine::{self, Change, Standing};
-use event::{Stream, StreamSet};
+use event::quarantine::{self, Change, Reason, Standing};
+use event::{Record, Stream, StreamSet};
 use journal::{
     Block, Consumer, ConsumerCommand, ConsumerName, ConsumerState, Journal, JournalError, ReadRange, StartAt,
-    Tally,
 };
 
+#[cfg(doc)]
+use crate::books::books;
 use crate::ledger::Final;
 use crate::places::{consumer_name, parked_name};
 
@@ -50,17 +51,12 @@ impl Parking {
 
     fn read(&mut self, block: &Block, id: &str) {
         for (_, record) in block.records() {
-            if let Some(change) = quarantine::unwrap_change(&record).filter(|c| c.configuration_id == id) {
-                if let Some(end) = end_of(&change)
-                    && self.parked.remove(&change.event_id)
-                {
-                    self.ended.insert(change.event_id, end);
+            match told(&record, id) {
+                Some(Told::Parked(reason)) => drop(self.parked.insert(reason.event_id)),
+                Some(Told::Ended(event, end)) if self.parked.remove(&event) => {
+                    self.ended.insert(event, end);
                 }
-            } else if let Some(reason) = quarantine::reason(&record)
-                && reason.configuration_id == id
-                && reason.standing == Standing::Parked
-            {
-                self.parked.insert(reason.event_id);
+                _ => {}
             }
         }
     }
@@ -114,6 +110,25 @@ pub(crate) fn wait(n: u32, random: &base::Random) -> Duration {
         .map_or(WAITS.1, |backoff| backoff.delay(n, Some(backoff.bound(n) / 2), random))
 }
 
+/// What a record of the quarantine stream says about a parked event of one configuration.
+pub(crate) enum Told {
+    /// It was parked.
+    Parked(Reason),
+    /// Its parking ended, if it was parked.
+    Ended(EventId, Final),
+}
+
+/// What `record` says about a parked event of the configuration `id`.
+pub(crate) fn told(record: &Record<'_>, id: &str) -> Option<Told> {
+    if let Some(change) = quarantine::unwrap_change(record) {
+        let end = end_of(&change).filter(|_| change.configuration_id == id)?;
+        return Some(Told::Ended(change.event_id, end));
+    }
+    let reason = quarantine::reason(record)?;
+    let is_parked = reason.standing == Standing::Parked && reason.configuration_id == id;
+    is_parked.then_some(Told::Parked(reason))
+}
+
 fn end_of(change: &Change) -> Option<Final> {
     match (change.standing, change.grade.as_deref()) {
         (Standing::Quarantined, _) => Some(Final::Quarantined),
@@ -135,12 +150,13 @@ pub(crate) fn told_as(end: Final) -> (Standing, Option<&'static str>) {
     }
 }
 
-fn find(consumers: &[Consumer], name: Option<ConsumerName>) -> Option<ConsumerState> {
+/// The state of the consumer with this name.
+pub(crate) fn find(consumers: &[Consumer], name: Option<ConsumerName>) -> Option<ConsumerState> {
     consumers.iter().find(|consumer| Some(&consumer.name) == name.as_ref()).map(|consumer| consumer.state)
 }
 
 /// Shows `look` every block of the quarantine stream from a sequence on.
-async fn each_block(
+pub(crate) async fn each_block(
     journal: &dyn Journal,
     from: u64,
     mut look: impl FnMut(&Block) + Send,
@@ -156,39 +172,4 @@ async fn each_block(
             look(block);
         }
     }
-}
-
-/// The books of a configuration, parked events put where they belong: those that are still parked are pending, those whose
-/// parking ended are in the column of their end. `None` when it has no place in the journal.
-pub async fn books(journal: &dyn Journal, id: &str) -> Result<Option<ConsumerState>, JournalError> {
-    let consumers = journal.consumers(ConsumerCommand::List).await?;
-    let Some(main) = find(&consumers, consumer_name(id)) else { return Ok(None) };
-    let Some(own) = find(&consumers, parked_name(id)) else { return Ok(Some(main)) };
-    let mut parking = Parking::default();
-    let mut oldest = main.oldest_pending;
-    each_block(journal, own.floor, |block| {
-        let n_before = parking.parked.len();
-        parking.read(block, id);
-        if parking.parked.len() > n_before {
-            oldest = Some(oldest.map_or(block.appended_at(), |oldest| oldest.min(block.appended_at())));
-        }
-    })
-    .await?;
-    Ok(Some(together(main, &own.tally, parking.parked.len() as u64, oldest)))
-}
-
-fn together(
-    main: ConsumerState,
-    own: &Tally,
-    n_parked: u64,
-    oldest: Option<base::Timestamp>,
-) -> ConsumerState {
-    let tally = Tally {
-        confirmed: main.tally.confirmed + own.confirmed,
-        diverted: main.tally.diverted + own.diverted,
-        accepted: main.tally.accepted + own.accepted,
-        quarantined: main.tally.quarantined.saturating_sub(own.delivered() + n_parked),
-        ..main.tally
-    };
-    ConsumerState { tally, oldest_pending: if n_parked > 0 { oldest } else { main.oldest_pending }, ..main }
 }

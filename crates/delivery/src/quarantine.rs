@@ -46,21 +46,12 @@ impl Quarantine {
     /// Copies one event. Durable when it returns.
     pub(crate) async fn keep(&self, refused: &Refused<'_>) -> Result<(), KeepError> {
         let id = refused.record.event_id();
-        self.store(id, self.entry(refused)).await
+        store(&*self.journal, id, self.entry(refused)).await
     }
 
     /// Notes what became of an entry. Durable when it returns.
     pub(crate) async fn change(&self, change: &Change, time: Timestamp) -> Result<(), KeepError> {
-        self.store(change.event_id, wrap_change(change, time).map(entry)).await
-    }
-
-    async fn store(&self, id: EventId, entry: Result<Entry, RecordError>) -> Result<(), KeepError> {
-        let entries = vec![entry.map_err(|error| KeepError::Copy(id, error))?];
-        let append = Append { stream: Stream::Quarantine, entries, request_key: None };
-        match self.journal.append(append).await?.receipts.as_slice() {
-            [Receipt::Stored(_) | Receipt::Duplicate] => Ok(()),
-            _ => Err(KeepError::Refused(id)),
-        }
+        note(&*self.journal, change, time).await
     }
 
     fn entry(&self, event: &Refused<'_>) -> Result<Entry, RecordError> {
@@ -75,6 +66,24 @@ impl Quarantine {
             standing: event.standing,
         };
         wrap(&event.record, &reason, self.clock.now()).map(entry)
+    }
+}
+
+/// Notes what became of an entry, for whatever configuration. Durable when it returns; noting it again does nothing.
+pub(crate) async fn note(journal: &dyn Journal, change: &Change, time: Timestamp) -> Result<(), KeepError> {
+    store(journal, change.event_id, wrap_change(change, time).map(entry)).await
+}
+
+async fn store(
+    journal: &dyn Journal,
+    id: EventId,
+    entry: Result<Entry, RecordError>,
+) -> Result<(), KeepError> {
+    let entries = vec![entry.map_err(|error| KeepError::Copy(id, error))?];
+    let append = Append { stream: Stream::Quarantine, entries, request_key: None };
+    match journal.append(append).await?.receipts.as_slice() {
+        [Receipt::Stored(_) | Receipt::Duplicate] => Ok(()),
+        _ => Err(KeepError::Refused(id)),
     }
 }
 

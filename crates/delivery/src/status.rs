@@ -16,6 +16,8 @@ pub enum State {
     Degraded,
     /// Only an operator can mend it; everything is kept, and tried again slowly.
     Holding,
+    /// It is enabled again after a pause, and an operator must choose what becomes of what has gathered.
+    PausedAwaitingChoice,
     /// No worker runs although one should; everything is kept. The last error says why.
     Stopped,
 }

@@ -4,19 +4,26 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Clock, Random};
-use catalog::{Catalog, Keyring};
+use base::{Clock, EventId, Random};
+use catalog::{Catalog, Found, Keyring};
 use destinations::Transport;
+use event::Stream;
 use event::native::Instance;
-use journal::Journal;
+use journal::{Journal, JournalError};
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
+use crate::books;
 use crate::configuration::Configuration;
 use crate::crew::Crew;
+use crate::fence::HandOver;
+use crate::lasting::AllLasting;
+use crate::looking::{AT_A_TIME, DryRun, LookError, Previews, Sought, dry_run, preview};
+use crate::resume::carry_out_all;
 use crate::status::Status;
-use crate::trial::{Trial, TrialError, announce, try_out};
+use crate::trial::{Trial, TrialError, announce, test_events, try_out};
+use crate::volume::Measured;
 
 /// How long the supervisor waits before it tries again what failed.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -47,21 +54,35 @@ pub(crate) type Statuses = Arc<Mutex<HashMap<String, Arc<Mutex<Status>>>>>;
 pub struct Supervisor {
     parts: Parts,
     statuses: Statuses,
+    lasting: AllLasting,
+    looks: Semaphore,
     stop: watch::Sender<bool>,
+    over: watch::Sender<u64>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Supervisor {
     /// Starts workers for all enabled configurations and follows the catalog from then on.
     pub async fn start(parts: Parts) -> Self {
+        carry_out_all(&*parts.journal, &parts.catalog, parts.clock.now()).await;
         let statuses = Statuses::default();
         let (stop, stopped) = watch::channel(false);
         let mut changes = parts.catalog.watch();
         changes.borrow_and_update();
-        let mut crew = Crew::new(parts.clone(), Arc::clone(&statuses));
+        let lasting = AllLasting::default();
+        let mut crew = Crew::new(parts.clone(), Arc::clone(&statuses), lasting.clone());
         let is_complete = crew.adjust().await;
-        let task = tokio::spawn(follow(crew, is_complete, changes, stopped));
-        Self { parts, statuses, stop, task: Mutex::new(Some(task)) }
+        let (over, anew) = watch::channel(0);
+        let task = tokio::spawn(follow(crew, is_complete, changes, stopped, anew));
+        Self {
+            parts,
+            statuses,
+            lasting,
+            looks: Semaphore::new(AT_A_TIME),
+            stop,
+            over,
+            task: Mutex::new(Some(task)),
+        }
     }
 
     /// The live state of a configuration's worker, or why it has none; `None` when it needs none.
@@ -71,15 +92,82 @@ impl Supervisor {
         Some(status)
     }
 
-    /// Sends made-up events as `configuration` says, enabled or not, and shows the answer. Takes 20 seconds at most.
-    pub async fn try_out(&self, configuration: &Configuration) -> Result<Trial, TrialError> {
-        try_out(&self.parts, configuration).await
+    /// What a configuration has delivered in the last day; `None` when it has had no worker since the process started.
+    pub fn volume(&self, id: &str) -> Option<Measured> {
+        self.lasting.get(id)?.measured(self.parts.clock.now())
     }
 
-    /// Sends one event to a destination outside the journal, before it is cut off, as well as it goes. Takes 3 seconds at
-    /// most. `event` is the JSON that a producer would post.
-    pub async fn announce(&self, configuration: &Configuration, event: &str) {
-        announce(&self.parts, configuration, event).await;
+    /// The first block of which a configuration may still send an event, for [`Supervisor::hand_over`].
+    pub async fn floor(&self, id: &str) -> Result<u64, JournalError> {
+        books::floor(&*self.parts.journal, id).await
+    }
+
+    /// Draws the border between a stored configuration and the one that is to replace it: what is stored by now is
+    /// selected as `before` says, what comes as `after` says. Of blocks below `floor` nothing is sent any more. To be called
+    /// right before `after` is stored, by one caller at a time, and completed right after.
+    pub fn hand_over(
+        &self,
+        before: &Found<Configuration>,
+        after: &mut Configuration,
+        floor: u64,
+    ) -> HandOver {
+        let journal = &self.parts.journal;
+        if after.selects_like(&before.value) {
+            after.succeed(&before.value, floor, journal.head().next);
+            return HandOver::of_nothing();
+        }
+        let lasting = self.lasting.of(&after.id);
+        let (until, hand_over) = Arc::clone(&lasting.fence).close(before.revision, || journal.head().next);
+        after.succeed(&before.value, floor, until);
+        hand_over
+    }
+
+    /// The made-up events that trying `configuration` out sends: their streams and ids, so that somebody can remember them
+    /// before anybody receives them.
+    pub fn test_events(&self, configuration: &Configuration) -> Vec<(Stream, EventId)> {
+        test_events(&self.parts, configuration)
+    }
+
+    /// Sends these made-up events as `configuration` says, enabled or not, and shows the answer. Takes 20 seconds at most.
+    pub async fn try_out(
+        &self,
+        configuration: &Configuration,
+        events: &[(Stream, EventId)],
+    ) -> Result<Trial, TrialError> {
+        try_out(&self.parts, configuration, events).await
+    }
+
+    /// What `configuration` would send of the newest `max_events` stored events. Takes about 10 seconds at most.
+    pub async fn dry_run(
+        &self,
+        configuration: &Configuration,
+        max_events: usize,
+    ) -> Result<DryRun, LookError> {
+        let _turn = self.looks.try_acquire()?;
+        dry_run(&self.parts, configuration, max_events).await
+    }
+
+    /// The requests that `configuration` would send for what is `sought`. Takes about 10 seconds at most.
+    pub async fn preview(
+        &self,
+        configuration: &Configuration,
+        sought: Sought,
+    ) -> Result<Previews, LookError> {
+        let _turn = self.looks.try_acquire()?;
+        preview(&self.parts, configuration, sought).await
+    }
+
+    /// Sends one event to the destination of `before` outside the journal, as well as it goes, when it would not get it
+    /// any more with `after`, which takes its place, or with nothing. Takes 3 seconds at most. `event` is the JSON that a
+    /// producer would post.
+    pub async fn announce(&self, before: &Configuration, after: Option<&Configuration>, event: &str) {
+        announce(&self.parts, before, after, event).await;
+    }
+
+    /// Has every worker begin anew: requests in flight are waited for, everything else that was read is handed back and
+    /// read again. For when what was read is not to be sent any more. Returns before that is done.
+    pub fn start_over(&self) {
+        self.over.send_modify(|times| *times += 1);
     }
 
     /// Stops all workers at once: each waits for its requests in flight and hands the rest back.
@@ -99,14 +187,22 @@ async fn follow(
     mut is_complete: bool,
     mut changes: watch::Receiver<u64>,
     mut stopped: watch::Receiver<bool>,
+    mut anew: watch::Receiver<u64>,
 ) {
+    let mut begun = 0;
     loop {
         let again = if is_complete { Duration::MAX } else { AGAIN };
         tokio::select! {
             _ = stopped.wait_for(|stop| *stop) => break,
             changed = changes.changed() => if changed.is_err() { break },
             () = crew.lost_one() => {}
+            changed = anew.changed() => if changed.is_err() { break },
             () = tokio::time::sleep(again) => {}
+        }
+        let times = *anew.borrow_and_update();
+        if times != begun {
+            begun = times;
+            crew.dismiss_all().await;
         }
         is_complete = crew.adjust().await;
     }

@@ -17,7 +17,9 @@ use http::header::SET_COOKIE;
 use tokio::time::timeout;
 
 use crate::configuration::Configuration;
+use crate::looking::prepare;
 use crate::outgoing;
+use crate::selector::Selector;
 use crate::supervisor::Parts;
 
 /// How long an answer is waited for: somebody sits before it.
@@ -52,22 +54,28 @@ pub enum TrialError {
     Sample(#[from] SampleError),
 }
 
-/// Sends one event of each stream that `configuration` selects (an account event when it selects none), whether it is
-/// enabled or not.
-pub(crate) async fn try_out(parts: &Parts, configuration: &Configuration) -> Result<Trial, TrialError> {
-    let secrets = configuration.open(&parts.keyring)?;
-    let settings = destinations::Settings::parse(configuration.vendor, &configuration.settings)
-        .map_err(TrialError::Settings)?;
-    let epoch = configuration.current();
-    let selection = epoch.selection();
-    let claims = selection.claims.clone();
-    let destination = settings.build(&secrets, &parts.instance, selection).map_err(TrialError::Settings)?;
-    let mut streams: Vec<Stream> =
-        Stream::PRODUCT.into_iter().filter(|stream| epoch.streams().contains(*stream)).collect();
-    if streams.is_empty() {
-        streams.push(Stream::AccountEvent);
-    }
-    let body = body(parts, &*destination, &streams, &claims)?;
+/// The made-up events that a trial sends, each with an id of its own: one of each stream that `configuration` selects, an
+/// account event when it selects none.
+pub(crate) fn test_events(parts: &Parts, configuration: &Configuration) -> Vec<(Stream, EventId)> {
+    let selected = configuration.current().streams();
+    let is_sent = |stream: &Stream| match *stream {
+        Stream::AccountEvent if selected.is_empty() => true,
+        stream => selected.contains(stream),
+    };
+    let now = parts.clock.now();
+    let sent = Stream::PRODUCT.into_iter().filter(is_sent);
+    sent.map(|stream| (stream, EventId::draw(now, &parts.random))).collect()
+}
+
+/// Sends these made-up events as `configuration` says, whether it is enabled or not.
+pub(crate) async fn try_out(
+    parts: &Parts,
+    configuration: &Configuration,
+    events: &[(Stream, EventId)],
+) -> Result<Trial, TrialError> {
+    let (_, destination) = prepare(parts, configuration)?;
+    let claims = configuration.current().selection().claims;
+    let body = body(parts, &*destination, events, &claims)?;
     let sending = outgoing::send(
         Arc::clone(&destination),
         Arc::clone(&parts.transport),
@@ -85,22 +93,23 @@ pub(crate) async fn try_out(parts: &Parts, configuration: &Configuration) -> Res
     })
 }
 
-/// Sends one event outside the journal, as well as it goes, when `configuration` selects its stream. `event` is the JSON
-/// that a producer would post.
-pub(crate) async fn announce(parts: &Parts, configuration: &Configuration, event: &str) {
+/// Sends one event outside the journal, as well as it goes, when `before` selects it and `after` will not: it is disabled,
+/// says otherwise, or there is none. `event` is the JSON that a producer would post.
+pub(crate) async fn announce(
+    parts: &Parts,
+    before: &Configuration,
+    after: Option<&Configuration>,
+    event: &str,
+) {
     let announced = async {
-        let secrets = configuration.open(&parts.keyring)?;
-        let settings = destinations::Settings::parse(configuration.vendor, &configuration.settings)
-            .map_err(TrialError::Settings)?;
-        let epoch = configuration.current();
-        let destination =
-            settings.build(&secrets, &parts.instance, epoch.selection()).map_err(TrialError::Settings)?;
         let draft = incoming::parse(event, &MaskRule::default()).map_err(SampleError::from)?;
         let (now, id) = (parts.clock.now(), draft.event_id());
         let id = id.unwrap_or_else(|| EventId::draw(now, &parts.random));
         let bytes = draft.record(id, now, "idstream", None).map_err(SampleError::from)?;
         let record = Record::parse(&bytes).map_err(SampleError::from)?;
-        if epoch.streams().contains(record.stream()) {
+        let selects = |each: &Configuration| each.enabled && Selector::of(&each.current()).selects(&record);
+        if selects(before) && !after.is_some_and(selects) {
+            let (_, destination) = prepare(parts, before)?;
             let frame = destination.frame();
             let mut body = frame.open.as_bytes().to_vec();
             destination.encode(&record, None, false, &mut body);
@@ -118,24 +127,24 @@ pub(crate) async fn announce(parts: &Parts, configuration: &Configuration, event
         Ok::<(), TrialError>(())
     };
     if let Err(error) = announced.await {
-        tracing::warn!(configuration = configuration.id, %error, "a destination could not be told that it is cut off");
+        tracing::warn!(configuration = before.id, %error, "a destination could not be told that it is cut off");
     }
 }
 
 fn body(
     parts: &Parts,
     destination: &dyn Destination,
-    streams: &[Stream],
+    events: &[(Stream, EventId)],
     claims: &[String],
 ) -> Result<Vec<u8>, SampleError> {
     let frame = destination.frame();
     let now = parts.clock.now();
     let mut body = frame.open.as_bytes().to_vec();
-    for (at, stream) in streams.iter().enumerate() {
+    for (at, (stream, id)) in events.iter().enumerate() {
         if at > 0 {
             body.extend_from_slice(frame.between.as_bytes());
         }
-        let bytes = sample::record(*stream, EventId::draw(now, &parts.random), now, claims)?;
+        let bytes = sample::record(*stream, *id, now, claims)?;
         let record = Record::parse(&bytes).map_err(SampleError::from)?;
         destination.encode(&record, None, false, &mut body);
     }

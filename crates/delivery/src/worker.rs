@@ -23,11 +23,16 @@ use crate::acks::Acks;
 use crate::batch::{Batch, Filling};
 use crate::confirming::{Asking, Told};
 use crate::gate::Gate;
+use crate::lasting::Lasting;
 use crate::ledger::{Final, Ledger};
 use crate::outgoing;
 use crate::parking::Parking;
 use crate::quarantine::Quarantine;
+use crate::selector::Selector;
 use crate::status::{State, Status};
+
+/// How long a block is left alone that belongs to newer settings than the worker's.
+const LEFT_FOR: Duration = Duration::from_millis(100);
 
 /// How a worker paces itself.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +58,9 @@ pub(crate) struct Setting {
     pub(crate) earlier: Vec<Chapter>,
     /// For all others; also the one that requests are made and answers are read by.
     pub(crate) current: Chapter,
+    /// Of the document that this is made from.
+    pub(crate) revision: u64,
+    pub(crate) lasting: Arc<Lasting>,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) quarantine: Quarantine,
@@ -65,7 +73,7 @@ pub(crate) struct Setting {
 /// What is selected, and how it is encoded, of the blocks below a sequence.
 pub(crate) struct Chapter {
     pub(crate) until: u64,
-    pub(crate) streams: StreamSet,
+    pub(crate) selector: Arc<Selector>,
     pub(crate) destination: Arc<dyn Destination>,
 }
 
@@ -213,34 +221,47 @@ impl Worker {
             return;
         }
         let block = Arc::clone(&lease.block);
-        let n_erased = block.n_erased();
+        if self.setting.lasting.fence.is_beyond(block.sequence(), self.setting.revision) {
+            self.leave(lease.id).await;
+            return;
+        }
+        let n_gone = block.n_gone();
         let chapter = self.setting.chapter(block.sequence());
-        let selected = chapter.streams.contains(block.stream());
-        let destination = selected.then(|| Arc::clone(&chapter.destination));
         let (mut n_selected, mut n_parked) = (0, 0);
-        if let Some(destination) = destination {
-            let mut n_read = 0;
+        if chapter.selector.streams().contains(block.stream()) {
+            let (selector, destination) = (Arc::clone(&chapter.selector), Arc::clone(&chapter.destination));
+            let (mut n_read, mut n_left_out) = (0, 0);
             for (offset, record) in block.records() {
                 n_read += 1;
                 if self.parking.knows(record.event_id()) {
-                    // The block comes again after a crash; its parked event is cared for elsewhere.
+                    // It was selected once. The block comes again after a crash, and its parked event is cared for
+                    // elsewhere.
                     n_parked += 1;
-                } else {
+                } else if selector.selects(&record) {
                     self.add(&*destination, offset.block, offset.index, &record);
+                } else {
+                    n_left_out += 1;
                 }
             }
-            n_selected = block.n_records() - n_erased;
-            if n_read < n_selected {
+            let n_there = block.n_records() - n_gone;
+            n_selected = n_there - n_left_out;
+            if n_read < n_there {
                 // Bytes that passed their checksum and are no record: nothing may be said of them, so the block stays.
-                self.report_unreadable(&block, n_selected - n_read);
+                self.report_unreadable(&block, n_there - n_read);
             }
         }
-        if let Some((id, tally)) = self.ledger.open(lease, n_selected, n_erased) {
+        if let Some((id, tally)) = self.ledger.open(lease, n_selected, n_gone) {
             self.setting.settle(id, tally).await;
         }
         for _ in 0..n_parked {
             self.close(block.sequence(), Final::Parked).await;
         }
+    }
+
+    /// Leaves a block to the worker with the newer settings, which is on its way.
+    async fn leave(&mut self, lease: LeaseId) {
+        self.lease_after = Instant::now() + LEFT_FOR;
+        self.setting.hand_back(lease, LEFT_FOR).await;
     }
 
     fn report_unreadable(&self, block: &Block, n_records: usize) {
@@ -253,9 +274,7 @@ impl Worker {
     fn add(&mut self, destination: &dyn Destination, block: u64, index: u32, record: &event::Record<'_>) {
         let (limits, frame, now) = (destination.limits(), destination.frame(), Instant::now());
         let filling = self.filling.get_or_insert_with(|| Filling::new(frame, now));
-        filling.push((block, index), record.event_id(), |body| {
-            destination.encode(record, Some((block, index)), false, body);
-        });
+        filling.push_record(destination, block, index, record);
         let overflow = filling.pop_overflow(limits);
         if overflow.is_some() || filling.is_full(limits) {
             self.waiting.extend(self.filling.take().map(|full| full.finish(now)));

@@ -11,6 +11,7 @@ use catalog::{Catalog, Keyring, MemoryStore};
 use delivery::{AccountSwitch, AuditSwitch, Configuration, HookSwitch, Parts, Supervisor};
 use destinations::transport::HttpTransport;
 use destinations::{Secrets, Settings, Vendor};
+use event::filter::Filter;
 use event::native::Instance;
 use event::{RecordBuilder, Section, Stream};
 use journal::model::{ModelJournal, ModelOptions};
@@ -100,7 +101,9 @@ impl World {
             account: AccountSwitch { enabled: true, ..AccountSwitch::default() },
             audit: AuditSwitch::default(),
             hook: HookSwitch::default(),
+            filter: Filter::default(),
             earlier: Vec::new(),
+            resume: delivery::Resume::default(),
         }
     }
 
@@ -128,7 +131,7 @@ async fn trying_out_and_delivering_go_the_same_way() {
     let mut world = World::new().await;
     let supervisor = Supervisor::start(world.parts.clone()).await;
     let configuration = world.stored(&world.configuration());
-    let trial = supervisor.try_out(&configuration).await.unwrap();
+    let trial = supervisor.try_out(&configuration, &supervisor.test_events(&configuration)).await.unwrap();
     assert_eq!((trial.status, &*trial.body), (200, "{}"));
     assert_eq!(world.next().await["test"], true);
 
@@ -151,7 +154,9 @@ async fn trying_out_tells_what_is_wrong_with_the_way_and_what_to_change() {
     let said = async |field: &str, value: Value| {
         let mut configuration = world.configuration();
         configuration["network"][field] = value;
-        let trial = supervisor.try_out(&world.stored(&configuration)).await.unwrap();
+        let configuration = world.stored(&configuration);
+        let events = supervisor.test_events(&configuration);
+        let trial = supervisor.try_out(&configuration, &events).await.unwrap();
         assert_eq!(trial.status, 0);
         trial.body
     };

@@ -114,6 +114,14 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_number_may_be_written_with_a_fraction_of_zero() {
+        let limits = parse(Vendor::Https, json!({"maxInFlight": 16.0, "maxBytes": 1e6})).unwrap();
+        let vendor = BatchLimits { max_bytes: 1, max_events: 1, max_in_flight: 1 };
+        let expected = BatchLimits { max_bytes: 1_000_000, max_events: 1, max_in_flight: 16 };
+        assert_eq!(limits.limits(vendor), expected);
+    }
+
+    #[test]
     fn limits_beyond_reason_are_refused_with_what_would_do() {
         for (vendor, batch, wrong) in [
             (

@@ -144,7 +144,7 @@ impl<'a> Fields<'a> {
     /// A whole number from `min` to `max`.
     pub(crate) fn number(&mut self, field: &str, min: u64, max: u64) -> Option<u64> {
         let value = self.get(field)?;
-        let number = value.as_u64().filter(|number| (min..=max).contains(number));
+        let number = whole(value).filter(|number| (min..=max).contains(number));
         if number.is_none() {
             self.complain(field, format!("must be a whole number from {min} to {max}"));
         }
@@ -190,6 +190,11 @@ impl<'a> Fields<'a> {
             _ => Err(self.errors),
         }
     }
+}
+
+/// A whole number, however it is written: to JSON Schema `16.0` and `1.6e1` are the integer 16.
+fn whole(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_f64()?.to_string().parse().ok())
 }
 
 fn checked(text: &str) -> Result<Url, &'static str> {

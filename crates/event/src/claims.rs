@@ -26,6 +26,16 @@ pub const BUILT_IN: [(&str, &str, &str); 19] = [
     ("builtin-username", "username", "Username"),
 ];
 
+/// Longest name of a claim, in characters (contract: 256).
+pub const MAX_NAME: usize = 256;
+
+/// Whether a claim of one's own may have this name: the contract's `^[a-zA-Z][a-zA-Z0-9_!#$&'()*+,/:;=?@\[\].]*$`, of at
+/// most [`MAX_NAME`] characters. What events carry may have other names, too.
+pub fn is_name(name: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"_!#$&'()*+,/:;=?@[].".contains(&b);
+    name.len() <= MAX_NAME && name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.bytes().all(fits)
+}
+
 /// The name of the built-in claim with this id.
 pub fn name_of(id: &str) -> Option<&'static str> {
     BUILT_IN.iter().find(|(each, _, _)| *each == id).map(|(_, name, _)| *name)
@@ -48,6 +58,17 @@ mod tests {
             assert_eq!((name_of(id), id_of(name)), (Some(name), Some(id)));
         }
         assert_eq!((name_of("builtin-"), id_of("")), (None, None));
+    }
+
+    #[test]
+    fn names_are_those_of_the_contract() {
+        for name in ["a", "Z9", "a_!#$&'()*+,/:;=?@[].", "http://example.com/roles", &"n".repeat(256)] {
+            assert!(is_name(name), "{name}");
+        }
+        for name in ["", "1a", "_a", "a-b", "a b", "a\n", "a\"", "a\\", "a~", "ä", "aä", &"n".repeat(257)] {
+            assert!(!is_name(name), "{name}");
+        }
+        assert!(BUILT_IN.iter().all(|(_, name, _)| is_name(name)));
     }
 
     #[test]

@@ -6,13 +6,16 @@
 //! Invariants: words and values only. No I/O, no async, no HTTP, no destination's format.
 
 pub mod claims;
+pub mod filter;
 pub mod fragment;
+mod header;
 pub mod model;
 pub mod native;
 pub mod pieces;
 pub mod quarantine;
 pub mod record;
 pub mod sample;
+pub mod schema;
 pub mod stream;
 
 pub use record::{Record, RecordBuilder, RecordError, Section};

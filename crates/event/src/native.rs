@@ -172,10 +172,12 @@ impl NativeProfile {
         }
     }
 
+    /// Whether a claim is sent. No spelled name is the beginning of another, so the member's own is the last one that sorts
+    /// before it.
     fn selects(&self, member: &str) -> bool {
-        self.claims
-            .iter()
-            .any(|name| member.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with(':')))
+        let n_before = self.claims.partition_point(|name| name.as_str() <= member);
+        let name = n_before.checked_sub(1).and_then(|last| self.claims.get(last));
+        name.and_then(|name| member.strip_prefix(name.as_str())).is_some_and(|rest| rest.starts_with(':'))
     }
 }
 

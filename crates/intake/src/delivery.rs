@@ -5,6 +5,7 @@ use event::model::Draft;
 use event::{Section, Stream};
 use journal::{Append, Entry, Journal, MAX_RECORD_BYTES, OnConflict, Producer, Receipt, RequestKey};
 
+use crate::discovery::Discovery;
 use crate::receipt::{Accepted, IntakeError, Receipts, Rejected};
 
 /// Bytes of drafts that are stored together. A larger delivery is stored in several steps, so that it never needs room
@@ -59,6 +60,7 @@ pub(crate) struct Delivery<'a> {
     pub(crate) source: &'a str,
     pub(crate) on_conflict: OnConflict,
     pub(crate) received_at: Timestamp,
+    pub(crate) discovery: &'a Discovery,
     /// The idempotency key, and the digest of the body that it came with.
     pub(crate) key: Option<(&'a str, [u8; 8])>,
     /// An event that is too large for a record is stored without its largest parts. Without this it is rejected.
@@ -123,15 +125,20 @@ impl Delivery<'_> {
         });
         let answer = self.journal.append(Append { stream, entries, request_key }).await?;
         let mut foreign = Vec::new();
+        let mut look = self.discovery.look();
         for (event, receipt) in appended.into_iter().zip(answer.receipts) {
             let accepted = |duplicate| Accepted { index: event.index, event_id: event.id, duplicate };
             match receipt {
-                Receipt::Stored(_) => receipts.accepted.push(accepted(false)),
+                Receipt::Stored(_) => {
+                    look.at(&event.draft);
+                    receipts.accepted.push(accepted(false));
+                }
                 Receipt::Duplicate => receipts.accepted.push(accepted(true)),
                 Receipt::Conflict => receipts.rejected.push(conflict(event.index, event.id)),
                 Receipt::Foreign => foreign.push(event),
             }
         }
+        look.end(self.received_at, self.source);
         Ok(foreign)
     }
 

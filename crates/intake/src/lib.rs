@@ -4,6 +4,7 @@
 //! for what the journal says is durable. One bad event costs only itself.
 
 mod delivery;
+mod discovery;
 mod parse;
 mod quarantine;
 mod receipt;
@@ -11,6 +12,7 @@ mod service;
 mod source;
 
 pub use delivery::working_bytes;
+pub use discovery::{Discovered, DiscoveredClaims, Discovery, MAX_DISCOVERED};
 pub use receipt::{Accepted, IntakeError, Receipts, Rejected};
 pub use service::{Intake, Limits, Posted, ProducerIdentity, SourceReceipt};
 pub use source::Source;

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use sources::{Item, ItemRule, SplitError};
 
 use crate::delivery::{Delivery, Slice};
+use crate::discovery::Discovery;
 use crate::parse::pieces;
 use crate::quarantine::{self, Refused};
 use crate::receipt::{IntakeError, Receipts, Rejected};
@@ -72,6 +73,7 @@ pub struct Intake {
     rule: MaskRule,
     limits: Limits,
     keys_in_flight: Mutex<HashSet<(String, String)>>,
+    discovery: Discovery,
 }
 
 impl Intake {
@@ -83,7 +85,20 @@ impl Intake {
         rule: MaskRule,
         limits: Limits,
     ) -> Self {
-        Self { journal, clock, random, rule, limits, keys_in_flight: Mutex::default() }
+        Self {
+            journal,
+            clock,
+            random,
+            rule,
+            limits,
+            keys_in_flight: Mutex::default(),
+            discovery: Discovery::default(),
+        }
+    }
+
+    /// Notices claims that events carry and nobody has named.
+    pub const fn discovery(&self) -> &Discovery {
+        &self.discovery
     }
 
     /// Takes what an API client posts: one event, an array, or lines.
@@ -102,6 +117,7 @@ impl Intake {
             source: &producer.source,
             on_conflict: OnConflict::Refuse,
             received_at: self.clock.now(),
+            discovery: &self.discovery,
             key: posted.idempotency_key.map(|key| (key, digest())),
             shortens: false,
         };
@@ -142,6 +158,7 @@ impl Intake {
             source: &source.id,
             on_conflict: OnConflict::KeepFirst,
             received_at: self.clock.now(),
+            discovery: &self.discovery,
             key: None,
             shortens: true,
         };

@@ -1,7 +1,6 @@
 //! A configured source: a platform that posts its own events to a webhook.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use sources::Platform;
 
 /// One source, as the catalog keeps it.
@@ -33,8 +32,7 @@ impl Source {
 
 /// The number that stands for a producer in the journal.
 pub(crate) fn producer_number(identity: &str) -> journal::Producer {
-    let digest: [u8; 32] = Sha256::digest(identity.as_bytes()).into();
-    journal::Producer(u64::from_le_bytes(first_eight(&digest)))
+    journal::Producer::of(identity)
 }
 
 /// The first 8 bytes of a digest.

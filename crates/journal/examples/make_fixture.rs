@@ -1,7 +1,8 @@
-//! Writes the journal that `tests/format_v1.rs` opens, with everything that format version 1 knows: sealed segments, an
-//! anchor, an erased record, a request key, consumers with settled blocks out of order.
+//! Writes the journal that `tests/format_v2.rs` opens, with everything that the format knows: sealed segments, a signed
+//! anchor, an erased record, a lost block, a request key, consumers with settled blocks out of order. The fixture of
+//! version 1 was written by it before there were signatures and lost blocks.
 //!
-//! `cargo run -p idstream-journal --example make_fixture -- crates/journal/tests/fixtures/v1`. Run it once per format
+//! `cargo run -p idstream-journal --example make_fixture -- crates/journal/tests/fixtures/v2`. Run it once per format
 //! version; fixtures of released versions are never written again.
 
 #![expect(clippy::expect_used, reason = "a program for developers")]
@@ -11,8 +12,9 @@ use std::sync::Arc;
 use base::Random;
 use event::{Stream, StreamSet};
 use journal::conformance::{append, clock, confirmed, id, limits, name};
-use journal::disk::RealDisk;
-use journal::local::{LocalJournal, LocalOptions};
+use journal::disk::{Disk, RealDisk};
+use journal::local::{LocalJournal, LocalOptions, Repair, Seen, Survey, Watch};
+use journal::signing::SigningKey;
 use journal::{Append, ConsumerCommand, Journal, LeaseLimits, Offset, RequestKey, Settlement, StartAt};
 
 #[tokio::main(flavor = "current_thread")]
@@ -23,6 +25,8 @@ async fn main() {
     let journal =
         LocalJournal::open(Arc::new(disk), Arc::new(clock()), Arc::new(Random::from_seed(1)), options);
     let journal = journal.expect("open the journal");
+    let key = SigningKey::from_seed(&[7; 32]).expect("a key");
+    journal.sign_with(Arc::new(key));
     let create = |consumer, streams| ConsumerCommand::Create {
         name: name(consumer),
         streams,
@@ -52,5 +56,31 @@ async fn main() {
     journal.trim(2).await.expect("trim");
     journal.append(append(Stream::AccountEvent, [20])).await.expect("append");
     journal.close().await.expect("close");
+    lose_block_3(&directory).await;
     std::fs::remove_file(format!("{directory}/lock")).expect("remove the lock file");
+}
+
+struct Unwatched;
+
+impl Watch for Unwatched {
+    fn progress(&mut self, _: u64, _: u64) {}
+    fn restart(&mut self) {}
+    fn block(&mut self, _: &Seen<'_>) {}
+}
+
+/// Damages a block and gives it up.
+async fn lose_block_3(directory: &str) {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(directory).expect("open the directory"));
+    let segment = disk.open("0000000000000002.segment").expect("open the second segment");
+    let mut bytes = vec![0; segment.len().expect("its length") as usize];
+    segment.read_exact_at(&mut bytes, 0).expect("read it");
+    // The next block begins with the magic of blocks; 3 is the second in this segment.
+    let third =
+        bytes.windows(4).enumerate().filter(|(_, window)| window == b"iBLK").nth(1).expect("block 3").0;
+    segment.write_all_at(b"x", third as u64 + 200).expect("damage it");
+    let lock = disk.lock().expect("lock");
+    let repair =
+        Repair::plan(Survey::of(disk.as_ref(), None, &mut Unwatched).expect("survey")).expect("plan");
+    let random = Arc::new(Random::from_seed(1));
+    repair.carry_out(disk, lock, Arc::new(clock()), random, &[]).await.expect("mend");
 }

@@ -15,6 +15,7 @@ pub struct Block {
     payload: Bytes,
     /// Where each record ends in `payload`. An erased record has length zero.
     ends: Vec<u32>,
+    is_lost: bool,
 }
 
 impl Block {
@@ -26,7 +27,33 @@ impl Block {
         payload: Bytes,
         ends: Vec<u32>,
     ) -> Self {
-        Self { sequence, stream, appended_at, payload, ends }
+        Self { sequence, stream, appended_at, payload, ends, is_lost: false }
+    }
+
+    /// What stands in the place of a block that was damaged and given up: it counts its records, and holds none.
+    pub fn lost(sequence: u64, stream: Stream, appended_at: Timestamp, n_records: usize) -> Self {
+        let ends = vec![0; n_records];
+        Self { sequence, stream, appended_at, payload: Bytes::new(), ends, is_lost: true }
+    }
+
+    /// Whether the block was damaged and an operator gave it up. Its events are not erased, they are lost: books count
+    /// them as discarded.
+    pub const fn is_lost(&self) -> bool {
+        self.is_lost
+    }
+
+    /// The block without the bytes of some records, which count as erased from here on.
+    #[must_use]
+    pub(crate) fn without(&self, is_hidden: impl Fn(u32) -> bool) -> Self {
+        let (mut payload, mut ends) =
+            (Vec::with_capacity(self.payload.len()), Vec::with_capacity(self.ends.len()));
+        for index in 0..self.ends.len() {
+            if !is_hidden(index as u32) {
+                payload.extend_from_slice(self.record_bytes(index).unwrap_or_default());
+            }
+            ends.push(payload.len() as u32);
+        }
+        Self { payload: payload.into(), ends, ..self.clone() }
     }
 
     /// The block's sequence number.
@@ -62,8 +89,8 @@ impl Block {
         self.payload.get(start..end)
     }
 
-    /// How many records were erased.
-    pub fn n_erased(&self) -> usize {
+    /// How many records are gone: erased, or lost with the block.
+    pub fn n_gone(&self) -> usize {
         (0..self.ends.len()).filter(|index| self.record_bytes(*index).is_some_and(<[u8]>::is_empty)).count()
     }
 

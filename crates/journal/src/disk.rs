@@ -121,6 +121,7 @@ fn steps(path: &Path, is_there: impl Fn(&Path) -> bool) -> Vec<DirectoryStep<'_>
 #[derive(Debug)]
 pub struct RealDisk {
     root: PathBuf,
+    is_read_only: bool,
 }
 
 impl RealDisk {
@@ -128,7 +129,14 @@ impl RealDisk {
     pub fn open(root: impl Into<PathBuf>) -> io::Result<Self> {
         let root = root.into();
         create_directory(&root.join(LOST_AND_FOUND))?;
-        Ok(Self { root })
+        Ok(Self { root, is_read_only: false })
+    }
+
+    /// The directory at `root`, which is there, and of which nothing is ever changed through this value.
+    pub fn open_read_only(root: impl Into<PathBuf>) -> io::Result<Self> {
+        let root = root.into();
+        fs::read_dir(&root)?;
+        Ok(Self { root, is_read_only: true })
     }
 
     /// Where the directory is.
@@ -136,27 +144,34 @@ impl RealDisk {
         &self.root
     }
 
-    fn options() -> OpenOptions {
+    fn options(&self) -> OpenOptions {
         let mut options = File::options();
-        options.read(true).write(true).mode(0o600);
+        options.read(true).write(!self.is_read_only).mode(0o600);
         options
+    }
+
+    fn check_writable(&self) -> io::Result<()> {
+        if self.is_read_only { Err(io::ErrorKind::ReadOnlyFilesystem.into()) } else { Ok(()) }
     }
 }
 
 impl Disk for RealDisk {
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(RealFile(Self::options().open(self.root.join(name))?)))
+        Ok(Arc::new(RealFile(self.options().open(self.root.join(name))?)))
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(RealFile(Self::options().create(true).truncate(true).open(self.root.join(name))?)))
+        self.check_writable()?;
+        Ok(Arc::new(RealFile(self.options().create(true).truncate(true).open(self.root.join(name))?)))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.check_writable()?;
         fs::rename(self.root.join(from), self.root.join(to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
+        self.check_writable()?;
         fs::remove_file(self.root.join(name))
     }
 
@@ -178,7 +193,8 @@ impl Disk for RealDisk {
     }
 
     fn lock(&self) -> io::Result<DiskLock> {
-        let file = Self::options().create(true).open(self.root.join("lock"))?;
+        self.check_writable()?;
+        let file = self.options().create(true).open(self.root.join("lock"))?;
         match file.try_lock() {
             Ok(()) => Ok(Box::new(file)),
             Err(fs::TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
@@ -262,6 +278,19 @@ mod tests {
         fs::write(dir.path().join("file"), "x").unwrap();
         create_directory(&dir.path().join("file")).unwrap_err();
         create_directory(&dir.path().join("file/below")).unwrap_err();
+    }
+
+    #[test]
+    fn a_directory_that_is_only_read_is_not_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a"), "abc").unwrap();
+        let disk = RealDisk::open_read_only(dir.path()).unwrap();
+        let file = disk.open("a").unwrap();
+        assert!(file.write_all_at(b"x", 0).is_err() && file.set_len(1).is_err());
+        assert!(disk.create("b").is_err() && disk.remove("a").is_err() && disk.rename("a", "b").is_err());
+        assert!(disk.lock().is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert!(RealDisk::open_read_only(dir.path().join("none")).is_err());
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod model;
 mod prepared;
 pub mod retention;
 mod seam;
+pub mod signing;
 
 pub use block::Block;
 pub use seam::{

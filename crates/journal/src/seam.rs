@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base::{EventId, Timestamp};
 use event::{Stream, StreamSet};
+use sha2::{Digest, Sha256};
 
 use crate::Block;
 
@@ -122,6 +123,14 @@ impl fmt::Display for Offset {
 /// one number would dedupe each other's events only if they also chose the same event ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Producer(pub u64);
+
+impl Producer {
+    /// The number of an identity.
+    pub fn of(identity: &str) -> Self {
+        let digest: [u8; 32] = Sha256::digest(identity.as_bytes()).into();
+        Self(u64::from_le_bytes(std::array::from_fn(|i| digest.get(i).copied().unwrap_or_default())))
+    }
+}
 
 /// What happens when a producer sends an id again with other content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -342,7 +351,7 @@ pub enum ConsumerCommand {
         /// Where it ends: the first block sequence that is not for it (replay, redrive). `None`: never.
         until: Option<u64>,
     },
-    /// Moves an existing consumer; what it had not settled in between counts as skipped.
+    /// Moves an existing consumer; what it had not settled in between was given up by an operator: it counts as discarded.
     Seek {
         /// Its name.
         name: ConsumerName,

@@ -1,6 +1,6 @@
 //! A journal written by format version 1 opens, and holds what it was written with.
 //!
-//! The files in `fixtures/v1` were written by the example `make_fixture`.
+//! The files in `fixtures/v1` were written by the example `make_fixture`, before anchors were signed.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 

@@ -1,13 +1,21 @@
 //! A small client of idstream's own API, for `send` and `demo`.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::Secret;
 use bytes::Bytes;
-use destinations::{Answer, Request, Transport, TransportError};
+use destinations::transport::FailureKind;
+use destinations::{Answer, Request, Route, Transport, TransportError};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::Url;
+
+/// How often a call is made that the server has no room for.
+const MAX_CALLS: u32 = 5;
+/// How long to wait in between at most; the server's limits are of minutes.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// Calls one server with one token.
 #[derive(Clone)]
@@ -15,6 +23,7 @@ pub(crate) struct Client {
     transport: Arc<dyn Transport>,
     base: Url,
     token: HeaderValue,
+    route: Arc<Route>,
 }
 
 /// Why a call did not bring what was asked for.
@@ -38,6 +47,30 @@ pub(crate) enum ClientError {
     Unfit(String),
 }
 
+impl ClientError {
+    /// What to do about a failure that no waiting mends. `None` when the same call may succeed later.
+    pub(crate) fn remedy(&self) -> Option<&'static str> {
+        let Self::Transport(_, error) = self else { return None };
+        match error.kind() {
+            FailureKind::CertificateUntrusted => {
+                Some("name the certificate of the server's authority, or its own, with --ca-file")
+            }
+            FailureKind::CertificateExpired => {
+                Some("renew the server's certificate, and check the clock of this machine")
+            }
+            FailureKind::CertificateName => Some("call the server by a name that its certificate holds"),
+            FailureKind::CertificateUnfit => Some(
+                "give the server a certificate that an authority has signed, and name that authority's with --ca-file",
+            ),
+            FailureKind::ClientCertificate => {
+                Some("use another address: what answers there asks for a client certificate")
+            }
+            FailureKind::Refused => Some(error.hint()),
+            _ => None,
+        }
+    }
+}
+
 impl Client {
     pub(crate) fn new(
         transport: Arc<dyn Transport>,
@@ -51,7 +84,18 @@ impl Client {
         let mut token = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
             .map_err(|_| ClientError::Unfit("the token holds characters that no token has".to_owned()))?;
         token.set_sensitive(true);
-        Ok(Self { transport, base, token })
+        Ok(Self { transport, base, token, route: Arc::default() })
+    }
+
+    /// Trusts the authorities in this file (PEM), and no others.
+    pub(crate) fn trusting(mut self, file: &Path) -> Result<Self, ClientError> {
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            ClientError::Unfit(format!("cannot read certificates from {}: {error}", file.display()))
+        })?;
+        let route = Route::trusting(&text)
+            .map_err(|error| ClientError::Unfit(format!("{error}: {}", file.display())))?;
+        self.route = Arc::new(route);
+        Ok(self)
     }
 
     /// Sends `body` as `content_type` and returns the answer whatever its status.
@@ -79,19 +123,25 @@ impl Client {
         headers.insert(AUTHORIZATION, self.token.clone());
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.extend(key.map(|key| (HeaderName::from_static("idempotency-key"), key)));
-        let request = Request { url: url.clone(), method, headers, body: body.into(), route: Arc::default() };
+        let request =
+            Request { url: url.clone(), method, headers, body: body.into(), route: Arc::clone(&self.route) };
         self.transport.send(request).await.map_err(|error| ClientError::Transport(url.into(), error))
     }
 
-    /// A call with JSON both ways that must succeed.
+    /// A call with JSON both ways that must succeed. When the server asks to come again later, that is done.
     pub(crate) async fn json(
         &self,
         method: Method,
         path: &str,
         body: Option<&serde_json::Value>,
     ) -> Result<serde_json::Value, ClientError> {
-        let body = body.map(serde_json::Value::to_string).unwrap_or_default();
-        let answer = self.call(method, path, "application/json", body).await?;
+        let body = Bytes::from(body.map(serde_json::Value::to_string).unwrap_or_default());
+        let mut answer = self.call(method.clone(), path, "application/json", body.clone()).await?;
+        for _ in 1..MAX_CALLS {
+            let Some(wait) = answer.retry_after.filter(|_| answer.status == 429) else { break };
+            tokio::time::sleep(wait.min(LONGEST_WAIT)).await;
+            answer = self.call(method.clone(), path, "application/json", body.clone()).await?;
+        }
         if !(200..300).contains(&answer.status) {
             return Err(self.refused(path, &answer));
         }
@@ -107,5 +157,47 @@ impl Client {
             ToOwned::to_owned,
         );
         ClientError::Refused { url: url.into(), status: answer.status, detail }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use destinations::TransportError;
+    use parking_lot::Mutex;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// Answers with these, one after another; `Some` are refusals with the seconds to wait.
+    struct Script(Mutex<VecDeque<Option<u64>>>);
+
+    #[async_trait::async_trait]
+    impl Transport for Script {
+        async fn send(&self, _request: Request) -> Result<Answer, TransportError> {
+            let refused = self.0.lock().pop_front().flatten();
+            Ok(Answer {
+                status: if refused.is_some() { 429 } else { 200 },
+                retry_after: refused.map(Duration::from_secs),
+                headers: HeaderMap::new(),
+                body: Bytes::from_static(b"{}"),
+            })
+        }
+    }
+
+    async fn call(script: impl IntoIterator<Item = Option<u64>>) -> (bool, Duration) {
+        let transport = Arc::new(Script(Mutex::new(script.into_iter().collect())));
+        let base = "http://127.0.0.1:1/".parse().unwrap();
+        let client = Client::new(transport, base, &Secret::new("t")).unwrap();
+        let begun = Instant::now();
+        (client.json(Method::GET, "x", None).await.is_ok(), begun.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_there_is_no_room_for_is_made_again_when_the_server_says() {
+        assert_eq!(call([Some(1), Some(59), None]).await, (true, Duration::from_mins(1)));
+        assert_eq!(call([Some(9999), None]).await, (true, LONGEST_WAIT), "nobody waits for hours");
+        assert!(!call([Some(1); 5]).await.0, "it is not made for ever");
     }
 }

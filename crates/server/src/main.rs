@@ -4,6 +4,7 @@ mod client;
 mod commands;
 mod data;
 mod http;
+mod keeping;
 mod output;
 mod retention;
 mod settings;
@@ -42,6 +43,16 @@ enum Command {
     Receiver(commands::receiver::Arguments),
     /// Prints the index templates for Elasticsearch or OpenSearch, or installs them
     Template(commands::template::Arguments),
+    /// Verifies the journal, or mends what is damaged
+    Journal(commands::journal::Arguments),
+    /// Copies everything that a server keeps, while it runs
+    Backup(commands::backup::Arguments),
+    /// Makes a data directory from a backup
+    Restore(commands::backup::RestoreArguments),
+    /// Has a server erase every stored event of a subject, or one event
+    Erase(commands::erase::Arguments),
+    /// Shows and replaces the master key that credentials are sealed with
+    Key(commands::key::Arguments),
     /// Shows it all at work: a server, two stand-in receivers and the traffic of an identity platform
     Demo(commands::demo::Arguments),
 }
@@ -59,6 +70,11 @@ fn main() -> ExitCode {
             Command::Send(arguments) => commands::send::run(arguments).await,
             Command::Receiver(arguments) => commands::receiver::run(arguments).await,
             Command::Template(arguments) => commands::template::run(arguments).await,
+            Command::Journal(arguments) => commands::journal::run(arguments).await,
+            Command::Backup(arguments) => commands::backup::run(&arguments),
+            Command::Restore(arguments) => commands::backup::restore(&arguments),
+            Command::Erase(arguments) => commands::erase::run(arguments).await,
+            Command::Key(arguments) => commands::key::run(arguments),
             Command::Demo(arguments) => commands::demo::run(arguments).await,
         }
     });

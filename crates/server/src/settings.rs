@@ -3,9 +3,12 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use base::{ByteSize, Secret};
+use base::{ByteSize, Secret, Subnet};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+
+use crate::http::ForwardedHeader;
+use crate::http::tls::TlsFiles;
 
 /// The defaults, which are also the reference manual.
 pub(crate) const DEFAULTS: &str = include_str!("default.toml");
@@ -20,8 +23,11 @@ pub(crate) const KEY_VARIABLE: &str = "IDSTREAM_MASTER_KEY";
 pub(crate) struct Settings {
     pub(crate) instance: Instance,
     pub(crate) server: Server,
+    pub(crate) tls: Tls,
+    pub(crate) limits: Limits,
     pub(crate) intake: Intake,
     pub(crate) journal: Journal,
+    pub(crate) delivery: Delivery,
     pub(crate) retention: Retention,
     pub(crate) key: Key,
     pub(crate) log: Log,
@@ -45,6 +51,28 @@ pub(crate) struct Server {
     pub(crate) data: PathBuf,
     pub(crate) max_connections: usize,
     pub(crate) allow_plaintext: bool,
+    #[serde(deserialize_with = "deserialize_subnets")]
+    pub(crate) trusted_proxies: Vec<Subnet>,
+    #[serde(deserialize_with = "deserialize_header")]
+    pub(crate) forwarded_header: ForwardedHeader,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tls {
+    pub(crate) cert: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Limits {
+    pub(crate) enabled: bool,
+    pub(crate) instance_per_second: u32,
+    pub(crate) instance_per_minute: u32,
+    pub(crate) address_per_second: u32,
+    pub(crate) address_per_minute: u32,
+    pub(crate) failures_per_minute: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -65,6 +93,20 @@ pub(crate) struct Journal {
     pub(crate) queue: ByteSize,
     pub(crate) cache: ByteSize,
     pub(crate) dedupe_hours: u32,
+    pub(crate) sign_minutes: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Delivery {
+    pub(crate) resume: Resume,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Resume {
+    pub(crate) max_age_hours: u32,
+    pub(crate) max_bytes: ByteSize,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -139,6 +181,11 @@ pub(crate) fn parse_url(text: &str) -> Result<url::Url, String> {
             "expected an address that begins with http:// or https:// and has neither ? nor #".to_owned()
         );
     }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(
+            "an address that is put into every document must not hold a user name or a password".to_owned()
+        );
+    }
     Ok(url)
 }
 
@@ -148,6 +195,28 @@ fn deserialize_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Soc
 
 fn deserialize_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<url::Url>, D::Error> {
     parse_url(&String::deserialize(deserializer)?).map(Some).map_err(D::Error::custom)
+}
+
+/// Addresses and networks: a list, or, as variables give it, a text with commas between them.
+fn deserialize_subnets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Subnet>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Given {
+        List(Vec<String>),
+        Text(String),
+    }
+    let texts = match Given::deserialize(deserializer)? {
+        Given::List(texts) => texts,
+        Given::Text(text) => text.split(',').map(ToOwned::to_owned).collect(),
+    };
+    let given = texts.iter().map(|text| text.trim()).filter(|text| !text.is_empty());
+    let read = |text: &str| text.parse().map_err(|error| D::Error::custom(format!("{text:?}: {error}")));
+    given.map(read).collect()
+}
+
+fn deserialize_header<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ForwardedHeader, D::Error> {
+    let expected = || D::Error::custom("expected X-Forwarded-For or Forwarded");
+    ForwardedHeader::from_name(&String::deserialize(deserializer)?).ok_or_else(expected)
 }
 
 /// Reads the settings. `overrides` are flags: the setting's path and its value.
@@ -178,18 +247,49 @@ pub(crate) fn read(
 }
 
 impl Settings {
-    fn check(&self) -> Result<(), SettingsError> {
+    /// The server's certificate and key, when it speaks TLS.
+    pub(crate) fn tls_files(&self) -> Option<TlsFiles> {
+        let Tls { cert, key } = self.tls.clone();
+        Some(TlsFiles { cert: cert?, key: key? })
+    }
+
+    /// Whether only proxies may connect: there is no TLS, and nobody has said that there need be none.
+    pub(crate) fn is_for_proxies_only(&self) -> bool {
+        let is_plain = self.tls_files().is_none();
+        is_plain && !self.server.listen.ip().is_loopback() && !self.server.allow_plaintext
+    }
+
+    fn check_listening(&self) -> Result<(), SettingsError> {
         let unfit = |text: &str| Err(SettingsError::Unfit(text.to_owned()));
-        let is_public = !self.server.listen.ip().is_loopback();
-        if is_public && !self.server.allow_plaintext {
+        let Server { listen, trusted_proxies, .. } = &self.server;
+        if self.tls.cert.is_some() != self.tls.key.is_some() {
+            return unfit("tls.cert and tls.key belong together: give both, or none");
+        }
+        if self.is_for_proxies_only() && trusted_proxies.is_empty() {
             return unfit(
-                "server.listen is not a loopback address and there is no TLS: listen on 127.0.0.1 behind a proxy, or set \
+                "server.listen is not a loopback address, and nothing protects what is said there: give a certificate with \
+                 tls.cert and tls.key, or name the proxies that speak TLS for the server in server.trusted_proxies, or set \
                  server.allow_plaintext = true",
             );
         }
-        if is_public && self.instance.public_url.is_none() {
-            return unfit("instance.public_url is required when server.listen is not a loopback address");
+        if let Some(everybody) = trusted_proxies.iter().find(|subnet| subnet.is_everything()) {
+            return Err(SettingsError::Unfit(format!(
+                "server.trusted_proxies: {everybody} is everybody; name the addresses of the proxies"
+            )));
         }
+        if !listen.ip().is_loopback() && self.instance.public_url.is_none() {
+            return unfit(
+                "instance.public_url is required when server.listen is not a loopback address: links in documents lead \
+                 there; set it, or --public-url, to where browsers reach this server, such as \
+                 https://idstream.example.com",
+            );
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), SettingsError> {
+        let unfit = |text: &str| Err(SettingsError::Unfit(text.to_owned()));
+        self.check_listening()?;
         if self.intake.max_event.as_usize() > 512 * 1024 || self.intake.max_event.0 == 0 {
             return unfit("intake.max_event must be between 1 B and 512 KiB");
         }
@@ -206,6 +306,9 @@ impl Settings {
         }
         if self.journal.dedupe_hours == 0 || self.journal.dedupe_hours > 24 * 31 {
             return unfit("journal.dedupe_hours must be between 1 and 744");
+        }
+        if self.journal.sign_minutes == 0 || self.journal.sign_minutes > 24 * 60 {
+            return unfit("journal.sign_minutes must be between 1 and 1440");
         }
         let is_level = |part: &str| {
             ["off", "error", "warn", "info", "debug", "trace"]
@@ -241,6 +344,32 @@ mod tests {
         let refused =
             read(None, &[("server.listen", Some("0.0.0.0:7600".to_owned()))]).unwrap_err().to_string();
         assert!(refused.contains("server.allow_plaintext"), "{refused}");
+        let public = [
+            ("server.listen", Some("0.0.0.0:7600".to_owned())),
+            ("server.allow_plaintext", Some("true".to_owned())),
+        ];
+        let refused = read(None, &public).unwrap_err().to_string();
+        assert!(refused.contains("instance.public_url is required"), "{refused}");
+        let secret = Some("https://user:secret@ids.example.com".to_owned());
+        let refused = read(None, &[("instance.public_url", secret)]).unwrap_err().to_string();
+        assert!(refused.contains("must not hold a user name"), "{refused}");
+        let from_proxies = |proxies: &str| {
+            let flags = [
+                ("server.listen", "0.0.0.0:7600"),
+                ("server.trusted_proxies", proxies),
+                ("instance.public_url", "https://ids.example.com"),
+            ];
+            read(None, &flags.map(|(path, value)| (path, Some(value.to_owned()))))
+        };
+        let settings = from_proxies("10.0.0.1, fd00::/8").unwrap();
+        assert_eq!(settings.server.trusted_proxies.len(), 2);
+        assert!(settings.is_for_proxies_only());
+        for (proxies, expected) in
+            [("::/0", "is everybody"), ("10.0.0.0/33", "such as 10.0.0.0/8"), ("", "trusted_proxies")]
+        {
+            let refused = from_proxies(proxies).unwrap_err().to_string();
+            assert!(refused.contains(expected), "{refused}");
+        }
         let refused = read(None, &[("journal.segment", Some("1 KiB".to_owned()))]).unwrap_err().to_string();
         assert!(refused.contains("between 4 MiB and 1 GiB"), "{refused}");
         let refused = read(None, &[("server.lissten", Some("x".to_owned()))]).unwrap_err().to_string();

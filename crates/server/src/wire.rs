@@ -3,12 +3,14 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::mask::MaskRule;
 use base::{Clock, Random, Secret, SystemClock};
-use delivery::{Parts, Supervisor};
+use delivery::{Parts, ResumeLimits, Supervisor};
 use destinations::transport::HttpTransport;
 use event::native::Instance;
+use explorer::Explorer;
 use intake::Intake;
 use journal::local::LocalJournal;
 use tokio::net::TcpListener;
@@ -18,21 +20,24 @@ use tokio::task::JoinHandle;
 use crate::commands::Failure;
 use crate::data;
 use crate::http;
+use crate::http::tls::{self, Keeper};
+use crate::keeping::{Keeping, Watching};
 use crate::retention;
 use crate::settings::{self, Settings};
 
 /// A server that is listening.
 pub(crate) struct Running {
     address: SocketAddr,
+    speaks_tls: bool,
     admin_token: Option<Secret>,
     admin_token_file: PathBuf,
     journal: Arc<LocalJournal>,
     delivery: Arc<Supervisor>,
+    explorer: Arc<Explorer>,
     api: api::ApiState,
     stop: watch::Sender<bool>,
     listener: JoinHandle<()>,
-    retention: JoinHandle<()>,
-    audit: JoinHandle<()>,
+    chores: Chores,
 }
 
 impl Running {
@@ -40,18 +45,18 @@ impl Running {
     pub(crate) async fn start(settings: &Settings) -> Result<Self, Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let random = Arc::new(Random::from_system());
+        // What does not fit stops the start before anything is made.
+        let keeper = settings.tls_files().map(|files| Keeper::open(files, clock.now())).transpose()?;
         let data::Opened { journal, catalog, keyring } = data::open(settings, &clock, &random)?;
         let keyring = Arc::new(keyring);
+        let keeping = Keeping::begin(&journal, &catalog, &keyring, &clock, &random).await?;
         let admin_token_file = settings.server.data.join("admin-token");
         let hand_over = |token: &Secret| data::write_token(&admin_token_file, token);
         let admin_token = api::bootstrap_client(&catalog, &*clock, &random, hand_over)?;
-        let listener = TcpListener::bind(settings.server.listen).await.map_err(|error| {
-            http::cannot_listen(settings.server.listen, &error, "--listen or server.listen")
-        })?;
-        let address = listener.local_addr()?;
+        let (listener, address) = bind(settings.server.listen).await?;
         let instance = instance(&settings.instance);
         let intake = Arc::new(intake(settings, journal.clone(), &clock, &random));
-        let delivery = Supervisor::start(Parts {
+        let delivering = Supervisor::start(Parts {
             journal: journal.clone(),
             catalog: catalog.clone(),
             keyring: Arc::clone(&keyring),
@@ -60,46 +65,49 @@ impl Running {
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
         });
-        let delivery = Arc::new(delivery.await);
+        let explorer = Arc::new(data::open_explorer(&settings.server.data, journal.clone(), &clock)?);
+        let delivery = Arc::new(delivering.await);
         let api = api::ApiState::new(api::ApiParts {
-            catalog: catalog.clone(),
+            catalog,
             keyring,
             intake,
             delivery: Arc::clone(&delivery),
+            explorer: Arc::clone(&explorer),
             journal: journal.clone(),
-            clock: Arc::clone(&clock),
+            clock,
             random,
             limits: body_limits(&settings.intake),
+            rates: rate_limits(&settings.limits),
+            resume: resume_limits(&settings.delivery.resume),
             instance,
+            erasures: Some(keeping.erasures.clone()),
         });
-        let router = api::router(api.clone());
-        let (stop, stopped) = watch::channel(false);
-        let retention = tokio::spawn(retention::run(
-            journal.clone(),
-            catalog,
-            clock,
-            retention::policy(&settings.retention),
-            stopped.clone(),
-        ));
-        let audit = tokio::spawn(api::audit::run(api.clone(), stopped.clone()));
-        let listener = tokio::spawn(http::serve(listener, router, settings.server.max_connections, stopped));
+        // Before events are taken: they are sent by the names of their time.
+        api::native_claims::begin(&api).await;
+        let chores = Chores::start(&api, keeping, settings, |stopped| {
+            let (policy, clock) = (retention::policy(&settings.retention), Arc::clone(&api.clock));
+            retention::run(journal.clone(), api.catalog.clone(), clock, policy, stopped)
+        });
+        let ((stop, stopped), speaks_tls) = (watch::channel(false), keeper.is_some());
+        let listener = listen(settings, &api, listener, keeper, stopped)?;
         Ok(Self {
             address,
+            speaks_tls,
             admin_token,
             admin_token_file,
             journal,
             delivery,
+            explorer,
             api,
             stop,
             listener,
-            retention,
-            audit,
+            chores,
         })
     }
 
     /// Where it listens.
-    pub(crate) const fn address(&self) -> SocketAddr {
-        self.address
+    pub(crate) fn url(&self) -> String {
+        format!("{}://{}", if self.speaks_tls { "https" } else { "http" }, self.address)
     }
 
     /// The first administrator's token, when this start made one.
@@ -129,18 +137,55 @@ impl Running {
         if let Err(error) = self.listener.await {
             tracing::error!(%error, "the listener ended badly");
         }
-        if let Err(error) = self.retention.await {
-            tracing::error!(%error, "retention ended badly");
-        }
-        if let Err(error) = self.audit.await {
-            tracing::error!(%error, "the audit of idstream itself ended badly");
-        }
+        self.chores.end().await;
         enter(Stage::Delivery);
         self.delivery.shutdown().await;
         enter(Stage::Journal);
+        self.explorer.shutdown().await;
         if let Err(error) = self.journal.close().await {
             tracing::error!(%error, "the journal did not close cleanly; it recovers at the next start");
         }
+    }
+}
+
+/// What goes on beside the requests, and a little longer: what the last ones have left is told too.
+struct Chores {
+    stop: watch::Sender<bool>,
+    /// With what they are called when they end badly.
+    running: Vec<(&'static str, JoinHandle<()>)>,
+    /// Ends last: it tells what the others leave to be told.
+    watching: Watching,
+}
+
+impl Chores {
+    fn start<R>(
+        api: &api::ApiState,
+        keeping: Keeping,
+        settings: &Settings,
+        retention: impl FnOnce(watch::Receiver<bool>) -> R,
+    ) -> Self
+    where
+        R: Future<Output = ()> + Send + 'static,
+    {
+        let (stop, stopped) = watch::channel(false);
+        let watching = keeping.watch(api, settings.journal.sign_minutes, stopped.clone());
+        let running = vec![
+            ("noting the use of API clients", tokio::spawn(api::uses::run(api.clone(), stopped.clone()))),
+            ("telling of sign-ins", tokio::spawn(api::sign_in::run(api.clone(), stopped.clone()))),
+            ("noticing new claims", tokio::spawn(api::native_claims::run(api.clone(), stopped.clone()))),
+            ("retention", tokio::spawn(retention(stopped))),
+        ];
+        Self { stop, running, watching }
+    }
+
+    async fn end(self) {
+        self.stop.send_replace(true);
+        for (name, chore) in self.running {
+            if let Err(error) = chore.await {
+                tracing::error!(%error, "{name} ended badly");
+            }
+        }
+        self.watching.end().await;
     }
 }
 
@@ -182,6 +227,32 @@ impl Stage {
     }
 }
 
+/// Serves, and looks after the certificate where there is one.
+fn listen(
+    settings: &Settings,
+    api: &api::ApiState,
+    listener: TcpListener,
+    keeper: Option<Keeper>,
+    stopped: watch::Receiver<bool>,
+) -> Result<JoinHandle<()>, Failure> {
+    let tls = keeper.as_ref().map(|keeper| http::Tls::new(keeper.watch()));
+    let router = api::router(api.clone());
+    let serving = http::serve(listener, router, door(settings, tls), stopped.clone());
+    let Some(keeper) = keeper else { return Ok(tokio::spawn(serving)) };
+    let keeping = tls::keep(keeper, Arc::clone(&api.clock), tls::hangups()?, stopped);
+    Ok(tokio::spawn(async {
+        tokio::join!(serving, keeping);
+    }))
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| http::cannot_listen(address, &error, "--listen or server.listen"))?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
 fn intake(
     settings: &Settings,
     journal: Arc<LocalJournal>,
@@ -204,6 +275,34 @@ fn body_limits(settings: &settings::Intake) -> api::BodyLimits {
     }
 }
 
+fn door(settings: &Settings, tls: Option<http::Tls>) -> http::Door {
+    let settings::Server { trusted_proxies, forwarded_header, max_connections, .. } = &settings.server;
+    http::Door {
+        max_connections: *max_connections,
+        trusted: http::Trusted { proxies: trusted_proxies.clone(), header: *forwarded_header },
+        is_for_proxies_only: settings.is_for_proxies_only(),
+        tls,
+    }
+}
+
+fn resume_limits(settings: &settings::Resume) -> ResumeLimits {
+    let max_age = Duration::from_hours(settings.max_age_hours.into());
+    ResumeLimits { max_age, max_bytes: settings.max_bytes.0 }
+}
+
+const fn rate_limits(settings: &settings::Limits) -> api::RateLimits {
+    if !settings.enabled {
+        return api::RateLimits::OFF;
+    }
+    api::RateLimits {
+        instance_per_second: settings.instance_per_second,
+        instance_per_minute: settings.instance_per_minute,
+        address_per_second: settings.address_per_second,
+        address_per_minute: settings.address_per_minute,
+        failures_per_minute: settings.failures_per_minute,
+    }
+}
+
 /// Without a public address documents carry no link: where the server happens to listen is no address for whoever reads
 /// them, and with port 0 it is another one after each start.
 fn instance(settings: &settings::Instance) -> Instance {
@@ -218,9 +317,26 @@ fn instance(settings: &settings::Instance) -> Instance {
 
 #[cfg(test)]
 mod tests {
+    use api::RateLimits;
     use base::EventId;
 
     use super::*;
+
+    #[test]
+    fn the_limits_are_the_contracts_and_one_setting_switches_them_off() {
+        let limits =
+            |flags: &[(&str, Option<String>)]| rate_limits(&settings::read(None, flags).unwrap().limits);
+        assert_eq!(limits(&[]), RateLimits::default());
+        assert_eq!(limits(&[("limits.enabled", Some("false".to_owned()))]), RateLimits::OFF);
+        let one = limits(&[("limits.address_per_second", Some("0".to_owned()))]);
+        assert_eq!(one, RateLimits { address_per_second: 0, ..RateLimits::default() });
+    }
+
+    #[test]
+    fn the_limits_of_a_backlog_are_those_of_delivery() {
+        let settings = settings::read(None, &[]).unwrap();
+        assert_eq!(resume_limits(&settings.delivery.resume), ResumeLimits::default());
+    }
 
     #[test]
     fn documents_carry_a_link_only_when_there_is_a_public_url() {
@@ -231,8 +347,16 @@ mod tests {
         };
         assert_eq!(link(None), None);
         let id = EventId::from_bytes([1; 16]);
-        for public_url in ["https://ids.example.com", "https://ids.example.com/"] {
-            assert_eq!(link(Some(public_url)), Some(format!("https://ids.example.com/console/e/{id}")));
+        for (public_url, before) in [
+            ("https://ids.example.com", "https://ids.example.com"),
+            ("https://ids.example.com/", "https://ids.example.com"),
+            (
+                "https://ids.example.com:8443/identity/stream//",
+                "https://ids.example.com:8443/identity/stream",
+            ),
+            ("HTTPS://IDs.Example.com/a%20b", "https://ids.example.com/a%20b"),
+        ] {
+            assert_eq!(link(Some(public_url)), Some(format!("{before}/console/e/{id}")));
         }
     }
 }

@@ -51,8 +51,20 @@ pub struct Taken {
     pub requests: u64,
     /// The body of the last one.
     pub last_body: Bytes,
+    /// The headers of the last one.
+    pub last_headers: http::HeaderMap,
+    /// The documents that were taken, by host, in order. Those of `_bulk` without their actions.
+    pub documents: HashMap<String, Vec<Value>>,
+    /// HEC: each event that was taken, by eventID.
+    pub events: HashMap<String, Value>,
     /// HEC with indexers (see [`SimNet::put_indexers`]): how often each eventID was stored. Only that is delivery.
     pub stored: HashMap<String, u64>,
+}
+
+impl Taken {
+    fn keep(&mut self, host: &str, document: Value) {
+        self.documents.entry(host.to_owned()).or_default().push(document);
+    }
 }
 
 /// A destination that speaks HEC on paths with `services/collector`, takes JSON arrays on `/array`, and speaks `_bulk`
@@ -193,7 +205,7 @@ impl SimNet {
     }
 
     /// HEC: takes the events before the first refused one (the prefix rule of Splunk).
-    fn hec(&self, channel: Option<&str>, body: &[u8], faults: Faults) -> (u16, Value) {
+    fn hec(&self, host: &str, channel: Option<&str>, body: &[u8], faults: Faults) -> (u16, Value) {
         let events: Vec<Value> =
             serde_json::Deserializer::from_slice(body).into_iter::<Value>().filter_map(Result::ok).collect();
         let ids: Vec<String> = events.iter().map(|event| text(event, "/event/eventID")).collect();
@@ -201,8 +213,11 @@ impl SimNet {
         let whole = ids.get(..bad.unwrap_or(ids.len())).unwrap_or_default();
         let ack = if whole.is_empty() { None } else { self.index(channel, whole) };
         let mut taken = self.taken.lock();
-        for id in whole {
+        for (id, event) in whole.iter().zip(events) {
             *taken.ids.entry(id.clone()).or_default() += 1;
+            let document = event.get("event").cloned().unwrap_or_default();
+            taken.events.insert(id.clone(), document.clone());
+            taken.keep(host, document);
         }
         match bad {
             None => (200, with_ack(serde_json::json!({"text": "Success", "code": 0}), ack)),
@@ -217,16 +232,17 @@ impl SimNet {
         }
     }
 
-    fn array(&self, body: &[u8]) -> (u16, Value) {
+    fn array(&self, host: &str, body: &[u8]) -> (u16, Value) {
         let events: Vec<Value> = serde_json::from_slice(body).unwrap_or_default();
         let mut taken = self.taken.lock();
-        for event in &events {
-            *taken.ids.entry(text(event, "/eventID")).or_default() += 1;
+        for event in events {
+            *taken.ids.entry(text(&event, "/eventID")).or_default() += 1;
+            taken.keep(host, event);
         }
         (200, Value::Null)
     }
 
-    fn bulk(&self, body: &[u8], faults: Faults) -> (u16, Value) {
+    fn bulk(&self, host: &str, body: &[u8], faults: Faults) -> (u16, Value) {
         let lines: Vec<Value> =
             body.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
         let ids: Vec<String> = lines.iter().step_by(2).map(|action| text(action, "/create/_id")).collect();
@@ -252,6 +268,7 @@ impl SimNet {
                     return failed(409, "version_conflict_engine_exception");
                 }
                 taken.ids.insert(id.clone(), 1);
+                taken.keep(host, lines.get(2 * at + 1).cloned().unwrap_or_default());
                 serde_json::json!({"create": {"_id": id, "status": 201}})
             })
             .collect();
@@ -291,6 +308,7 @@ impl Transport for SimNet {
             let mut taken = self.taken.lock();
             taken.requests += 1;
             taken.last_body = request.body.clone();
+            taken.last_headers = request.headers.clone();
         }
         if self.happens(faults.hang) {
             tokio::time::sleep(HANG).await;
@@ -315,8 +333,11 @@ impl Transport for SimNet {
             return Ok(answer(400, &serde_json::json!({"text": "Invalid data format", "code": 6})));
         }
         if let Some(status) = self.stumbles_over(&request.body) {
-            return Ok(answer(status, &serde_json::json!({"text": "Internal server error", "code": 8})));
+            let (text, code) =
+                if status == 400 { ("Invalid data format", 6) } else { ("Internal server error", 8) };
+            return Ok(answer(status, &serde_json::json!({"text": text, "code": code})));
         }
+        let host = request.url.host_str().unwrap_or_default();
         let restarts = self.indexers.lock().options.map_or(0, |options| options.restarts);
         if self.happens(restarts) {
             self.restart_indexers();
@@ -324,10 +345,10 @@ impl Transport for SimNet {
         self.store_due();
         let channel = request.headers.get("x-splunk-request-channel").and_then(|value| value.to_str().ok());
         let (status, body) = match request.url.path() {
-            "/array" => self.array(&request.body),
+            "/array" => self.array(host, &request.body),
             "/services/collector/ack" => self.acks(channel, &request.body)?,
-            path if path.contains("services/collector") => self.hec(channel, &request.body, faults),
-            _ => self.bulk(&request.body, faults),
+            path if path.contains("services/collector") => self.hec(host, channel, &request.body, faults),
+            _ => self.bulk(host, &request.body, faults),
         };
         tokio::time::sleep(Duration::from_millis(self.random.up_to(20))).await;
         if self.happens(faults.lost_answer) {

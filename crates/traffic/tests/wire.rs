@@ -10,6 +10,8 @@ use base::mask::{MASK, MaskRule};
 use base::{EventId, Timestamp};
 use event::Record;
 use event::model::incoming;
+use event::native::{Instance, NativeProfile, Selection};
+use testkit::schema::Validator;
 use traffic::{Happening, Traffic};
 
 fn start() -> Timestamp {
@@ -37,6 +39,34 @@ fn every_event_is_accepted_in_the_stream_that_it_names() {
         let bytes = record(&happening.json);
         assert_eq!(Record::parse(&bytes).unwrap().stream().name(), happening.stream);
         assert!(!happening.json.contains('\n'), "one event is one line of NDJSON");
+    }
+}
+
+#[test]
+fn every_event_and_its_document_are_as_the_published_schemas_say() {
+    let [account, audit, hook, intake] = event::schema::ALL.map(|schema| Validator::new(schema.text));
+    let instance = Instance {
+        name: "idstream".to_owned(),
+        domain: "id.example.com".to_owned(),
+        environment: "demo".to_owned(),
+        public_url: None,
+    };
+    let selection = Selection { include_actions: true, include_bodies: true, ..Selection::default() };
+    let profile = NativeProfile::new(&instance, selection);
+    for happening in &EVENTS[..5_000] {
+        let posted = serde_json::from_str(&happening.json).unwrap();
+        assert_eq!(intake.faults(&posted), [""; 0], "{}", happening.json);
+        let mut document = b"{".to_vec();
+        let bytes = record(&happening.json);
+        profile.append_members(&Record::parse(&bytes).unwrap(), Some((1, 0)), false, &mut document);
+        document.push(b'}');
+        let document = serde_json::from_slice(&document).unwrap();
+        let validator = match happening.stream {
+            "auditLog" => &audit,
+            "eventHookLog" => &hook,
+            _ => &account,
+        };
+        assert_eq!(validator.faults(&document), [""; 0], "{document}");
     }
 }
 

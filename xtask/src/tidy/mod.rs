@@ -6,6 +6,7 @@ mod layers;
 mod licences;
 mod links;
 mod words;
+mod words_of_errors;
 
 use std::fmt;
 use std::fs;
@@ -67,6 +68,7 @@ fn findings(root: &Path) -> Result<Vec<Finding>, Failure> {
     findings.extend(code::check(&files));
     findings.extend(words::check(&files));
     findings.extend(links::check(&files));
+    findings.extend(words_of_errors::check(&files));
     findings.extend(layers::check(&files)?);
     findings.extend(dependencies::check(&files)?);
     let deny = find(&files, "deny.toml")?;

@@ -3,18 +3,19 @@
 use base::{Clock, Random, Secret, Timestamp};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use catalog::{Catalog, CatalogError, Document, Keyring};
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue};
+use catalog::{Catalog, CatalogError, Document};
 use serde::{Deserialize, Serialize};
 
+use super::attempt::{Attempt, Reason};
 use super::scope::Scope;
 use super::secret::{is_same, sha256_hex};
-use super::token::{client_of, is_access_token};
 use crate::audit::Action;
 use crate::clients::told;
-use crate::error::{ApiError, ErrorKey};
+use crate::error::ApiError;
 use crate::state::new_id;
+
+/// As long as a digest, and none: what is compared with when there is no client.
+const NO_DIGEST: &str = "----------------------------------------------------------------";
 
 /// Who may call, as the catalog keeps it. The secret itself is kept nowhere.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +49,11 @@ impl ApiClient {
     /// Whether it may do what `scope` stands for.
     pub fn may(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
+    }
+
+    /// Fails when it lacks one of `scopes`.
+    pub(crate) fn require(&self, scopes: &[Scope]) -> Result<(), ApiError> {
+        scopes.iter().find(|scope| !self.may(**scope)).map_or(Ok(()), |scope| Err(super::lacks(*scope)))
     }
 }
 
@@ -111,47 +117,21 @@ pub fn bootstrap_client<E: From<CatalogError>>(
     Ok(Some(token))
 }
 
-/// The client that a request's bearer token belongs to, when it may do what `scope` stands for.
-pub(crate) fn admit(
-    headers: &HeaderMap,
-    scope: Scope,
-    catalog: &Catalog,
-    keyring: &Keyring,
-    now: Timestamp,
-) -> Result<ApiClient, ApiError> {
-    let Some(token) = bearer(headers) else {
-        return Err(ApiError::unauthorized(
-            "a bearer token is needed: Authorization: Bearer ids_…",
-            HeaderValue::from_static("Bearer realm=\"idstream\""),
-        ));
-    };
-    let wrong = |reason| {
-        let challenge = HeaderValue::from_static("Bearer realm=\"idstream\", error=\"invalid_token\"");
-        ApiError::unauthorized(reason, challenge)
-    };
-    let client = if is_access_token(token) {
-        client_of(token, catalog, keyring)?
-    } else {
-        let (id, secret) = split(token).unwrap_or_default();
-        authenticate(catalog, id, secret)?
-    };
-    let client = client.ok_or_else(|| wrong("the bearer token is wrong"))?;
-    if !client.is_live(now) {
-        return Err(wrong("the bearer token has expired"));
-    }
-    if !client.may(scope) {
-        return Err(lacks(scope));
-    }
-    Ok(client)
-}
-
 /// The client with this id, when the secret is its own; it may have expired. An unknown client takes as long as a wrong
 /// secret; the digests are compared in constant time.
-pub(crate) fn authenticate(catalog: &Catalog, id: &str, secret: &str) -> Result<Option<ApiClient>, ApiError> {
+pub(crate) fn authenticate(
+    catalog: &Catalog,
+    id: &str,
+    secret: &str,
+) -> Result<Result<ApiClient, Attempt>, ApiError> {
     let client = find(catalog, id)?;
-    let expected = client.as_ref().map_or("", |client| client.secret_sha256.as_str());
+    let expected = client.as_ref().map_or(NO_DIGEST, |client| client.secret_sha256.as_str());
     let is_right = is_same(&sha256_hex(secret.as_bytes()), expected);
-    Ok(client.filter(|_| is_right))
+    Ok(match client {
+        Some(client) if is_right => Ok(client),
+        Some(client) => Err(Attempt::of(Reason::WrongSecret, &client)),
+        None => Err(Attempt::by_unknown(id)),
+    })
 }
 
 /// The client with this id.
@@ -161,28 +141,6 @@ pub(super) fn find(catalog: &Catalog, id: &str) -> Result<Option<ApiClient>, Api
         Err(CatalogError::NotFound) => Ok(None),
         Err(error) => Err(error.into()),
     }
-}
-
-fn lacks(scope: Scope) -> ApiError {
-    let error = ApiError::new(ErrorKey::InsufficientScope, format!("the API client lacks the scope {scope}"));
-    let challenge = format!("Bearer realm=\"idstream\", error=\"insufficient_scope\", scope=\"{scope}\"");
-    match HeaderValue::from_str(&challenge) {
-        Ok(challenge) => error.with_header(http::header::WWW_AUTHENTICATE, challenge),
-        Err(_) => error,
-    }
-}
-
-/// The token of the one `Authorization` header. The scheme's case does not matter (RFC 9110 section 11.1).
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let (value, None) = (values.next()?, values.next()) else { return None };
-    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-/// Client id and secret. An id has no underscore; a secret may.
-fn split(token: &str) -> Option<(&str, &str)> {
-    token.strip_prefix("ids_")?.split_once('_')
 }
 
 #[cfg(test)]
@@ -224,28 +182,5 @@ mod tests {
         assert!(failed.is_err());
         let made = bootstrap_client::<CatalogError>(&catalog, &clock, &random, |_| Ok(()));
         assert!(made.unwrap().is_some());
-    }
-
-    #[test]
-    fn a_token_is_cut_where_its_secret_begins() {
-        assert_eq!(split("ids_0197-a_b_c"), Some(("0197-a", "b_c")));
-        for token in ["", "ids_", "ids_a", "abc", "IDS_a_b"] {
-            assert_eq!(
-                split(token).filter(|(id, secret)| !id.is_empty() && !secret.is_empty()),
-                None,
-                "{token}"
-            );
-        }
-    }
-
-    #[test]
-    fn an_empty_token_never_matches() {
-        let catalog = Catalog::open(Arc::new(MemoryStore::default())).unwrap();
-        for value in ["Bearer", "Bearer ", "Bearer ids__", "Bearer x", "Basic eDp5", ""] {
-            let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(value))]);
-            let refused =
-                admit(&headers, Scope::WriteEvent, &catalog, &Keyring::new(&[7; 32]), Timestamp::default());
-            assert!(refused.is_err(), "{value}");
-        }
     }
 }

@@ -4,12 +4,15 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A permission. The names are the contract's, but for `write:event`, which is idstream's own.
+/// A permission. The names are the contract's, but for `write:event` and `delete:event`, which are idstream's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Scope {
     /// Post events.
     #[serde(rename = "write:event")]
     WriteEvent,
+    /// Erase stored events for good.
+    #[serde(rename = "delete:event")]
+    DeleteEvent,
     /// See event streaming configurations, sources and API clients.
     #[serde(rename = "read:config_instance")]
     ReadConfigInstance,
@@ -41,8 +44,9 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::WriteEvent,
+        Self::DeleteEvent,
         Self::ReadConfigInstance,
         Self::WriteConfigInstance,
         Self::ReadEventAccount,
@@ -58,6 +62,7 @@ impl Scope {
     pub const fn name(self) -> &'static str {
         match self {
             Self::WriteEvent => "write:event",
+            Self::DeleteEvent => "delete:event",
             Self::ReadConfigInstance => "read:config_instance",
             Self::WriteConfigInstance => "write:config_instance",
             Self::ReadEventAccount => "read:event_account",

@@ -1,4 +1,5 @@
-//! The audit of idstream itself: every change of a configuration, source or API client is an audit log like any other.
+//! The audit of idstream itself: every change of a configuration, native claim, source or API client is an audit log like
+//! any other.
 //!
 //! The entry is stored in one piece with the change, as a note in the catalog, and posted to the intake from there: a
 //! crash in between posts it again, under the same eventID. It holds what the API shows, never a credential.
@@ -22,7 +23,7 @@ use crate::call::Call;
 use crate::state::ApiState;
 
 /// Who posts the entries: their `sourceId`.
-const OURSELVES: &str = "idstream";
+pub(crate) const OURSELVES: &str = "idstream";
 /// Requests larger than this are left out of their entry, in bytes.
 const MAX_REQUEST: usize = 64 << 10;
 /// Texts longer than this are shown by their digest, in bytes.
@@ -55,6 +56,14 @@ pub(crate) struct Change<'a> {
 }
 
 impl Change<'_> {
+    /// Says one thing more of the state after the change, which is no part of the entity.
+    pub(crate) fn with(mut self, name: &str, more: Option<Value>) -> Self {
+        if let Some((more, after)) = more.zip(self.after.as_mut().and_then(Value::as_object_mut)) {
+            after.insert(name.to_owned(), more);
+        }
+        self
+    }
+
     /// The entry as it is posted.
     fn note(&self, id: EventId, date: Timestamp) -> Value {
         json!({
@@ -77,6 +86,19 @@ impl Change<'_> {
         note["actor"] = json!({"userName": OURSELVES});
         note
     }
+}
+
+/// The entry of a master key that was replaced: by their ids, and how many credentials are sealed with the new one.
+pub fn key_rotated(before: &str, after: &str, n_sealed: usize, now: Timestamp, random: &Random) -> Note {
+    let change = Change {
+        action: Action::Update,
+        entity_type: "MasterKey",
+        name: &format!("rotated, {n_sealed} credentials sealed anew"),
+        url: String::new(),
+        before: Some(json!({ "keyId": before })),
+        after: Some(json!({ "keyId": after })),
+    };
+    change.by_the_server(now, random)
 }
 
 impl Call {

@@ -1,6 +1,8 @@
 //! What the errors of other crates become at the API's edge.
 
 use catalog::{CatalogError, KeyError};
+use event::RecordError;
+use explorer::FindError;
 use intake::IntakeError;
 use journal::JournalError;
 
@@ -27,6 +29,18 @@ impl From<KeyError> for ApiError {
 
 impl From<JournalError> for ApiError {
     fn from(error: JournalError) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<FindError> for ApiError {
+    fn from(error: FindError) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<RecordError> for ApiError {
+    fn from(error: RecordError) -> Self {
         Self::internal(error)
     }
 }

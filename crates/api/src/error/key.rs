@@ -13,6 +13,8 @@ pub enum ErrorKey {
     EmptyBody,
     /// Every event of the body was rejected; `rejected` says why.
     NoEventAccepted,
+    /// It is built in: nobody changes or deletes it.
+    ReadOnly,
     /// The `Idempotency-Key` is not 1 to 255 visible ASCII characters.
     IdempotencyKeyInvalid,
     /// There is no credential, or it is wrong or expired.
@@ -23,14 +25,26 @@ pub enum ErrorKey {
     SourceDisabled,
     /// There is nothing at this path, or nothing with this id.
     NotFound,
+    /// The event was removed, by retention or by erasure.
+    EventRemoved,
+    /// The event may be one that is not indexed yet; try again after `Retry-After`.
+    EventNotIndexed,
+    /// The id is that of a made-up event, which is not stored.
+    TestEvent,
     /// The path has no such method.
     MethodNotAllowed,
     /// The body came too slowly.
     RequestTimeout,
     /// Another one has this name.
     NameTaken,
+    /// Something else needs it; `detail` names what.
+    InUse,
+    /// There are as many as may be kept.
+    LimitReached,
     /// Somebody else changed it in the meantime.
     ChangedMeanwhile,
+    /// The configuration does not await a choice.
+    NotAwaitingChoice,
     /// A request with this idempotency key is under way.
     IdempotencyKeyInFlight,
     /// `If-Match` names another revision.
@@ -47,6 +61,8 @@ pub enum ErrorKey {
     IdempotencyKeyReused,
     /// Too much is under way; try again after `Retry-After`.
     Busy,
+    /// Too many calls in a short time; try again after `Retry-After`.
+    TooManyRequests,
     /// idstream failed.
     Internal,
     /// Events cannot be stored at the moment; try again after `Retry-After`.
@@ -55,20 +71,27 @@ pub enum ErrorKey {
 
 impl ErrorKey {
     /// Every key.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 31] = [
         Self::Validation,
         Self::MalformedBody,
         Self::EmptyBody,
         Self::NoEventAccepted,
+        Self::ReadOnly,
         Self::IdempotencyKeyInvalid,
         Self::Unauthorized,
         Self::InsufficientScope,
         Self::SourceDisabled,
         Self::NotFound,
+        Self::EventRemoved,
+        Self::EventNotIndexed,
+        Self::TestEvent,
         Self::MethodNotAllowed,
         Self::RequestTimeout,
         Self::NameTaken,
+        Self::InUse,
+        Self::LimitReached,
         Self::ChangedMeanwhile,
+        Self::NotAwaitingChoice,
         Self::IdempotencyKeyInFlight,
         Self::PreconditionFailed,
         Self::BodyTooLarge,
@@ -77,6 +100,7 @@ impl ErrorKey {
         Self::UnsupportedEncoding,
         Self::IdempotencyKeyReused,
         Self::Busy,
+        Self::TooManyRequests,
         Self::Internal,
         Self::Unavailable,
     ];
@@ -97,15 +121,22 @@ impl ErrorKey {
             Self::MalformedBody => ("malformedBody", StatusCode::BAD_REQUEST),
             Self::EmptyBody => ("emptyBody", StatusCode::BAD_REQUEST),
             Self::NoEventAccepted => ("noEventAccepted", StatusCode::BAD_REQUEST),
+            Self::ReadOnly => ("readOnly", StatusCode::BAD_REQUEST),
             Self::IdempotencyKeyInvalid => ("idempotencyKeyInvalid", StatusCode::BAD_REQUEST),
             Self::Unauthorized => ("unauthorized", StatusCode::UNAUTHORIZED),
             Self::InsufficientScope => ("insufficientScope", StatusCode::FORBIDDEN),
             Self::SourceDisabled => ("sourceDisabled", StatusCode::FORBIDDEN),
             Self::NotFound => ("notFound", StatusCode::NOT_FOUND),
+            Self::EventRemoved => ("eventRemoved", StatusCode::NOT_FOUND),
+            Self::EventNotIndexed => ("eventNotIndexed", StatusCode::NOT_FOUND),
+            Self::TestEvent => ("testEvent", StatusCode::NOT_FOUND),
             Self::MethodNotAllowed => ("methodNotAllowed", StatusCode::METHOD_NOT_ALLOWED),
             Self::RequestTimeout => ("requestTimeout", StatusCode::REQUEST_TIMEOUT),
             Self::NameTaken => ("nameTaken", StatusCode::CONFLICT),
+            Self::InUse => ("inUse", StatusCode::CONFLICT),
+            Self::LimitReached => ("limitReached", StatusCode::CONFLICT),
             Self::ChangedMeanwhile => ("changedMeanwhile", StatusCode::CONFLICT),
+            Self::NotAwaitingChoice => ("notAwaitingChoice", StatusCode::CONFLICT),
             Self::IdempotencyKeyInFlight => ("idempotencyKeyInFlight", StatusCode::CONFLICT),
             Self::PreconditionFailed => ("preconditionFailed", StatusCode::PRECONDITION_FAILED),
             Self::BodyTooLarge => ("bodyTooLarge", StatusCode::PAYLOAD_TOO_LARGE),
@@ -114,6 +145,7 @@ impl ErrorKey {
             Self::UnsupportedEncoding => ("unsupportedEncoding", StatusCode::UNSUPPORTED_MEDIA_TYPE),
             Self::IdempotencyKeyReused => ("idempotencyKeyReused", StatusCode::UNPROCESSABLE_ENTITY),
             Self::Busy => ("busy", StatusCode::TOO_MANY_REQUESTS),
+            Self::TooManyRequests => ("tooManyRequests", StatusCode::TOO_MANY_REQUESTS),
             Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR),
             Self::Unavailable => ("unavailable", StatusCode::SERVICE_UNAVAILABLE),
         }

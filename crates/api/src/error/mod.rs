@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use intake::Receipts;
 use serde::Serialize;
 
@@ -138,14 +138,26 @@ impl ApiError {
         self
     }
 
-    /// The answer to a request for `path`. The place where a cause is logged, once.
-    pub(crate) fn answer(self, path: &str) -> Response {
+    /// What a page for people is made of: status, detail, headers.
+    pub(crate) fn for_page(self, path: &str) -> (StatusCode, Cow<'static, str>, HeaderMap) {
+        let problem = self.logged(path);
+        (problem.key.status(), problem.detail, problem.headers)
+    }
+
+    /// The place where a cause is logged, once.
+    fn logged(self, path: &str) -> Problem {
         let problem = *self.0;
-        let status = problem.key.status();
-        if status.is_server_error() {
+        if problem.key.status().is_server_error() {
             let cause = problem.cause.as_deref().map(chain).unwrap_or_default();
             tracing::error!(path, error_key = problem.key.name(), cause, "a call failed");
         }
+        problem
+    }
+
+    /// The answer to a request for `path`.
+    pub(crate) fn answer(self, path: &str) -> Response {
+        let problem = self.logged(path);
+        let status = problem.key.status();
         let envelope = Envelope {
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),

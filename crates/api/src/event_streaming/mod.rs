@@ -1,31 +1,44 @@
 //! The contract's calls on event streaming configurations, and our status of one.
 
+mod dry_run;
+mod filter;
 mod parse;
+mod preview;
+mod renaming;
+mod resume;
 mod show;
 mod status;
 mod trial;
+mod unsaved;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use base::Secret;
 use base::mask::MASK;
 use catalog::{Catalog, Found, Note, Sealed};
-use delivery::Configuration;
+use delivery::{Configuration, Resume};
 use destinations::{SecretName, Secrets};
 use event::native::Selection;
 use http::StatusCode;
 use serde_json::Value;
 
+pub(crate) use self::dry_run::{stored as dry_run_stored, unsaved as dry_run_unsaved};
+pub(crate) use self::filter::presets;
 use self::parse::{Known, Wanted};
+pub(crate) use self::preview::{of_stored as preview_stored, of_unsaved as preview_unsaved};
+pub(crate) use self::renaming::{adopt_names, that_select};
+pub(crate) use self::resume::resume;
 use self::show::ConfigurationOut;
 pub(crate) use self::status::status;
 pub(crate) use self::trial::{stored as test_stored, unsaved as test_unsaved};
 use crate::audit::{self, Action, Change};
 use crate::call::{self, Answer, Call};
-use crate::error::{ApiError, FieldError};
+use crate::error::{ApiError, ErrorKey, FieldError};
+use crate::native_claims::ClaimNames;
 use crate::page::{Column, by_text, page_of, passes};
 use crate::router::STREAMING;
-use crate::state::{ApiState, new_id};
+use crate::state::{ApiState, new_id, to_its_end};
 
 /// The entity's name in errors.
 const ENTITY: &str = "eventStreaming";
@@ -58,7 +71,7 @@ pub(crate) async fn get(call: Call) -> Answer {
 
 pub(crate) async fn create(mut call: Call) -> Answer {
     let body = call.json().await?;
-    let wanted = parse::wanted(&body, None)?;
+    let wanted = parse::wanted(&body, None, &ClaimNames::of(&call.state.catalog))?;
     let id = new_id(call.state.clock.now(), &call.state.random);
     let configuration = complete(&call.state, id, wanted, None)?;
     let path = format!("{STREAMING}/{}", configuration.id);
@@ -75,23 +88,35 @@ pub(crate) async fn replace(mut call: Call) -> Answer {
     let found = find(&call.state.catalog, call.id())?;
     call.check_revision(found.revision)?;
     let known = Known::of(&found.value).map_err(ApiError::internal)?;
-    let wanted = parse::wanted(&body, Some(&known))?;
+    let wanted = parse::wanted(&body, Some(&known), &ClaimNames::of(&call.state.catalog))?;
+    let choice = wanted.resume_from;
     let mut configuration = complete(&call.state, found.value.id.clone(), wanted, Some(&found.value))?;
-    configuration.succeed(&found.value, &*call.state.journal).await?;
+    let pause = resume::decide(&call.state, &found.value, configuration.enabled, choice).await?;
+    configuration.resume = pause.resume;
+    let floor = call.state.delivery.floor(&configuration.id).await?;
     // It has a place, unless an older copy of the journal was restored: then it begins anew.
     delivery::admit(&*call.state.journal, &configuration.id).await?;
     let shown = ConfigurationOut::of(&configuration);
-    let note =
-        call.note(&told(Action::Update, Some(&found.value), Some(&configuration)), Some(&hushed(&body)));
-    if found.value.enabled && !configuration.enabled {
-        announce(&call.state, &found.value, &note).await;
-    }
-    let change = move |catalog: &Catalog| {
-        check_name(catalog, &configuration)?;
-        let replaced = catalog.replace(&configuration.id, &configuration, found.revision, Some(note));
-        replaced.map_err(|error| ApiError::from(error).about(ENTITY))
+    let change = told(Action::Update, Some(&found.value), Some(&configuration)).with("resume", pause.note);
+    let note = call.note(&change, Some(&hushed(&body)));
+    announce(&call.state, &found.value, Some(&configuration), &note).await;
+    let state = call.state.clone();
+    let steps = async move {
+        let (id, resume) = (configuration.id.clone(), configuration.resume);
+        let delivery = Arc::clone(&state.delivery);
+        let change = move |catalog: &Catalog| {
+            check_name(catalog, &configuration)?;
+            check_claims(catalog, &configuration)?;
+            let hand_over = delivery.hand_over(&found, &mut configuration, floor);
+            let replaced = catalog.replace(&configuration.id, &configuration, found.revision, Some(note));
+            let revision = replaced.map_err(|error| ApiError::from(error).about(ENTITY))?;
+            hand_over.complete();
+            Ok(revision)
+        };
+        let revision = state.change(change).await?;
+        resume::carry_out(&state, &id, resume, revision).await
     };
-    let revision = call.state.change(change).await?;
+    let revision = to_its_end(steps).await?;
     Ok(call::with_etag(call::json(StatusCode::OK, &shown)?, revision))
 }
 
@@ -99,9 +124,7 @@ pub(crate) async fn delete(call: Call) -> Answer {
     let found = find(&call.state.catalog, call.id())?;
     call.check_revision(found.revision)?;
     let note = call.note(&told(Action::Delete, Some(&found.value), None), None);
-    if found.value.enabled {
-        announce(&call.state, &found.value, &note).await;
-    }
+    announce(&call.state, &found.value, None, &note).await;
     let (state, id) = (call.state.clone(), found.value.id);
     let leave = async move {
         let gone = id.clone();
@@ -116,15 +139,21 @@ pub(crate) async fn delete(call: Call) -> Answer {
     Ok(call::no_content())
 }
 
-/// For the audit log.
+/// For the audit log. Beside the ids of claims it names their names: an id of one's own claim tells a reader nothing, and
+/// a claim that is renamed changes what is sent.
 fn told<'a>(
     action: Action,
     before: Option<&'a Configuration>,
     after: Option<&'a Configuration>,
 ) -> Change<'a> {
     let (id, name) = after.or(before).map_or(("", ""), |each| (&each.id, &each.name));
-    let shown =
-        |each: Option<&Configuration>| each.and_then(|each| audit::shown(&ConfigurationOut::of(each)));
+    let shown = |each: Option<&Configuration>| {
+        let mut shown = audit::shown(&ConfigurationOut::of(each?))?;
+        if let Some(claims) = shown.pointer_mut("/accountEventStreaming/nativeClaims") {
+            *claims = audit::shown(&each?.account.claims)?;
+        }
+        Some(shown)
+    };
     Change {
         action,
         entity_type: "EventStreaming",
@@ -151,21 +180,14 @@ fn hushed(body: &Value) -> Value {
     }
 }
 
-/// Tells a destination that it is about to be cut off, as well as it goes: an attacker's first deed would be to silence
-/// the one that watches. Waits a few seconds at most; all others are told by the audit log itself.
-async fn announce(state: &ApiState, configuration: &Configuration, note: &Note) {
-    state.delivery.announce(configuration, &note.to_string()).await;
+/// Tells a destination that it is about to be cut off, from everything or from news like this, as well as it goes: an
+/// attacker's first deed would be to silence the one that watches. Waits a few seconds at most; all others are told by the audit log itself.
+async fn announce(state: &ApiState, before: &Configuration, after: Option<&Configuration>, note: &Note) {
+    state.delivery.announce(before, after, &note.to_string()).await;
 }
 
 fn find(catalog: &Catalog, id: &str) -> Result<Found<Configuration>, ApiError> {
     catalog.get::<Configuration>(id).map_err(|error| ApiError::from(error).about(ENTITY))
-}
-
-/// Several steps that belong together are taken to their end, even when the caller hangs up.
-async fn to_its_end<T: Send + 'static>(
-    steps: impl Future<Output = Result<T, ApiError>> + Send + 'static,
-) -> Result<T, ApiError> {
-    tokio::spawn(steps).await.map_err(ApiError::internal)?
 }
 
 /// Gives a new configuration its place in the journal, then stores it: no event that is accepted after the answer is
@@ -175,6 +197,7 @@ async fn enter(state: &ApiState, configuration: Configuration, note: Note) -> Re
     delivery::admit(&*state.journal, &id).await?;
     let store = move |catalog: &Catalog| {
         check_name(catalog, &configuration)?;
+        check_claims(catalog, &configuration)?;
         Ok(catalog.create(&configuration.id, &configuration, Some(note))?)
     };
     let stored = state.change(store).await;
@@ -197,6 +220,20 @@ fn check_name(catalog: &Catalog, configuration: &Configuration) -> Result<(), Ap
         return Err(ApiError::name_taken(ENTITY));
     }
     Ok(())
+}
+
+/// Claims are renamed and deleted by others, perhaps since the request was read.
+fn check_claims(catalog: &Catalog, configuration: &Configuration) -> Result<(), ApiError> {
+    let names = ClaimNames::of(catalog);
+    let mut selected = configuration.account.claims.iter();
+    match selected.find(|claim| names.name_of(&claim.id) != Some(&claim.name)) {
+        None => Ok(()),
+        Some(claim) => {
+            let detail =
+                format!("the native claim {} was renamed or deleted in the meantime: decide again", claim.id);
+            Err(ApiError::new(ErrorKey::ChangedMeanwhile, detail).about(ENTITY))
+        }
+    }
 }
 
 /// The document of what is wanted. Its secrets are checked against the settings, then sealed; of those that are not given
@@ -227,7 +264,9 @@ fn complete(
         account: wanted.account,
         audit: wanted.audit,
         hook: wanted.hook,
+        filter: wanted.filter,
         earlier: Vec::new(),
+        resume: Resume::default(),
     })
 }
 

@@ -1,17 +1,18 @@
 //! A request's body, read into what its sender wants.
 
 use base::mask::MaskRule;
-use delivery::{AccountSwitch, AuditSwitch, Configuration, HookSwitch};
+use delivery::{AccountSwitch, AuditSwitch, Configuration, HookSwitch, ResumeFrom, SelectedClaim};
 use destinations::{SecretName, Secrets, Settings, Vendor};
-use event::claims;
+use event::filter::Filter;
 use serde_json::Value;
 
-use super::{ENTITY, field_error};
+use super::{ENTITY, field_error, filter, resume};
 use crate::error::ApiError;
 use crate::fields::{Complaints, Fields};
+use crate::native_claims::ClaimNames;
 
 /// The fields of a request: the contract's, and what an answer has more.
-const FIELDS: [&str; 9] = [
+const FIELDS: [&str; 11] = [
     "id",
     "name",
     "description",
@@ -21,10 +22,16 @@ const FIELDS: [&str; 9] = [
     "accountEventStreaming",
     "auditLogStreaming",
     "eventHookLogStreaming",
+    "filter",
+    resume::FIELD,
 ];
 
 /// Names of query parameters that hold a credential, beside those that are masked everywhere.
 const SECRET_PARAMETERS: [&str; 6] = ["auth", "code", "key", "sig", "signature", "subscription-key"];
+
+/// Most claims of one configuration: the audit log of a change holds them three times, with their names, and has to fit
+/// into an event.
+const MAX_CLAIMS: usize = 200;
 
 /// What a valid request asks for.
 pub(super) struct Wanted {
@@ -37,6 +44,9 @@ pub(super) struct Wanted {
     pub(super) account: AccountSwitch,
     pub(super) audit: AuditSwitch,
     pub(super) hook: HookSwitch,
+    pub(super) filter: Filter,
+    /// What becomes of its backlog, when this enables it after a pause.
+    pub(super) resume_from: Option<ResumeFrom>,
 }
 
 /// What a replacing request is compared with.
@@ -61,8 +71,9 @@ impl Known {
     }
 }
 
-/// Reads a request that creates, or replaces what is `known`. Every field that is wrong is named.
-pub(super) fn wanted(body: &Value, known: Option<&Known>) -> Result<Wanted, ApiError> {
+/// Reads a request that creates, or replaces what is `known`. Every field that is wrong is named. `names` are those of the
+/// claims that there are.
+pub(super) fn wanted(body: &Value, known: Option<&Known>, names: &ClaimNames) -> Result<Wanted, ApiError> {
     let mut complaints = Complaints::about(ENTITY);
     let fields = Fields::of(body, &mut complaints);
     fields.only(&FIELDS, &mut complaints);
@@ -74,9 +85,14 @@ pub(super) fn wanted(body: &Value, known: Option<&Known>) -> Result<Wanted, ApiE
     let enabled = fields.boolean("enabled", &mut complaints);
     let settings = settings(&fields, body, &mut complaints);
     let secrets = secrets(&fields, settings.as_ref(), known, &mut complaints);
-    let account = account(&fields.object("accountEventStreaming", &mut complaints), &mut complaints);
+    let account = account(&fields.object("accountEventStreaming", &mut complaints), names, &mut complaints);
     let audit = audit(&fields.object("auditLogStreaming", &mut complaints), &mut complaints);
     let hook = hook(&fields.object("eventHookLogStreaming", &mut complaints), &mut complaints);
+    let filter = filter::filter(&fields, &mut complaints);
+    let resume_from = resume::choice(&fields, &mut complaints);
+    if known.is_none() && resume_from.is_some() {
+        fields.complain(resume::FIELD, "must be left out: a new configuration begins now", &mut complaints);
+    }
     complaints.finish(name.zip(settings).map(|(name, settings)| Wanted {
         name: name.to_owned(),
         description: description.filter(|text| !text.is_empty()).map(ToOwned::to_owned),
@@ -86,6 +102,8 @@ pub(super) fn wanted(body: &Value, known: Option<&Known>) -> Result<Wanted, ApiE
         account,
         audit,
         hook,
+        filter,
+        resume_from,
     }))
 }
 
@@ -189,13 +207,13 @@ fn is_on(fields: &Fields<'_>, field: &str, complaints: &mut Complaints) -> bool 
     fields.boolean(field, complaints).unwrap_or(false)
 }
 
-fn account(fields: &Fields<'_>, complaints: &mut Complaints) -> AccountSwitch {
+fn account(fields: &Fields<'_>, names: &ClaimNames, complaints: &mut Complaints) -> AccountSwitch {
     fields.only(&["enabled", "includeActions", "includeRaw", "nativeClaims"], complaints);
     AccountSwitch {
         enabled: is_on(fields, "enabled", complaints),
         include_actions: is_on(fields, "includeActions", complaints),
         include_raw: is_on(fields, "includeRaw", complaints),
-        claims: claims(fields, complaints),
+        claims: claims(fields, names, complaints),
     }
 }
 
@@ -223,26 +241,32 @@ fn hook(fields: &Fields<'_>, complaints: &mut Complaints) -> HookSwitch {
     }
 }
 
-/// The names of the claims whose ids are given.
-fn claims(fields: &Fields<'_>, complaints: &mut Complaints) -> Vec<String> {
+/// The claims whose ids are given.
+fn claims(fields: &Fields<'_>, names: &ClaimNames, complaints: &mut Complaints) -> Vec<SelectedClaim> {
     const FIELD: &str = "nativeClaims";
     fields.require(FIELD, complaints);
-    let mut names: Vec<String> = Vec::new();
-    for (at, element) in fields.list(FIELD, complaints).unwrap_or_default().iter().enumerate() {
+    let given = fields.list(FIELD, complaints).unwrap_or_default();
+    if given.len() > MAX_CLAIMS {
+        fields.complain(FIELD, format!("must have at most {MAX_CLAIMS} elements"), complaints);
+        return Vec::new();
+    }
+    let mut selected: Vec<SelectedClaim> = Vec::new();
+    for (at, element) in given.iter().enumerate() {
+        fields.element(FIELD, at, element).only(&["id"], complaints);
         let field = format!("{FIELD}[{at}].id");
         let Some(id) = element.get("id").and_then(Value::as_str).filter(|id| is_claim_id(id)) else {
             fields.complain(&field, "must be 1 to 36 letters, digits and hyphens", complaints);
             continue;
         };
-        match claims::name_of(id) {
+        match names.name_of(id) {
             None => fields.complain(&field, "must be the id of a native claim", complaints),
-            Some(name) if names.iter().any(|other| other == name) => {
+            Some(_) if selected.iter().any(|other| other.id == id) => {
                 fields.complain(&field, "must not be given twice", complaints);
             }
-            Some(name) => names.push(name.to_owned()),
+            Some(name) => selected.push(SelectedClaim { id: id.to_owned(), name: name.to_owned() }),
         }
     }
-    names
+    selected
 }
 
 /// The contract's `^[a-zA-Z0-9-]{1,36}$`.

@@ -3,11 +3,11 @@
 
 use delivery::Configuration;
 use destinations::SecretName;
-use event::claims;
+use event::filter::Filter;
 use serde::Serialize;
 use serde_json::Value;
 
-/// The contract's `EventStreamingResponse`. `includeRaw` and `includeBodies` are additions.
+/// The contract's `EventStreamingResponse`. `includeRaw`, `includeBodies` and `filter` are additions.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ConfigurationOut {
@@ -21,6 +21,8 @@ pub(super) struct ConfigurationOut {
     account_event_streaming: AccountOut,
     audit_log_streaming: AuditOut,
     event_hook_log_streaming: HookOut,
+    #[serde(skip_serializing_if = "Filter::is_empty")]
+    filter: Filter,
 }
 
 #[derive(Serialize)]
@@ -49,7 +51,7 @@ struct HookOut {
 
 #[derive(Serialize)]
 struct OnlyId {
-    id: &'static str,
+    id: String,
 }
 
 /// The vendor's settings, and which secrets beside the credential are set.
@@ -80,7 +82,7 @@ fn with_marks(configuration: &Configuration) -> Value {
 impl ConfigurationOut {
     pub(super) fn of(configuration: &Configuration) -> Self {
         let account = &configuration.account;
-        let ids = account.claims.iter().filter_map(|name| claims::id_of(name));
+        let ids = account.claims.iter().map(|claim| claim.id.clone());
         Self {
             id: configuration.id.clone(),
             name: configuration.name.clone(),
@@ -103,6 +105,7 @@ impl ConfigurationOut {
                 enabled: configuration.hook.enabled,
                 include_raw: configuration.hook.include_raw,
             },
+            filter: configuration.filter.clone(),
         }
     }
 }

@@ -1,13 +1,14 @@
 //! How a configuration fares: its books, kept by the journal, and what its worker says about itself.
 
 use base::Timestamp;
-use delivery::Status;
+use delivery::{Backlog, Configuration, Measured, Status};
 use http::StatusCode;
-use journal::ConsumerState;
+use journal::{ConsumerState, Journal, JournalError};
 use serde::Serialize;
 
 use super::find;
 use crate::call::{self, Answer, Call};
+use crate::router::STREAMING;
 
 /// An addition to the contract.
 #[derive(Serialize)]
@@ -18,6 +19,23 @@ struct StatusOut {
     books: Books,
     /// `null` when no worker runs.
     live: Option<Status>,
+    /// What it delivers; `null` when it had no worker since the process started.
+    volume: Option<Measured>,
+    /// Present while an operator has to choose what becomes of what gathered in a pause.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    awaiting_choice: Option<AwaitingOut>,
+}
+
+/// What there is to choose about.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AwaitingOut {
+    since: Timestamp,
+    /// Of the whole backlog, whether the settings select it or not; it may be trimmed by retention meanwhile.
+    events: u64,
+    bytes: u64,
+    oldest: Option<Timestamp>,
+    what_to_do: String,
 }
 
 /// Events since the configuration's start: `appended` is the sum of all others.
@@ -46,13 +64,37 @@ pub(crate) async fn status(call: Call) -> Answer {
     let found = find(&call.state.catalog, call.id())?;
     let state = delivery::books(&*call.state.journal, &found.value.id).await?;
     let now = call.state.clock.now();
+    let books = state.map_or_else(Books::default, |state| books(&state, now));
     let status = StatusOut {
-        books: state.map_or_else(Books::default, |state| books(&state, now)),
+        awaiting_choice: awaiting(&*call.state.journal, &found.value).await?,
+        books,
         live: call.state.delivery.status(&found.value.id),
+        volume: call.state.delivery.volume(&found.value.id),
         enabled: found.value.enabled,
         id: found.value.id,
     };
     call::json(StatusCode::OK, &status)
+}
+
+async fn awaiting(
+    journal: &dyn Journal,
+    configuration: &Configuration,
+) -> Result<Option<AwaitingOut>, JournalError> {
+    let waits = configuration.resume.awaits_since.filter(|_| configuration.enabled);
+    let Some(since) = waits else { return Ok(None) };
+    // Without parked events, whose blocks are settled.
+    let backlog = Backlog::of(journal, &configuration.id).await?;
+    let path = format!("{STREAMING}/{}/resume", configuration.id);
+    Ok(Some(AwaitingOut {
+        since,
+        events: backlog.events,
+        bytes: backlog.bytes,
+        oldest: backlog.oldest,
+        what_to_do: format!(
+            "POST {path} with {{\"resumeFrom\": \"continue\"}} to send all of it, or with {{\"resumeFrom\": \"now\"}} to \
+             give it up and go on with new events; nothing is sent until then"
+        ),
+    }))
 }
 
 fn books(state: &ConsumerState, now: Timestamp) -> Books {

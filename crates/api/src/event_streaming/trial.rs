@@ -2,18 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use delivery::{Configuration, Trial, TrialError};
+use delivery::{Configuration, Trial};
+use explorer::TestNote;
 use http::StatusCode;
 use serde::Serialize;
 
-use super::parse::{self, Known};
-use super::{ENTITY, complete, field_error, find};
+use super::find;
+use super::unsaved::{problem, unsaved_of};
 use crate::call::{self, Answer, Call};
-use crate::error::ApiError;
 use crate::state::ApiState;
-
-/// The id of a configuration that has none.
-const UNSAVED: &str = "unsaved";
 
 /// The contract's `EventStreamingTestResponse`: the destination's own answer.
 #[derive(Serialize)]
@@ -34,30 +31,27 @@ impl From<Trial> for TrialOut {
 /// Tries the stored configuration out, enabled or not.
 pub(crate) async fn stored(call: Call) -> Answer {
     let found = find(&call.state.catalog, call.id())?;
-    answer(&call.state, &found.value).await
+    answer(&call.state, &call.who.name, &found.value).await
 }
 
-/// Tries out what the body describes, without storing it. With the `id` of a stored configuration its secrets are used
-/// where the body brings none, unless the body leads elsewhere.
+/// Tries out what the body describes, without storing it.
 pub(crate) async fn unsaved(mut call: Call) -> Answer {
-    let body = call.json().await?;
-    let before = match body.get("id").and_then(serde_json::Value::as_str) {
-        Some(id) => Some(find(&call.state.catalog, id)?.value),
-        None => None,
-    };
-    let known = before.as_ref().map(Known::of).transpose().map_err(ApiError::internal)?;
-    let wanted = parse::wanted(&body, known.as_ref())?;
-    let id = before.as_ref().map_or(UNSAVED, |before| &before.id).to_owned();
-    let configuration = complete(&call.state, id, wanted, before.as_ref())?;
-    answer(&call.state, &configuration).await
+    let configuration = unsaved_of(&mut call).await?;
+    answer(&call.state, &call.who.name, &configuration).await
 }
 
-async fn answer(state: &ApiState, configuration: &Configuration) -> Answer {
-    match state.delivery.try_out(configuration).await {
+async fn answer(state: &ApiState, who: &str, configuration: &Configuration) -> Answer {
+    let events = state.delivery.test_events(configuration);
+    // Before they are sent: whoever receives one may follow its link at once.
+    let note = |(_, event_id): &(_, _)| TestNote {
+        event_id: *event_id,
+        sent_at: state.clock.now(),
+        sent_by: who.to_owned(),
+        configuration: configuration.name.clone(),
+    };
+    state.explorer.note_tests(events.iter().map(note).collect()).await;
+    match state.delivery.try_out(configuration, &events).await {
         Ok(trial) => call::json(StatusCode::OK, &TrialOut::from(trial)),
-        Err(TrialError::Settings(errors)) => {
-            Err(ApiError::fields(errors.into_iter().map(field_error).collect()).about(ENTITY))
-        }
-        Err(error) => Err(ApiError::internal(error)),
+        Err(error) => Err(problem(error)),
     }
 }

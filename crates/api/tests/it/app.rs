@@ -3,26 +3,35 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use api::{ApiParts, ApiState, BodyLimits, bootstrap_client};
+use api::audit::Peer;
+use api::{ApiParts, ApiState, BodyLimits, RateLimits, bootstrap_client};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use base::mask::MaskRule;
 use base::{Clock, ManualClock, Random, Secret, Timestamp};
-use catalog::{Catalog, CatalogError, Keyring, MemoryStore};
-use delivery::{Parts, Supervisor};
+use catalog::{Catalog, CatalogError, Document, Keyring, MemoryStore};
+use delivery::{Parts, ResumeLimits, Supervisor};
 use event::native::Instance;
+use explorer::Explorer;
 use http::{HeaderMap, Method, Request, StatusCode};
 use intake::{Intake, Limits};
 use journal::Journal;
+use journal::local::{LocalJournal, LocalOptions};
 use journal::model::{ModelJournal, ModelOptions};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use testkit::disk::SimDisk;
 use testkit::net::{Faults, SimNet};
 use tower::ServiceExt;
 
 pub(crate) const STREAMING: &str = "/admin/api/v1/instance/eventStreaming";
 pub(crate) const CLIENTS: &str = "/admin/api/v1/instance/apiClients";
 pub(crate) const SOURCES: &str = "/admin/api/v1/instance/sources";
+pub(crate) const CLAIMS: &str = "/admin/api/v1/claim/native";
 pub(crate) const EVENTS: &str = "/intake/v1/events";
+pub(crate) const ACCOUNT_EVENTS: &str = "/admin/api/v1/events/account";
+pub(crate) const AUDIT_LOGS: &str = "/admin/api/v2/admin/events/audit";
+pub(crate) const HOOK_LOGS: &str = "/admin/api/v1/eventHooks/logs";
 pub(crate) const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// Small ones, so that tests reach them.
@@ -39,6 +48,14 @@ pub(crate) struct App {
     pub(crate) catalog: Catalog,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) net: Arc<SimNet>,
+}
+
+/// A stored native claim of any form.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct RawClaim(pub(crate) Value);
+
+impl Document for RawClaim {
+    const KIND: &'static str = "nativeClaim";
 }
 
 /// What came back.
@@ -58,6 +75,34 @@ impl App {
     }
 
     pub(crate) async fn with_journal(journal: Arc<dyn Journal>, clock: Arc<ManualClock>) -> Self {
+        Self::with_erasing(journal, None, clock, RateLimits::OFF).await
+    }
+
+    pub(crate) async fn with_rates(
+        journal: Arc<dyn Journal>,
+        clock: Arc<ManualClock>,
+        rates: RateLimits,
+    ) -> Self {
+        Self::with_erasing(journal, None, clock, rates).await
+    }
+
+    /// On a journal in files, which can erase.
+    pub(crate) async fn local() -> Self {
+        let clock = Arc::new(ManualClock::new(Timestamp::parse("2026-01-31T12:00:00Z").unwrap()));
+        let disk = Arc::new(SimDisk::new(1));
+        let as_clock: Arc<dyn Clock> = clock.clone();
+        let random = Arc::new(Random::from_seed(1));
+        let journal = LocalJournal::open(disk, as_clock, random, LocalOptions::default()).unwrap();
+        let journal = Arc::new(journal);
+        Self::with_erasing(journal.clone(), Some(journal), clock, RateLimits::OFF).await
+    }
+
+    async fn with_erasing(
+        journal: Arc<dyn Journal>,
+        local: Option<Arc<LocalJournal>>,
+        clock: Arc<ManualClock>,
+        rates: RateLimits,
+    ) -> Self {
         let as_clock: Arc<dyn Clock> = clock.clone();
         let random = Arc::new(Random::from_seed(2));
         let catalog = Catalog::open(Arc::new(MemoryStore::default())).unwrap();
@@ -90,19 +135,60 @@ impl App {
             random: Arc::new(Random::from_seed(5)),
         })
         .await;
+        let erasures = local.map(|journal| erasures(journal, &catalog, &keyring, &as_clock));
+        let explorer = Explorer::start(explorer::Parts {
+            journal: Arc::clone(&journal),
+            disk: Arc::new(SimDisk::new(6)),
+            clock: Arc::clone(&as_clock),
+            options: explorer::Options::default(),
+        })
+        .unwrap();
         let state = ApiState::new(ApiParts {
+            erasures,
             catalog: catalog.clone(),
             keyring,
             intake: Arc::new(intake),
             delivery: Arc::new(delivery),
+            explorer: Arc::new(explorer),
             journal: Arc::clone(&journal),
             clock: as_clock,
             random,
             limits: LIMITS,
+            rates,
+            resume: ResumeLimits::default(),
             instance,
         });
         let router = api::router(state.clone());
         Self { router, state, admin: admin.expose().to_owned(), clock, catalog, journal, net }
+    }
+
+    /// The API anew, on the same catalog and journal.
+    pub(crate) fn restarted(&self) -> Self {
+        let parts = &self.state;
+        let state = ApiState::new(ApiParts {
+            catalog: parts.catalog.clone(),
+            keyring: parts.keyring.clone(),
+            intake: parts.intake.clone(),
+            delivery: parts.delivery.clone(),
+            explorer: parts.explorer.clone(),
+            journal: parts.journal.clone(),
+            clock: parts.clock.clone(),
+            random: parts.random.clone(),
+            limits: parts.limits,
+            rates: parts.rates,
+            resume: parts.resume,
+            instance: parts.instance.clone(),
+            erasures: parts.erasures.clone(),
+        });
+        Self {
+            router: api::router(state.clone()),
+            state,
+            admin: self.admin.clone(),
+            clock: self.clock.clone(),
+            catalog: self.catalog.clone(),
+            journal: self.journal.clone(),
+            net: self.net.clone(),
+        }
     }
 
     /// Sends a request as it is.
@@ -113,11 +199,25 @@ impl App {
         headers: &[(&str, &str)],
         body: impl Into<Body>,
     ) -> Reply {
-        let mut request = Request::builder().method(method).uri(path);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let response = self.router.clone().oneshot(request.body(body.into()).unwrap()).await.unwrap();
+        self.answer(request(method, path, headers, body)).await
+    }
+
+    /// The same from a known address.
+    pub(crate) async fn send_from(
+        &self,
+        address: &str,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Reply {
+        let mut request = request(method, path, headers, body);
+        request.extensions_mut().insert(Peer(address.parse().unwrap()));
+        self.answer(request).await
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Reply {
+        let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, 64 << 20).await.unwrap();
         Reply {
@@ -143,6 +243,13 @@ impl App {
         let reply = self.call(Method::POST, CLIENTS, json!({"name": name, "scopes": scopes})).await;
         assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.text);
         Secret::new(reply.json()["token"].as_str().unwrap())
+    }
+
+    /// What a creating call as the administrator answers.
+    pub(crate) async fn create(&self, path: &str, body: Value) -> Value {
+        let reply = self.call(Method::POST, path, body).await;
+        assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.text);
+        reply.json()
     }
 
     /// Posts events as the administrator, who has every scope.
@@ -209,6 +316,14 @@ impl Reply {
     }
 }
 
+fn request(method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Request<Body> {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(body.into()).unwrap()
+}
+
 /// Replaces UUIDs, and what follows one in a token.
 fn without_ids(text: &str) -> String {
     let is_in_token = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
@@ -239,6 +354,21 @@ fn without_ids(text: &str) -> String {
 /// A believable event; `more` are further members, beginning with a comma.
 pub(crate) fn event(more: &str) -> String {
     format!(r#"{{"type":"selfService","endTimestamp":"2026-01-31T11:59:00Z"{more}}}"#)
+}
+
+fn erasures(
+    journal: Arc<LocalJournal>,
+    catalog: &Catalog,
+    keyring: &Arc<Keyring>,
+    clock: &Arc<dyn Clock>,
+) -> custody::erasure::Erasures {
+    custody::erasure::Erasures {
+        journal,
+        catalog: catalog.clone(),
+        keyring: Arc::clone(keyring),
+        clock: Arc::clone(clock),
+        random: Arc::new(Random::from_seed(6)),
+    }
 }
 
 /// A valid configuration for Splunk.

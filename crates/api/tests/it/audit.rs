@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::app::{App, CLIENTS, SOURCES, STREAMING, splunk, with};
 
 /// The audit logs in the journal: eventID, and the header's members with bodies and changes.
-async fn audit_logs(app: &App) -> Vec<(String, Value)> {
+pub(crate) async fn audit_logs(app: &App) -> Vec<(String, Value)> {
     let streams = StreamSet::from_iter([Stream::AuditLog]);
     let range = ReadRange { streams, from: 0, until: u64::MAX, max_bytes: usize::MAX };
     let mut found = Vec::new();

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use testkit::net::Faults;
 use testkit::tls::Certified;
 
-use crate::app::{App, CLIENTS, JSON, Reply, SOURCES, STREAMING, event, splunk, with};
+use crate::app::{AUDIT_LOGS, App, CLIENTS, JSON, Reply, SOURCES, STREAMING, event, splunk, with};
 
 const API_KEY: &str = "CANARY-api-key";
 const NEXT_API_KEY: &str = "CANARY-next-api-key";
@@ -89,6 +89,22 @@ impl Asking<'_> {
         }
     }
 
+    /// What idstream tells of its own changes, and the events themselves.
+    async fn ask_for_every_event(&mut self) {
+        assert!(api::audit::tell(&self.app.state).await);
+        let streams = event::StreamSet::product();
+        let range = journal::ReadRange { streams, from: 0, until: u64::MAX, max_bytes: usize::MAX };
+        let blocks = self.app.journal.read(range).await.unwrap();
+        let ids: Vec<_> =
+            blocks.iter().flat_map(|block| block.records()).map(|(_, record)| record.event_id()).collect();
+        assert!(ids.len() > 5, "{ids:?}");
+        for id in ids {
+            let shown = self.ask(Method::GET, &format!("/console/e/{id}"), Value::Null).await;
+            assert_eq!(shown.status, 200, "{}", shown.text);
+            self.ask(Method::GET, &format!("{AUDIT_LOGS}/{id}"), Value::Null).await;
+        }
+    }
+
     async fn ask_for_the_rest(&mut self) {
         let source = json!({
             "name": "Auth0",
@@ -102,6 +118,7 @@ impl Asking<'_> {
         for list in [STREAMING, SOURCES, CLIENTS] {
             self.ask(Method::GET, list, Value::Null).await;
         }
+        self.ask_for_every_event().await;
         let wrong = format!("Bearer {}x", self.app.admin);
         let reply = self.app.send(Method::GET, STREAMING, &[("authorization", &wrong)], "").await;
         self.answers.push(reply.text);

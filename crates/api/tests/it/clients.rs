@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use api::audit::tell;
+use api::{ApiClient, uses};
 use http::{Method, StatusCode};
 use insta::assert_snapshot;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::app::{App, CLIENTS, EVENTS, JSON, event};
 
@@ -117,4 +119,90 @@ async fn nobody_makes_a_client_that_outlives_its_maker() {
     let token = app.send(Method::POST, "/oauth2/token", &[form_type], form).await;
     let token = format!("Bearer {}", token.json()["access_token"].as_str().unwrap());
     assert_eq!(make(&token, "for good", "").await.status, StatusCode::CREATED);
+}
+
+const HERE: &str = "203.0.113.7";
+
+/// A client that may see API clients: its id, and its bearer token.
+async fn reader(app: &App) -> (String, String) {
+    let body = json!({"name": "reader", "scopes": ["read:config_instance"]});
+    let created = app.call(Method::POST, CLIENTS, body).await.json();
+    (created["id"].as_str().unwrap().to_owned(), format!("Bearer {}", created["token"].as_str().unwrap()))
+}
+
+async fn last_use(app: &App, id: &str) -> (Value, Value) {
+    let shown = app.get(&format!("{CLIENTS}/{id}")).await.json();
+    let listed = app.get(CLIENTS).await.json();
+    let listed = listed["content"].as_array().unwrap().iter().find(|each| each["id"] == id).unwrap().clone();
+    assert_eq!(listed, shown);
+    (shown["lastUsedAt"].clone(), shown["lastUsedFrom"].clone())
+}
+
+/// How many uses are stored.
+fn n_uses(app: &App) -> usize {
+    app.catalog.list::<Anything>().unwrap().len()
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Anything(Value);
+
+impl catalog::Document for Anything {
+    const KIND: &'static str = "clientUse";
+}
+
+#[tokio::test]
+async fn a_client_shows_when_and_from_where_it_was_last_admitted() {
+    let app = App::new().await;
+    let (id, token) = reader(&app).await;
+    assert_eq!(last_use(&app, &id).await, (Value::Null, Value::Null));
+    app.clock.advance(Duration::from_secs(5));
+    app.send_from(HERE, Method::GET, CLIENTS, &[("authorization", &token)], "").await;
+    let used = (json!("2026-01-31T12:00:05.000Z"), json!(HERE));
+    assert_eq!(last_use(&app, &id).await, used);
+    app.clock.advance(Duration::from_secs(5));
+    app.send_from("198.51.100.9", Method::GET, CLIENTS, &[("authorization", &format!("{token}x"))], "").await;
+    app.send_from(
+        "198.51.100.9",
+        Method::DELETE,
+        &format!("{CLIENTS}/{id}"),
+        &[("authorization", &token)],
+        "",
+    )
+    .await;
+    assert_eq!(last_use(&app, &id).await, used, "neither a wrong token nor a missing scope is a use");
+}
+
+#[tokio::test]
+async fn uses_are_stored_once_in_a_while_beside_the_clients_and_without_a_word() {
+    let app = App::new().await;
+    let (id, token) = reader(&app).await;
+    tell(&app.state).await;
+    app.send_from(HERE, Method::GET, CLIENTS, &[("authorization", &token)], "").await;
+    assert_eq!(n_uses(&app), 0, "a call writes nothing");
+    uses::save(&app.state).await;
+    assert_eq!(n_uses(&app), 2, "the administrator's and the reader's");
+    let changes = app.catalog.watch();
+    uses::save(&app.state).await;
+    assert!(!changes.has_changed().unwrap(), "nothing is new");
+    assert!(app.catalog.untold().is_empty(), "no change of settings");
+    let client = app.catalog.get::<ApiClient>(&id).unwrap();
+    assert_eq!(client.revision, 1);
+    let again = app.restarted();
+    let shown = again.get(&format!("{CLIENTS}/{id}")).await.json();
+    assert_eq!(
+        (&shown["lastUsedAt"], &shown["lastUsedFrom"]),
+        (&json!("2026-01-31T12:00:00.000Z"), &json!(HERE))
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_a_client_that_is_gone() {
+    let app = App::new().await;
+    let (id, token) = reader(&app).await;
+    app.send(Method::GET, CLIENTS, &[("authorization", &token)], "").await;
+    uses::save(&app.state).await;
+    app.send(Method::GET, CLIENTS, &[("authorization", &token)], "").await;
+    app.call(Method::DELETE, &format!("{CLIENTS}/{id}"), Value::Null).await;
+    uses::save(&app.state).await;
+    assert_eq!(n_uses(&app), 1, "the administrator's");
 }

@@ -70,6 +70,7 @@ async fn an_unknown_field_is_named_and_whatever_is_answered_is_taken_back() {
         ("/configuration/sourcetype", "configuration.sourcetype"),
         ("/configuration/headerName", "configuration.headerName"),
         ("/accountEventStreaming/includeAction", "accountEventStreaming.includeAction"),
+        ("/accountEventStreaming/nativeClaims/1/name", "accountEventStreaming.nativeClaims[1].name"),
         ("/auditLogStreaming/includeActions", "auditLogStreaming.includeActions"),
         ("/eventHookLogStreaming/Enabled", "eventHookLogStreaming.Enabled"),
     ] {

@@ -68,7 +68,7 @@ impl Journal for Broken {
     }
 }
 
-async fn broken(refusal: Refusal) -> App {
+pub(crate) async fn broken(refusal: Refusal) -> App {
     let clock = Arc::new(ManualClock::new(Timestamp::parse("2026-01-31T12:00:00Z").unwrap()));
     App::with_journal(Arc::new(Broken(refusal)), clock).await
 }

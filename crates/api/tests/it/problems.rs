@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 use insta::assert_snapshot;
 use serde_json::json;
 
-use crate::app::{App, CLIENTS, EVENTS, JSON, SOURCES, STREAMING};
+use crate::app::{ACCOUNT_EVENTS, AUDIT_LOGS, App, CLIENTS, EVENTS, HOOK_LOGS, JSON, SOURCES, STREAMING};
 
 #[tokio::test]
 async fn an_unknown_path_is_not_found() {
@@ -49,6 +49,9 @@ async fn every_call_but_health_needs_a_token_before_its_body_is_looked_at() {
     }
     calls.extend([(Method::PUT, below(STREAMING)), (Method::PUT, below(SOURCES))]);
     calls.push((Method::POST, "/intake/v1/sources/x/auth0".to_owned()));
+    for path in [ACCOUNT_EVENTS, AUDIT_LOGS, HOOK_LOGS, "/admin/api/v1/instance/explorer"] {
+        calls.push((Method::GET, if path.ends_with("explorer") { path.to_owned() } else { below(path) }));
+    }
     for (method, path) in calls {
         let reply = app.send(method.clone(), &path, &[JSON], "not json").await;
         assert_eq!(reply.error_key(), "unauthorized", "{method} {path}");

@@ -99,7 +99,7 @@ fn names_bulk(path: &str) -> bool {
 }
 
 /// What is wrong with an index name. Date math (`<logs-{now/d}>`) is left to the cluster.
-fn unfit(index: &str) -> Option<&'static str> {
+pub(super) fn unfit(index: &str) -> Option<&'static str> {
     if index.starts_with('<') && index.ends_with('>') {
         return None;
     }

@@ -10,6 +10,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::settings::unfit;
+
 /// Longest text that is indexed as a keyword, in characters.
 pub const IGNORE_ABOVE: u32 = 1024;
 /// The data streams that the templates are for.
@@ -39,12 +41,46 @@ pub struct Step {
     pub purpose: &'static str,
 }
 
+/// What the index template is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The data streams that events go to when a configuration names no index.
+    Streams,
+    /// The one data stream, of this name, that a configuration names as its index.
+    Named(String),
+}
+
+impl Target {
+    /// The data stream with this name. Fails with what is wrong with it.
+    pub fn named(name: &str) -> Result<Self, &'static str> {
+        if name.is_empty() || name.starts_with('<') {
+            return Err("must be the name of one data stream, without date math");
+        }
+        unfit(name).map_or_else(|| Ok(Self::Named(name.to_owned())), Err)
+    }
+
+    fn pattern(&self) -> &str {
+        match self {
+            Self::Streams => PATTERN,
+            Self::Named(name) => name,
+        }
+    }
+
+    /// The name of its index template.
+    fn template(&self) -> String {
+        match self {
+            Self::Streams => NAME.to_owned(),
+            Self::Named(name) => format!("{NAME}-{name}"),
+        }
+    }
+}
+
 /// The calls in their order: lifecycle, mappings, settings, index template.
-pub fn steps(flavour: Flavour) -> Vec<Step> {
+pub fn steps(flavour: Flavour, target: &Target) -> Vec<Step> {
     let step = |path: String, body: Value, purpose| Step { path, body, purpose };
     let composed_of = json!([format!("{NAME}-mappings"), format!("{NAME}-settings")]);
     vec![
-        lifecycle(flavour),
+        lifecycle(flavour, target),
         step(
             format!("_component_template/{NAME}-mappings"),
             json!({"template": {"mappings": mappings(flavour)}}),
@@ -56,22 +92,25 @@ pub fn steps(flavour: Flavour) -> Vec<Step> {
             "compression, and the lifecycle",
         ),
         step(
-            format!("_index_template/{NAME}"),
+            format!("_index_template/{}", target.template()),
             json!({
-                "index_patterns": [PATTERN],
+                "index_patterns": [target.pattern()],
                 "data_stream": {},
                 "composed_of": composed_of,
                 "priority": PRIORITY,
                 "_meta": {"description": "written by idstream"},
             }),
-            "data streams for each stream of idstream",
+            match target {
+                Target::Streams => "data streams for each stream of idstream",
+                Target::Named(_) => "one data stream for all streams of idstream",
+            },
         ),
     ]
 }
 
 /// An example to be changed by whoever knows how long the data must stay: 30 days for account events would be the
 /// contract's, 365 days serve audit logs too.
-fn lifecycle(flavour: Flavour) -> Step {
+fn lifecycle(flavour: Flavour, target: &Target) -> Step {
     let purpose = "an example: a new index every 30 days or 50 GB, gone after 365 days";
     match flavour {
         Flavour::Elasticsearch => Step {
@@ -83,11 +122,11 @@ fn lifecycle(flavour: Flavour) -> Step {
             purpose,
         },
         Flavour::OpenSearch => Step {
-            path: format!("_plugins/_ism/policies/{NAME}"),
+            path: format!("_plugins/_ism/policies/{}", target.template()),
             body: json!({"policy": {
                 "description": "idstream",
                 "default_state": "hot",
-                "ism_template": [{"index_patterns": [PATTERN], "priority": PRIORITY}],
+                "ism_template": [{"index_patterns": [target.pattern()], "priority": PRIORITY}],
                 "states": [
                     {
                         "name": "hot",
@@ -258,7 +297,7 @@ mod tests {
     #[test]
     fn every_free_text_is_bounded_and_every_step_has_a_place() {
         for flavour in [Flavour::Elasticsearch, Flavour::OpenSearch] {
-            for Step { path, body, .. } in steps(flavour) {
+            for Step { path, body, .. } in steps(flavour, &Target::Streams) {
                 let text = body.to_string();
                 let n_keywords = text.matches("\"type\":\"keyword\"").count();
                 let n_bounded = text.matches("\"ignore_above\":1024,\"type\":\"keyword\"").count();
@@ -266,6 +305,21 @@ mod tests {
                 assert_eq!(n_keywords, n_bounded + n_unindexed, "{path}");
                 assert!(path.contains("idstream"), "{path}");
             }
+        }
+    }
+
+    #[test]
+    fn a_data_stream_of_ones_own_name_has_a_template_beside_the_other_and_the_same_mappings() {
+        let target = Target::named("identity-events").unwrap();
+        for flavour in [Flavour::Elasticsearch, Flavour::OpenSearch] {
+            let (own, usual) = (steps(flavour, &target), steps(flavour, &Target::Streams));
+            assert_eq!(own[1..3], usual[1..3]);
+            assert_eq!(own[3].path, "_index_template/idstream-identity-events");
+            assert_eq!(own[3].body["index_patterns"], json!(["identity-events"]));
+            assert_eq!(own[3].body["composed_of"], usual[3].body["composed_of"]);
+        }
+        for wrong in ["", "a*", "<a-{now/d}>", "Upper", "a,b", "a/b"] {
+            assert!(Target::named(wrong).is_err(), "{wrong}");
         }
     }
 }

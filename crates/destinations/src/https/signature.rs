@@ -58,7 +58,10 @@ impl Signer {
         for (name, text) in
             [(ID, id), (TIMESTAMP, &*seconds.to_string()), (SIGNATURE, &*signatures.join(" "))]
         {
-            headers.extend(value(text).map(|value| (name, value)));
+            headers.extend(value(text).map(|mut value| {
+                value.set_sensitive(name == SIGNATURE);
+                (name, value)
+            }));
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Which hosts are called without the proxy.
 
-use std::net::IpAddr;
-
+use base::Subnet;
 use serde_json::Value;
 use url::{Host, Url};
 
@@ -22,8 +21,8 @@ pub(super) struct NoProxy {
 enum Entry {
     /// A host and all below it.
     Name(String),
-    /// Addresses whose first `bits` are those of `first`.
-    Network { first: IpAddr, bits: u32 },
+    /// An address, or a range of them.
+    Network(Subnet),
 }
 
 impl NoProxy {
@@ -45,24 +44,10 @@ impl NoProxy {
                 let above = host.strip_suffix(name.as_str());
                 above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
             }
-            (Entry::Network { first, bits }, Some(Host::Ipv4(v4))) => is_within(v4.into(), *first, *bits),
-            (Entry::Network { first, bits }, Some(Host::Ipv6(v6))) => {
-                is_within(IpAddr::V6(v6).to_canonical(), *first, *bits)
-            }
+            (Entry::Network(subnet), Some(Host::Ipv4(v4))) => subnet.contains(v4.into()),
+            (Entry::Network(subnet), Some(Host::Ipv6(v6))) => subnet.contains(v6.into()),
             _ => false,
         })
-    }
-}
-
-fn is_within(address: IpAddr, first: IpAddr, bits: u32) -> bool {
-    let starts_alike = |a: u128, b: u128, length: u32| {
-        let rest = length.saturating_sub(bits);
-        a.checked_shr(rest).unwrap_or(0) == b.checked_shr(rest).unwrap_or(0)
-    };
-    match (address, first) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => starts_alike(a.to_bits().into(), b.to_bits().into(), 32),
-        (IpAddr::V6(a), IpAddr::V6(b)) => starts_alike(a.to_bits(), b.to_bits(), 128),
-        _ => false,
     }
 }
 
@@ -85,19 +70,13 @@ fn entry(text: &str) -> Option<Entry> {
     if text.is_empty() || text.chars().count() > MAX_CHARS {
         return None;
     }
-    let (address, bits) = match text.split_once('/') {
-        Some((address, bits)) => (address, Some(bits)),
-        None => (text, None),
-    };
-    if let Ok(first) = address.parse::<IpAddr>() {
-        let most = if first.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Ok(most), str::parse).ok().filter(|bits| *bits <= most)?;
-        return Some(Entry::Network { first, bits });
+    if let Ok(subnet) = text.parse() {
+        return Some(Entry::Network(subnet));
     }
     // As a URL's host is written, so that both are compared in one form.
     let name = text.strip_prefix('.').unwrap_or(text);
     match Host::parse(name).ok()? {
-        Host::Domain(name) if bits.is_none() && !name.is_empty() && !name.contains('*') => {
+        Host::Domain(name) if !name.is_empty() && !name.contains('*') => {
             Some(Entry::Name(name.trim_end_matches('.').to_owned()))
         }
         _ => None,

@@ -244,3 +244,44 @@ fn only_true_acknowledges() {
         assert_eq!(got, expected, "{status} {body}");
     }
 }
+
+/// Each row of the guides' tables, `docs/guides/splunk-*.md`: H holds, R is tried again, S is sent in halves, Q goes to
+/// quarantine.
+#[test]
+fn what_the_guides_explain_is_what_the_collector_says() {
+    for (status, body, reason, expected) in [
+        (403, r#"{"text":"Token disabled","code":1}"#, "HEC code 1: Token disabled", 'H'),
+        (401, r#"{"text":"Token is required","code":2}"#, "HEC code 2: Token is required", 'H'),
+        (401, r#"{"text":"Invalid authorization","code":3}"#, "HEC code 3: Invalid authorization", 'H'),
+        (400, r#"{"text":"Incorrect index","code":7}"#, "HEC code 7: Incorrect index", 'H'),
+        (400, r#"{"text":"ACK is disabled","code":14}"#, "HEC code 14: ACK is disabled", 'H'),
+        (500, r#"{"text":"Internal server error","code":8}"#, "HEC code 8: Internal server error", 'R'),
+        (503, r#"{"text":"Server is busy","code":9}"#, "HEC code 9: Server is busy", 'R'),
+        (503, r#"{"text":"Server is shutting down","code":23}"#, "HEC code 23: Server is shutting down", 'R'),
+        (
+            429,
+            r#"{"text":"HEC queue is at capacity","code":26}"#,
+            "HEC code 26: HEC queue is at capacity",
+            'R',
+        ),
+        (400, r#"{"text":"Invalid data format","code":6}"#, "HEC code 6: Invalid data format", 'S'),
+        (
+            400,
+            r#"{"text":"Error in handling indexed fields","code":15,"invalid-event-number":0}"#,
+            "HEC code 15: Error in handling indexed fields",
+            'Q',
+        ),
+        (404, "", "HTTP 404", 'R'),
+        (403, "", "HTTP 403", 'H'),
+    ] {
+        let outcome = plain(Vendor::Splunk).classify(&ids(1), &answer(status, body)).outcomes.remove(0);
+        let found = match outcome {
+            Outcome::Hold { reason } => ('H', reason),
+            Outcome::Retry { reason } => ('R', reason),
+            Outcome::Split { reason } => ('S', reason),
+            Outcome::Quarantine { reason } => ('Q', reason),
+            other @ Outcome::Delivered(_) => panic!("{other:?}"),
+        };
+        assert_eq!(found, (expected, reason.to_owned()));
+    }
+}

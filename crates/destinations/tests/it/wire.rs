@@ -27,8 +27,9 @@ fn sent(destination: &dyn Destination) -> String {
         destination.request(Bytes::from(body), &Session::default(), now);
     let mut lines = vec![format!("{method} {url}")];
     lines.extend(headers.iter().map(|(name, value)| {
-        let shown = if value.is_sensitive() { "(sensitive)" } else { value.to_str().unwrap() };
-        format!("{name}: {shown}")
+        let is_signature = name == "webhook-signature";
+        let shown = value.to_str().unwrap();
+        format!("{name}: {}", if value.is_sensitive() && !is_signature { "(sensitive)" } else { shown })
     }));
     lines.sort();
     format!("{}\n\n{}", lines.join("\n"), String::from_utf8(body.to_vec()).unwrap())

@@ -71,7 +71,7 @@ pub struct Feature {
     #[serde(default, deserialize_with = "reading::properties", skip_serializing_if = "BTreeMap::is_empty")]
     pub properties: BTreeMap<String, String>,
     /// Where it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "reading::object", skip_serializing_if = "Option::is_none")]
     pub geometry: Option<Geometry>,
 }
 
@@ -119,7 +119,7 @@ pub struct Actor {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
     /// Where the address is.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "reading::object", skip_serializing_if = "Option::is_none")]
     pub location: Option<Feature>,
     /// The bulk job.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,13 +134,13 @@ pub struct Actor {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule_id: Option<String>,
     /// The application of an exchanged token.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "reading::object", skip_serializing_if = "Option::is_none")]
     pub resolved_application: Option<Named>,
     /// The client of an exchanged token.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "reading::object", skip_serializing_if = "Option::is_none")]
     pub resolved_client: Option<Named>,
     /// The exchanged token.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "reading::object", skip_serializing_if = "Option::is_none")]
     pub token: Option<Token>,
 }
 
@@ -161,13 +161,13 @@ pub struct Subject {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requested_subject: Option<String>,
     /// The application of an exchanged token.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "reading::object", skip_serializing_if = "Option::is_none")]
     pub resolved_application: Option<Named>,
     /// The client of an exchanged token.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "reading::object", skip_serializing_if = "Option::is_none")]
     pub resolved_client: Option<Named>,
     /// The exchanged token.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "reading::object", skip_serializing_if = "Option::is_none")]
     pub token: Option<Token>,
 }
 

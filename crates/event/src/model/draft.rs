@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::field_path;
 use super::hook::HookLine;
 use super::incoming::without_position;
+use super::reading::Object;
 use crate::fragment::{append_string, canonical, mask_text, members, tidy_members};
 use crate::record::RecordError;
 use crate::{RecordBuilder, Section, Stream};
@@ -35,8 +36,6 @@ impl DraftError {
 
 /// Most native claims of one event.
 const MAX_CLAIMS: usize = 512;
-/// Longest name of a native claim, in characters (contract: 256).
-const MAX_CLAIM_NAME: usize = 256;
 
 /// The free-form parts of an event, each already a masked, canonical fragment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,7 +60,7 @@ impl FreeForm {
     /// Takes native claims from a JSON object. Claims that are `null` are left out.
     pub fn set_claims(&mut self, json: &str, rule: &MaskRule) -> Result<(), DraftError> {
         let fail = |reason: String| DraftError::field("nativeClaims", reason);
-        let members = members(json, MAX_CLAIM_NAME, rule).map_err(|error| fail(error.reason))?;
+        let members = members(json, crate::claims::MAX_NAME, rule).map_err(|error| fail(error.reason))?;
         if members.len() > MAX_CLAIMS {
             return Err(fail(format!("more than {MAX_CLAIMS} claims")));
         }
@@ -113,7 +112,7 @@ impl FreeForm {
         }
         let fail = |reason: String| DraftError::field("changes", reason);
         let masked = canonical(json, rule).map_err(|error| fail(error.reason))?;
-        serde_json::from_str::<Vec<Change>>(json).map_err(|error| {
+        serde_json::from_str::<Vec<Object<Change>>>(json).map_err(|error| {
             let path = field_path::of_error(json, &error);
             DraftError::field(format!("changes{path}"), without_position(&error))
         })?;
@@ -243,6 +242,12 @@ impl Draft {
 
     pub(super) fn part(&mut self, kind: Section, fragment: Option<String>) {
         self.parts.extend(fragment.map(|fragment| (kind, fragment)));
+    }
+
+    /// Its native claims in order of names, each one member: `"email":"ann@example.com"`.
+    pub fn native_claims(&self) -> impl Iterator<Item = &str> {
+        let claims = self.parts.iter().filter(|(kind, _)| *kind == Section::Claim);
+        claims.map(|(_, text)| text.as_str())
     }
 
     /// Marks it as a test event.

@@ -10,7 +10,7 @@ use super::audit::{AuditActor, AuditLog};
 use super::draft::{Draft, DraftError, FreeForm};
 use super::field_path;
 use super::hook::{EventHookLog, Hook, HookLine, LogSummary};
-use super::reading::unless_empty;
+use super::reading::{Object, boxed, objects, unless_empty};
 use crate::Stream;
 
 /// Every field of every stream. Which of them fit together is checked by the stream. The larger ones are boxed: the whole
@@ -29,6 +29,7 @@ struct Incoming<'a> {
     native_claims: Option<&'a RawValue>,
     #[serde(borrow)]
     raw: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "boxed")]
     actor: Option<Box<Actor>>,
     // account events
     #[serde(rename = "type", default, deserialize_with = "unless_empty")]
@@ -40,8 +41,11 @@ struct Incoming<'a> {
     end_timestamp: Option<Timestamp>,
     login_session_id: Option<String>,
     variant_id: Option<String>,
+    #[serde(default, deserialize_with = "boxed")]
     actor_application: Option<Box<Named>>,
+    #[serde(default, deserialize_with = "boxed")]
     actor_client: Option<Box<Named>>,
+    #[serde(default, deserialize_with = "boxed")]
     subject: Option<Box<Subject>>,
     #[serde(borrow)]
     actions: Option<&'a RawValue>,
@@ -63,19 +67,24 @@ struct Incoming<'a> {
     // event hook logs
     #[serde(default, deserialize_with = "unless_empty")]
     timestamp: Option<Timestamp>,
+    #[serde(default, deserialize_with = "boxed")]
     hook: Option<Box<Hook>>,
+    #[serde(default, deserialize_with = "boxed")]
     application: Option<Box<Named>>,
+    #[serde(default, deserialize_with = "boxed")]
     client: Option<Box<Named>>,
     identity_store: Option<String>,
     account_id: Option<String>,
     account_event_id: Option<String>,
+    #[serde(default, deserialize_with = "boxed")]
     log_summary: Option<Box<LogSummary>>,
+    #[serde(default, deserialize_with = "objects")]
     logs: Option<Vec<HookLine>>,
 }
 
 /// Parses one event as producers post it. Everything that can be wrong with it is told by the error.
 pub fn parse(json: &str, rule: &MaskRule) -> Result<Draft, DraftError> {
-    let incoming: Incoming<'_> = serde_json::from_str(json).map_err(|error| {
+    let Object(incoming): Object<Incoming<'_>> = serde_json::from_str(json).map_err(|error| {
         let path = Some(field_path::of_error(json, &error)).filter(|path| !path.is_empty());
         DraftError::field(path.unwrap_or_else(|| "event".to_owned()), without_position(&error))
     })?;

@@ -5,7 +5,9 @@ use event::Record;
 use event::model::{FreeForm, incoming};
 use serde_json::json;
 
-use crate::shared::{parse, record, refusal, said, whole_account_event, whole_audit_log, whole_events, with};
+use crate::shared::{
+    parse, record, refusal, said, whole_account_event, whole_audit_log, whole_events, whole_hook_log, with,
+};
 
 #[test]
 fn a_field_of_another_stream_is_refused_by_its_name() {
@@ -95,6 +97,29 @@ fn a_key_that_occurs_twice_is_refused_wherever_it_stands() {
         assert_eq!(refused.field, field, "{refused}");
         assert!(refused.reason.contains(reason), "{refused}");
     }
+}
+
+#[test]
+fn an_array_is_not_taken_for_an_object_whose_names_were_left_out() {
+    let audit_log = with(&whole_audit_log(), &json!({"stream": "auditLog"}));
+    let hook_log = with(&whole_hook_log(), &json!({"stream": "eventHookLog"}));
+    for (event, path, array) in [
+        (&whole_account_event(), "/actor", json!(["a-1"])),
+        (&whole_account_event(), "/actor/location", json!([])),
+        (&whole_account_event(), "/actor/location/geometry", json!(["Point", [1.0, 2.0]])),
+        (&whole_account_event(), "/subject", json!([])),
+        (&whole_account_event(), "/actorClient", json!(["id", "name"])),
+        (&audit_log, "/actor", json!([])),
+        (&audit_log, "/changes/0", json!(["/a", 1, 2])),
+        (&hook_log, "/hook", json!(["h", "n", "t"])),
+        (&hook_log, "/logSummary", json!([1, 0, false])),
+        (&hook_log, "/logs/0", json!(["info", "m"])),
+    ] {
+        let mut changed = event.clone();
+        *changed.pointer_mut(path).unwrap() = array;
+        assert!(refusal(&changed).contains("expected an object"), "{path}: {}", refusal(&changed));
+    }
+    assert!(refusal(&json!([null])).contains("expected an object"));
 }
 
 #[test]

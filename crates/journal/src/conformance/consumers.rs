@@ -106,7 +106,7 @@ pub async fn a_consumers_books_count_its_streams_only(rig: Rig) {
 }
 
 /// Blocks that were settled before are not counted again; leases of passed blocks end.
-pub async fn seeking_skips_what_is_passed(rig: Rig) {
+pub async fn seeking_gives_up_what_is_passed(rig: Rig) {
     rig.create("c", StreamSet::product(), StartAt::Now).await;
     rig.store(ACCOUNT, 1..=6).await;
     let leases = rig.lease_with("c", LeaseLimits { max_blocks: 4, ..limits() }).await;
@@ -114,13 +114,13 @@ pub async fn seeking_skips_what_is_passed(rig: Rig) {
     rig.confirm(&leases[3]).await;
     let command = ConsumerCommand::Seek { name: name("c"), to: StartAt::Block(4) };
     let moved = rig.journal.consumers(command).await.expect("seek").remove(0);
-    assert_eq!((moved.state.tally.skipped, moved.state.tally.confirmed, moved.state.floor), (2, 2, 5));
+    assert_eq!((moved.state.tally.discarded, moved.state.tally.confirmed, moved.state.floor), (2, 2, 5));
     let stale = rig.journal.settle(leases[0].id, Settlement::Done(confirmed(&leases[0].block))).await;
     assert!(matches!(stale, Err(LeaseError::Stale)));
     assert_eq!(sequences(&rig.lease("c").await), [5, 6]);
     let command = ConsumerCommand::Seek { name: name("c"), to: StartAt::Now };
     let state = rig.journal.consumers(command).await.expect("seek").remove(0).state;
-    assert_eq!((state.tally.skipped, state.appended, state.pending_bytes, state.floor), (4, 6, 0, 7));
+    assert_eq!((state.tally.discarded, state.appended, state.pending_bytes, state.floor), (4, 6, 0, 7));
 }
 
 /// As is seeking of a consumer that is not there.

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use base::Timestamp;
 
+use super::durable::{is_full, or_without};
 use super::files::{Scan, Step, damaged};
 use super::format::names;
 use super::ids::Table;
@@ -109,48 +110,70 @@ impl End {
     ///
     /// Blocks and names that were seen but not synced before a crash of the process alone count from here on. To sync is
     /// not enough: after a failed sync what is seen may be in the page cache alone, and counts as clean there.
+    ///
+    /// Answers whether something was cut off and kept.
     pub(super) fn make_durable(
         &self,
         disk: &dyn Disk,
         file: &dyn DiskFile,
         segment: u64,
         now: Timestamp,
-    ) -> Result<(), JournalError> {
-        if self.cut_bytes() > 0 {
-            self.cut(disk, file, segment, now)?;
-        }
+    ) -> Result<bool, JournalError> {
+        let is_kept = self.cut_bytes() > 0 && self.cut(disk, file, segment, now)?;
         copy(file, self.known..self.position, file, self.known)?;
         // The length as well, or bytes that were cut off come back behind what is written next. To set the length that is
         // seen already would change nothing.
         file.set_len(self.position + 1).map_err(JournalError::Disk)?;
         file.set_len(self.position).map_err(JournalError::Disk)?;
         file.sync_data().map_err(JournalError::Disk)?;
-        disk.sync_dir("").map_err(JournalError::Disk)
+        disk.sync_dir("").map_err(JournalError::Disk)?;
+        Ok(is_kept)
     }
 
-    /// Cuts a torn tail off. Its bytes are durable in `lost+found/` before.
+    /// Cuts a torn tail off. Its bytes are durable in `lost+found/` before. When there is no room for them the journal
+    /// still opens: they were never acknowledged, and only a journal that is open can drop what retention no longer keeps.
+    /// Answers whether they were kept.
     fn cut(
         &self,
         disk: &dyn Disk,
         file: &dyn DiskFile,
         segment: u64,
         now: Timestamp,
-    ) -> Result<(), JournalError> {
-        let name = names::cut(segment, self.position, now.as_millis());
-        let lost = disk.create(&name).map_err(JournalError::Disk)?;
-        copy(file, self.position..self.len, lost.as_ref(), 0)?;
-        lost.sync_data().map_err(JournalError::Disk)?;
-        disk.sync_dir(crate::disk::LOST_AND_FOUND).map_err(JournalError::Disk)?;
+    ) -> Result<bool, JournalError> {
+        let kept = keep_aside(disk, file, segment, self.position..self.len, now);
+        let is_kept = match &kept {
+            Ok(_) => true,
+            Err(JournalError::Disk(error)) if is_full(error) => false,
+            Err(_) => return kept.map(|_| false),
+        };
         file.set_len(self.position).map_err(JournalError::Disk)?;
         tracing::warn!(
             segment,
             position = self.position,
             cut_bytes = self.cut_bytes(),
-            kept_in = name,
+            kept_in = kept.as_deref().unwrap_or("nothing: the disk is full"),
             "the journal's last group was torn; it was never acknowledged and has been cut off"
         );
-        Ok(())
+        Ok(is_kept)
     }
+}
+
+/// Copies a part of a segment to `lost+found/`. Answers the new file's name; it is durable.
+pub(super) fn keep_aside(
+    disk: &dyn Disk,
+    file: &dyn DiskFile,
+    segment: u64,
+    part: Range<u64>,
+    now: Timestamp,
+) -> Result<String, JournalError> {
+    let name = names::cut(segment, part.start, now.as_millis());
+    or_without(disk, &name, || {
+        let lost = disk.create(&name).map_err(JournalError::Disk)?;
+        copy(file, part, lost.as_ref(), 0)?;
+        lost.sync_data().map_err(JournalError::Disk)
+    })?;
+    disk.sync_dir(crate::disk::LOST_AND_FOUND).map_err(JournalError::Disk)?;
+    Ok(name)
 }
 
 fn copy(from: &dyn DiskFile, part: Range<u64>, to: &dyn DiskFile, at: u64) -> Result<(), JournalError> {

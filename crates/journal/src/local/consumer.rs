@@ -292,6 +292,7 @@ mod tests {
             appended_bytes: 1,
             stored_bytes: 1,
             appended_at: Timestamp::default(),
+            lost: false,
         };
         let looked = Instant::now();
         let limits =

@@ -58,6 +58,11 @@ impl Cursor {
             && (self.started_at..self.until).contains(&block.sequence)
     }
 
+    /// Whether the block is for this consumer and not settled.
+    pub(super) fn is_pending(&self, block: &BlockInfo) -> bool {
+        self.covers(block) && block.sequence >= self.floor && self.settled.end_of(block.sequence).is_none()
+    }
+
     /// Notes that a block is done.
     pub(super) fn done(&mut self, block: &BlockInfo, tally: &Tally) {
         self.settled.insert(block.sequence, block.sequence + 1);
@@ -168,6 +173,43 @@ impl Cursor {
             events: (appended.events + above.events).saturating_sub(self.tally.total()),
             bytes: (appended.bytes + above.bytes).saturating_sub(self.settled_bytes),
         })
+    }
+
+    /// Ends the lost blocks of `from..until`, at whose end the totals were `totals`. What it had not settled of them counts
+    /// as discarded: what was not settled below their end, less what of that can be read.
+    pub(super) fn give_up(
+        &mut self,
+        from: u64,
+        until: u64,
+        totals: &Totals,
+        timeline: &Timeline,
+        pinned: &Pinned,
+    ) -> Result<(), Missing> {
+        let (from, until) = (from.max(self.started_at), until.min(self.until));
+        if from >= until || until <= self.floor {
+            return Ok(());
+        }
+        let mut lost = self.unsettled_below(until, totals, timeline, pinned)?;
+        let mut at = self.floor.max(timeline.first());
+        while at < until {
+            if let Some(end) = self.settled.end_of(at) {
+                at = end;
+                continue;
+            }
+            if let Look::Block(block) = timeline.look(at, pinned)?
+                && self.is_pending(&block)
+                && !block.lost
+            {
+                lost.events = lost.events.saturating_sub(u64::from(block.n_records));
+                lost.bytes = lost.bytes.saturating_sub(u64::from(block.appended_bytes));
+            }
+            at += 1;
+        }
+        self.tally.discarded += lost.events;
+        self.settled_bytes += lost.bytes;
+        self.settled.insert(from.max(self.floor), until);
+        self.raise(self.floor);
+        Ok(())
     }
 
     /// Ends everything below `to`, where the totals were `before`, whatever became of it. Answers what was not settled.

@@ -29,6 +29,9 @@ pub(super) async fn erase(
         let done = erase_in(&shared, segment, Arc::clone(&erased)).await;
         answer = answer.and(done);
     }
+    if answer.is_ok() {
+        shared.hidden.lock().retain(|offset| !erased.contains(offset));
+    }
     answer
 }
 

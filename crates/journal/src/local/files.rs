@@ -52,6 +52,9 @@ impl<'a> Window<'a> {
     /// Up to `n` bytes at `position`; fewer at the end of the file.
     fn get(&mut self, position: u64, n: usize) -> io::Result<&[u8]> {
         let n = n.min(self.len.saturating_sub(position) as usize);
+        if n == 0 {
+            return Ok(&[]);
+        }
         let inside = position >= self.start && position + n as u64 <= self.start + self.bytes.len() as u64;
         if !inside {
             let ahead = n.max(CHUNK).min(self.len.saturating_sub(position) as usize);
@@ -152,19 +155,24 @@ impl<'a> Scan<'a> {
         }))
     }
 
-    /// The largest durable-up-to in intact headers after the position, wherever they lie.
-    pub(super) fn later_durable_up_to(&mut self) -> Result<u64, JournalError> {
-        let mut highest = 0;
-        let mut at = self.position;
+    /// The next place from `at` on that begins like a block.
+    fn next_magic(&mut self, mut at: u64) -> Result<Option<u64>, JournalError> {
+        let magic = super::format::block::MAGIC;
         while at + HEADER as u64 <= self.window.len {
             let bytes = self.window.get(at, CHUNK / 2).map_err(JournalError::Read)?;
-            let magic = super::format::block::MAGIC;
-            let Some(found) = bytes.windows(magic.len()).position(|window| window == magic) else {
-                at += (bytes.len() - magic.len() + 1) as u64;
-                continue;
-            };
-            at += found as u64;
-            let bytes = self.window.get(at, HEADER).map_err(JournalError::Read)?;
+            if let Some(found) = bytes.windows(magic.len()).position(|window| window == magic) {
+                return Ok(Some(at + found as u64));
+            }
+            at += (bytes.len() - magic.len() + 1) as u64;
+        }
+        Ok(None)
+    }
+
+    /// The largest durable-up-to in intact headers after the position, wherever they lie.
+    pub(super) fn later_durable_up_to(&mut self) -> Result<u64, JournalError> {
+        let (mut highest, mut at) = (0, self.position);
+        while let Some(found) = self.next_magic(at)? {
+            let bytes = self.window.get(found, HEADER).map_err(JournalError::Read)?;
             let place = BlockHeader::place(bytes);
             if place.is_some_and(|(segment, sequence)| segment == self.segment && sequence >= self.sequence) {
                 match BlockHeader::parse(bytes) {
@@ -174,9 +182,31 @@ impl<'a> Scan<'a> {
                     Err(FormatError::Malformed(_)) => {}
                 }
             }
-            at += 1;
+            at = found + 1;
         }
         Ok(highest)
+    }
+
+    /// Moves on over what is broken to the next intact block of the segment, wherever it lies. `false` when there is none;
+    /// nothing has moved then.
+    pub(super) fn resume(&mut self) -> Result<bool, JournalError> {
+        let mut at = self.position;
+        while let Some(found) = self.next_magic(at)? {
+            let bytes = self.window.get(found, HEADER).map_err(JournalError::Read)?;
+            if let Ok(header) = BlockHeader::parse(bytes)
+                && header.segment == self.segment
+                && header.sequence >= self.sequence
+            {
+                let body = self.window.get(found + HEADER as u64, header.body_bytes());
+                let body = Bytes::copy_from_slice(body.map_err(JournalError::Read)?);
+                if StoredBlock::parse(header, body).is_ok() {
+                    (self.position, self.sequence) = (found, header.sequence);
+                    return Ok(true);
+                }
+            }
+            at = found + 1;
+        }
+        Ok(false)
     }
 }
 

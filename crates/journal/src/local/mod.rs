@@ -25,9 +25,11 @@ mod queue;
 mod ranges;
 mod reader;
 mod recovery;
+mod repair;
 mod rewrite;
 mod shared;
 mod state;
+mod survey;
 mod timeline;
 mod verify;
 mod writer;
@@ -39,12 +41,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use base::{Clock, Random};
-use event::StreamSet;
+use event::{Stream, StreamSet};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 pub use self::recovery::Recovery;
+pub use self::repair::{Reborn, Repair};
+pub use self::survey::{AnchorFacts, Gap, KnownHead, Problem, Seen, Survey, Watch};
 pub use self::verify::Verified;
 
 use self::attempts::{Pinned, Unreadable};
@@ -59,10 +63,20 @@ use crate::disk::Disk;
 use crate::prepared::Prepared;
 use crate::retention::SegmentFacts;
 use crate::seam::LONGEST;
+use crate::signing::SigningKey;
 use crate::{
     Append, AppendError, Appended, Block, Consumer, ConsumerCommand, ConsumerName, Head, Journal,
     JournalError, Lease, LeaseError, LeaseId, LeaseLimits, Offset, ReadRange, Settlement,
 };
+
+/// What a consumer has had of some blocks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettledBy {
+    /// The consumer.
+    pub consumer: ConsumerName,
+    /// For each block that is for it: its place in the question, and whether it is settled.
+    pub blocks: Vec<(usize, bool)>,
+}
 
 /// Sizes and times of a local journal.
 #[derive(Clone, Copy, Debug)]
@@ -206,6 +220,19 @@ impl LocalJournal {
         self.shared.order(Command::Close).await
     }
 
+    /// From now on, what is dropped leaves an anchor that is signed with this key. The first key stays.
+    pub fn sign_with(&self, key: Arc<SigningKey>) {
+        let _first_stays = self.shared.signing_key.set(key);
+    }
+
+    /// The hash of a block, which covers all blocks before it; `None` when it was dropped or is not there yet. Of the last
+    /// one that was dropped it is still known.
+    pub async fn hash_of(&self, sequence: u64) -> Result<Option<[u8; 32]>, JournalError> {
+        self.shared.check_open()?;
+        let shared = Arc::clone(&self.shared);
+        blocking(move || shared.hash_of(sequence)).await
+    }
+
     /// The segments, for [`crate::retention::trim_point`].
     pub fn segments(&self) -> Vec<SegmentFacts> {
         self.shared.state.lock().timeline.facts()
@@ -219,14 +246,35 @@ impl LocalJournal {
         blocking(move || verify::verify(shared.disk.as_ref(), &segments, anchor)).await
     }
 
-    /// Erases the bytes of records for good. Their digests stay, so that [`LocalJournal::verify`] still passes; events
+    /// From now on nobody reads these records any more: for readers and consumers they are erased. Their bytes are there
+    /// until [`LocalJournal::erase`] is done, and a restart shows them again.
+    pub fn hide(&self, offsets: &[Offset]) {
+        self.shared.hidden.lock().extend(offsets);
+    }
+
+    /// Which consumers the blocks are for, and how many of them each has settled.
+    pub fn settled_by(&self, blocks: &[(u64, Stream)]) -> Vec<SettledBy> {
+        self.shared.state.lock().settled_by(blocks)
+    }
+
+    /// Erases the bytes of records for good, and hides them at once. Their digests stay, so that [`LocalJournal::verify`] still passes; events
     /// that are not there any more are no error. Rewrites every segment that holds one of them, also when the caller does
     /// not wait for it.
     pub async fn erase(&self, offsets: &[Offset]) -> Result<(), JournalError> {
         self.shared.check()?;
+        self.hide(offsets);
         let erased = Arc::new(offsets.iter().copied().collect());
         let erase = erase::erase(Arc::clone(&self.shared), Arc::clone(&self.rewriting), erased);
         tokio::spawn(erase).await.unwrap_or(Err(JournalError::Closed))
+    }
+
+    /// Notes in every consumer's books what was given up: what it had not settled of it counts as discarded. Saved at the
+    /// next checkpoint.
+    async fn give_up(&self, gaps: &[Gap]) -> Result<(), JournalError> {
+        let mut gaps: Vec<_> = gaps.iter().map(|gap| (gap.from, gap.until)).collect();
+        gaps.sort_unstable();
+        let give_up = |state: &mut State, pinned: &Pinned| state.give_up(&gaps, pinned);
+        self.shared.attempt(Unreadable::Fails, give_up).await
     }
 
     /// Leases what can be leased now. What cannot be read comes again later and does not hold up the rest.

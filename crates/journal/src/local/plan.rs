@@ -193,6 +193,7 @@ pub(super) fn encode(blocks: &[PlannedBlock<'_>], place: &Place) -> Encoded {
         hash = block::hash(&previous_hash, block.sequence, rows.iter().map(|row| &row.digest));
         let start = bytes.len();
         let header = BlockHeader {
+            lost: false,
             segment: place.segment,
             sequence: block.sequence,
             stream: block.stream,

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use super::attempts::{Attempts, Pinned, Unreadable};
 use super::files::{read_block, read_index};
+use super::format::block::StoredBlock;
 use super::open_files::{FileOf, OpenFiles};
 use super::timeline::{Index, Look, Missing, Segment};
 use crate::{Block, JournalError};
@@ -130,6 +131,21 @@ impl Reader {
         &self,
         look: impl Fn(&Pinned) -> Result<(Option<Segment>, Look), Missing>,
     ) -> Result<Option<Arc<Block>>, JournalError> {
+        Ok(self.stored(look)?.map(|block| Arc::new(block.to_block())))
+    }
+
+    /// The hash of a block, found in the same way. That of a lost one nobody knows.
+    pub(super) fn hash(
+        &self,
+        look: impl Fn(&Pinned) -> Result<(Option<Segment>, Look), Missing>,
+    ) -> Result<Option<[u8; 32]>, JournalError> {
+        Ok(self.stored(look)?.filter(|block| !block.header.lost).map(|block| block.header.hash))
+    }
+
+    fn stored(
+        &self,
+        look: impl Fn(&Pinned) -> Result<(Option<Segment>, Look), Missing>,
+    ) -> Result<Option<StoredBlock>, JournalError> {
         let mut attempts = Attempts::new(Unreadable::Fails);
         loop {
             match look(&attempts.pinned) {
@@ -137,7 +153,7 @@ impl Reader {
                     let block =
                         self.file(&segment).and_then(|file| read_block(file.as_ref(), segment.id, &place));
                     match block {
-                        Ok(block) => return Ok(Some(Arc::new(block.to_block()))),
+                        Ok(block) => return Ok(Some(block)),
                         Err(error) => attempts.failed(&segment, error, self)?,
                     }
                 }

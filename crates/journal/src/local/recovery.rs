@@ -39,6 +39,10 @@ pub struct Recovery {
     pub n_unproven: usize,
     /// Segments whose removal had been begun and was completed.
     pub n_dropped: usize,
+    /// Whether the bytes that were cut off are in `lost+found/`: without room there they are not.
+    pub is_cut_kept: bool,
+    /// Damaged segments of which not all ids are known: an event in the damaged part would be stored again.
+    pub n_ids_partial: usize,
 }
 
 /// A journal that can go on.
@@ -64,16 +68,25 @@ pub(super) fn recover(
     };
     let anchor = match read_small(disk.as_ref(), names::ANCHOR, MAX_SMALL_FILE)? {
         Some(bytes) => Anchor::parse(&bytes).map_err(|error| unreadable(names::ANCHOR, error))?,
-        None => Anchor { sequence: 0, hash: [0; 32] },
+        None => Anchor { sequence: 0, hash: [0; 32], seal: None },
     };
-    let segments = read_headers(disk.as_ref(), &ids, &anchor, checkpoint.next, now)?;
+    let Headers { mut segments, unfinished } = read_headers(disk.as_ref(), &ids, &anchor)?;
+    if segments.is_empty() {
+        segments.push(first_segment(disk.as_ref(), checkpoint.next, now)?);
+    }
     check_front(&segments, &anchor)?;
     let (sealed, active) = arrange(segments)?;
     // The others are opened when they are read: there may be more of them than files that a process may open.
     let file = disk.open(&names::segment(active.id)).map_err(JournalError::Read)?;
-    let end = End::of(file.as_ref(), active, checkpoint.next - 1)?;
-    end.make_durable(disk.as_ref(), file.as_ref(), active.id, now)?;
-    let mut recovery = Recovery { cut_bytes: end.cut_bytes(), n_unproven: end.n_unproven, n_dropped: 0 };
+    let end = End::of(file.as_ref(), active, checkpoint.next - 1);
+    let end = end.map_err(|error| with_unfinished(error, unfinished.as_ref()))?;
+    if let Some((id, _)) = unfinished {
+        disk.remove(&names::segment(id)).map_err(JournalError::Disk)?;
+        disk.sync_dir("").map_err(JournalError::Disk)?;
+    }
+    let is_cut_kept = end.make_durable(disk.as_ref(), file.as_ref(), active.id, now)?;
+    let (cut_bytes, n_unproven) = (end.cut_bytes(), end.n_unproven);
+    let mut recovery = Recovery { cut_bytes, n_unproven, is_cut_kept, ..Recovery::default() };
     let mut state = State::new(Timeline::new(sealed, active), checkpoint.consumers);
     for block in end.blocks {
         state.push(block);
@@ -86,6 +99,7 @@ pub(super) fn recover(
     recovery.n_dropped = doomed.len();
     let mut window = Window::new(Arc::clone(disk), Arc::clone(&files), window, end.ids);
     open_ids(disk.as_ref(), &state, &mut window, now)?;
+    recovery.n_ids_partial = window.n_partial();
     Ok(Recovered { state, tail: Tail { file, hash: end.hash, window, doomed }, files, recovery })
 }
 
@@ -117,24 +131,34 @@ fn begin(disk: &dyn Disk) -> Result<Checkpoint, JournalError> {
     Ok(checkpoint)
 }
 
-/// Headers of segment files, and the lengths of the files.
-type Headers = Vec<(SegmentHeader, u64)>;
+/// When blocks are missing that were durable, the last file was not being created: it is what is damaged.
+fn with_unfinished(error: JournalError, unfinished: Option<&(u64, JournalError)>) -> JournalError {
+    match (error, unfinished) {
+        (JournalError::Damaged(missing), Some((_, JournalError::Damaged(what)))) => {
+            JournalError::Damaged(format!("{what}; {missing}"))
+        }
+        (error, _) => error,
+    }
+}
 
-/// Reads the headers of all segments that follow each other up to the last one. A last segment that was being created is
-/// removed; a journal without a block gets its first segment.
+/// The segments that follow each other up to the last one.
+#[derive(Default)]
+struct Headers {
+    /// Headers of segment files, and the lengths of the files.
+    segments: Vec<(SegmentHeader, u64)>,
+    /// A last file without a readable header and without room for a block, and what is wrong with it.
+    unfinished: Option<(u64, JournalError)>,
+}
+
+/// Reads the headers of all segments that follow each other up to the last one.
 ///
 /// Below the anchor segments may be missing: they were being removed, and any of the removals may have survived a loss
 /// of power. What is left before a gap is to be removed too.
-fn read_headers(
-    disk: &dyn Disk,
-    ids: &[u64],
-    anchor: &Anchor,
-    next: u64,
-    now: Timestamp,
-) -> Result<Headers, JournalError> {
-    let mut segments = Headers::new();
+fn read_headers(disk: &dyn Disk, ids: &[u64], anchor: &Anchor) -> Result<Headers, JournalError> {
+    let mut found = Headers::default();
     let mut gap: Option<JournalError> = None;
     for (at, id) in ids.iter().copied().enumerate() {
+        let segments = &mut found.segments;
         if let Some((before, _)) = segments.last()
             && before.id + 1 != id
         {
@@ -149,10 +173,11 @@ fn read_headers(
                 gap = None;
                 segments.push((header, file.len().map_err(JournalError::Read)?));
             }
-            // No block is written before the header is durable, so this file never had one.
-            Err(JournalError::Damaged(_)) if at + 1 == ids.len() && holds_no_block(file.as_ref())? => {
-                disk.remove(&names::segment(id)).map_err(JournalError::Disk)?;
-                disk.sync_dir("").map_err(JournalError::Disk)?;
+            // No block is written before the header is durable, so this file never had one, unless one is missed.
+            Err(error @ JournalError::Damaged(_))
+                if at + 1 == ids.len() && holds_no_block(file.as_ref())? =>
+            {
+                found.unfinished = Some((id, error));
             }
             Err(error @ JournalError::Damaged(_)) => {
                 gap = Some(error);
@@ -161,13 +186,7 @@ fn read_headers(
             Err(error) => return Err(error),
         }
     }
-    if let Some(error) = gap {
-        return Err(error);
-    }
-    if segments.is_empty() {
-        segments.push(first_segment(disk, next, now)?);
-    }
-    Ok(segments)
+    gap.map_or(Ok(found), Err)
 }
 
 fn first_segment(disk: &dyn Disk, next: u64, now: Timestamp) -> Result<(SegmentHeader, u64), JournalError> {
@@ -193,7 +212,7 @@ fn holds_no_block(file: &dyn DiskFile) -> Result<bool, JournalError> {
 }
 
 /// The oldest segment must be where the anchor says, or before when a trim was interrupted.
-fn check_front(segments: &Headers, anchor: &Anchor) -> Result<(), JournalError> {
+fn check_front(segments: &[(SegmentHeader, u64)], anchor: &Anchor) -> Result<(), JournalError> {
     let begins = segments.iter().find(|(header, _)| header.first == anchor.sequence + 1);
     match begins {
         Some((header, _)) if header.previous_hash == anchor.hash => Ok(()),
@@ -203,7 +222,7 @@ fn check_front(segments: &Headers, anchor: &Anchor) -> Result<(), JournalError> 
 }
 
 /// What the headers tell of the segments: the sealed ones, and the active one.
-fn arrange(segments: Headers) -> Result<(VecDeque<Segment>, Segment), JournalError> {
+fn arrange(segments: Vec<(SegmentHeader, u64)>) -> Result<(VecDeque<Segment>, Segment), JournalError> {
     let mut sealed: VecDeque<Segment> = VecDeque::with_capacity(segments.len());
     let mut active: Option<Segment> = None;
     for (header, len) in segments {

@@ -1,8 +1,8 @@
 //! What the handles and the writer share.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -17,6 +17,7 @@ use super::state::{State, Stop};
 use super::timeline::{Look, Missing, Segment};
 use super::{LocalOptions, blocking};
 use crate::disk::Disk;
+use crate::signing::SigningKey;
 use crate::{Block, Consumer, ConsumerName, JournalError, Offset, ReadRange, Settlement};
 
 /// Most blocks of one read, so that small blocks do not hold the state's lock for long.
@@ -32,6 +33,10 @@ pub(super) struct Shared {
     pub(super) changed: Notify,
     pub(super) poisoned: AtomicBool,
     pub(super) closed: AtomicBool,
+    /// Records that are being erased: nobody reads them any more, whether or not their bytes are gone.
+    pub(super) hidden: Mutex<BTreeSet<Offset>>,
+    /// Signs anchors, once it is known.
+    pub(super) signing_key: OnceLock<Arc<SigningKey>>,
 }
 
 impl Shared {
@@ -50,6 +55,8 @@ impl Shared {
             changed: Notify::new(),
             poisoned: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            hidden: Mutex::default(),
+            signing_key: OnceLock::new(),
         }
     }
 
@@ -150,8 +157,26 @@ impl Shared {
         self.reader.why_damaged(segment)
     }
 
-    /// Blocks by their sequences, each with an answer of its own; `None` for those that are gone.
+    /// Blocks by their sequences, each with an answer of its own; `None` for those that are gone. Without the records that
+    /// are being erased.
     pub(super) async fn blocks(
+        self: &Arc<Self>,
+        sequences: Vec<u64>,
+    ) -> Vec<Result<Option<Arc<Block>>, JournalError>> {
+        let mut blocks = self.whole_blocks(sequences).await;
+        let hidden = self.hidden.lock();
+        if !hidden.is_empty() {
+            for block in blocks.iter_mut().flatten().flatten() {
+                let block_of = |index| Offset { block: block.sequence(), index };
+                if hidden.range(block_of(0)..=block_of(u32::MAX)).next().is_some() {
+                    *block = Arc::new(block.without(|index| hidden.contains(&block_of(index))));
+                }
+            }
+        }
+        blocks
+    }
+
+    async fn whole_blocks(
         self: &Arc<Self>,
         sequences: Vec<u64>,
     ) -> Vec<Result<Option<Arc<Block>>, JournalError>> {
@@ -174,6 +199,18 @@ impl Shared {
             let state = self.state.lock();
             Ok((state.timeline.segment_of(sequence).copied(), state.timeline.look(sequence, pinned)?))
         })
+    }
+
+    /// The hash of a block, or of the last one that was dropped; `None` when it is not known here, as of a block that was
+    /// lost.
+    pub(super) fn hash_of(&self, sequence: u64) -> Result<Option<[u8; 32]>, JournalError> {
+        let hash = self.reader.hash(|pinned| {
+            let state = self.state.lock();
+            Ok((state.timeline.segment_of(sequence).copied(), state.timeline.look(sequence, pinned)?))
+        })?;
+        let state = self.state.lock();
+        let first = state.timeline.first_segment();
+        Ok(hash.or_else(|| (first.first == sequence + 1).then_some(first.previous_hash)))
     }
 
     /// All segments as they are now, and the hash before the first.

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use event::StreamSet;
+use event::{Stream, StreamSet};
 use tokio::time::Instant;
 
+use super::SettledBy;
 use super::attempts::Pinned;
 use super::consumer::{Basket, Consumer};
 use super::cursor::{Cursor, resolve};
@@ -140,7 +141,7 @@ impl State {
                     return Err(Stop::Failed(JournalError::Refused(SEEK_BACK)));
                 }
                 let (passed, ended) = consumer.pass(to, &before, &self.timeline, pinned)?;
-                consumer.cursor.tally.skipped += passed.events;
+                consumer.cursor.tally.discarded += passed.events;
                 self.leases.retain(|lease, _| !ended.contains(lease));
                 name
             }
@@ -204,6 +205,49 @@ impl State {
             }
             self.dirty = true;
         }
+        Ok(())
+    }
+
+    /// What each consumer has had of the blocks.
+    pub(super) fn settled_by(&self, blocks: &[(u64, Stream)]) -> Vec<SettledBy> {
+        let of = |(name, consumer): (&ConsumerName, &Consumer)| {
+            let cursor = &consumer.cursor;
+            let blocks = blocks.iter().enumerate().filter_map(|(nth, (sequence, stream))| {
+                let is_for_it =
+                    cursor.streams.contains(*stream) && (cursor.started_at..cursor.until).contains(sequence);
+                let is_settled = *sequence < cursor.floor || cursor.settled.end_of(*sequence).is_some();
+                is_for_it.then_some((nth, is_settled))
+            });
+            SettledBy { consumer: name.clone(), blocks: blocks.collect() }
+        };
+        self.consumers.iter().map(of).collect()
+    }
+
+    /// Ends the blocks of the ranges for every consumer: what it had not settled of them counts as discarded. Only with all
+    /// indexes at hand anything is changed. What is below the first block is lost too.
+    pub(super) fn give_up(&mut self, gaps: &[(u64, u64)], pinned: &Pinned) -> Result<(), Stop<JournalError>> {
+        let first = self.timeline.first();
+        let before = *self.timeline.before_first();
+        let mut ends = Vec::with_capacity(gaps.len());
+        for (from, until) in gaps.iter().filter(|(_, until)| *until > first) {
+            ends.push((*from, *until, self.totals_at(*until, pinned)?));
+        }
+        let mut after = Vec::with_capacity(self.consumers.len());
+        for consumer in self.consumers.values() {
+            let mut cursor = consumer.cursor.clone();
+            if cursor.floor < first {
+                let passed = cursor.pass(first, &before, &self.timeline, pinned)?;
+                cursor.tally.discarded += passed.events;
+            }
+            for (from, until, totals) in &ends {
+                cursor.give_up(*from, *until, totals, &self.timeline, pinned)?;
+            }
+            after.push(cursor);
+        }
+        for (consumer, cursor) in self.consumers.values_mut().zip(after) {
+            consumer.cursor = cursor;
+        }
+        self.dirty = true;
         Ok(())
     }
 

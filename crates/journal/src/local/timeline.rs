@@ -39,6 +39,8 @@ pub(super) struct BlockInfo {
     pub(super) appended_bytes: u32,
     pub(super) stored_bytes: u32,
     pub(super) appended_at: Timestamp,
+    /// It was given up.
+    pub(super) lost: bool,
 }
 
 impl BlockInfo {
@@ -51,6 +53,7 @@ impl BlockInfo {
             appended_bytes: header.appended_bytes,
             stored_bytes: header.stored_bytes() as u32,
             appended_at: header.appended_at,
+            lost: header.lost,
         }
     }
 }
@@ -132,6 +135,11 @@ impl Timeline {
     /// The oldest segment.
     pub(super) fn first_segment(&self) -> &Segment {
         self.sealed.front().unwrap_or(&self.active)
+    }
+
+    /// What was appended before the oldest segment.
+    pub(super) fn before_first(&self) -> &Totals {
+        &self.first_segment().before
     }
 
     /// The oldest stored sequence.

@@ -20,6 +20,8 @@ pub struct Verified {
     pub n_records: u64,
     /// Erased records, of which only the digest is left.
     pub n_erased: u64,
+    /// Records of blocks that an operator gave up.
+    pub n_lost: u64,
     /// The hash of the last block; what a signed head would sign.
     pub hash: [u8; 32],
 }
@@ -38,7 +40,7 @@ pub(super) fn verify(
     anchor: [u8; 32],
 ) -> Result<Verified, JournalError> {
     let first = segments.first().map_or(1, |segment| segment.first);
-    let verified = Verified { first, next: first, n_records: 0, n_erased: 0, hash: anchor };
+    let verified = Verified { first, next: first, n_records: 0, n_erased: 0, n_lost: 0, hash: anchor };
     let mut walk = Walk { verified, totals: segments.first().map_or_else(Totals::default, |of| of.before) };
     for (at, segment) in segments.iter().enumerate() {
         walk.segment(disk, segment, at + 1 < segments.len())?;
@@ -78,31 +80,42 @@ impl Walk {
         if block.header.previous_hash != verified.hash {
             return Err("its previous hash is not that of the block before");
         }
-        if block.header.hash != block.hash() {
-            return Err("its hash does not follow from its records' digests");
-        }
         if block.header.events_before != self.totals.events {
             return Err("it does not count what was appended before it");
         }
-        let readable = block.to_block();
-        for (index, row) in block.rows.iter().enumerate() {
-            if row.erased {
-                verified.n_erased += 1;
-                continue;
-            }
-            let record = readable.record_bytes(index).and_then(|bytes| Record::parse(bytes).ok());
-            let record = record.ok_or("a record is malformed")?;
-            if record.stream() != block.header.stream {
-                return Err("a record is of another stream");
-            }
-            if record.salted_digest(&row.salt, &record.content_digest()) != row.digest {
-                return Err("a record is not what its digest says");
-            }
-            verified.n_records += 1;
+        check_contents(block)?;
+        if block.header.lost {
+            verified.n_lost += u64::from(block.header.n_records);
         }
+        let n_erased = block.rows.iter().filter(|row| row.erased).count() as u64;
+        verified.n_erased += n_erased;
+        verified.n_records += block.rows.len() as u64 - n_erased;
         verified.next = block.header.sequence + 1;
         verified.hash = block.header.hash;
         self.totals.count(&BlockInfo::new(&block.header, position));
         Ok(())
     }
+}
+
+/// What a block must say of its own records. Nobody knows the digests of a lost block: its place in the chain is vouched
+/// for by the block behind it.
+pub(super) fn check_contents(block: &StoredBlock) -> Result<(), &'static str> {
+    if block.header.lost {
+        return Ok(());
+    }
+    if block.header.hash != block.hash() {
+        return Err("its hash does not follow from its records' digests");
+    }
+    let readable = block.to_block();
+    for (index, row) in block.rows.iter().enumerate().filter(|(_, row)| !row.erased) {
+        let record = readable.record_bytes(index).and_then(|bytes| Record::parse(bytes).ok());
+        let record = record.ok_or("a record is malformed")?;
+        if record.stream() != block.header.stream {
+            return Err("a record is of another stream");
+        }
+        if record.salted_digest(&row.salt, &record.content_digest()) != row.digest {
+            return Err("a record is not what its digest says");
+        }
+    }
+    Ok(())
 }

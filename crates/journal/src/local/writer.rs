@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::Shared;
 use super::attempts::Unreadable;
 use super::durable::{WriteError, create_segment, is_full, remove_if_there, replace};
-use super::format::anchor::Anchor;
+use super::format::anchor::{Anchor, AnchorSeal};
 use super::format::segment::SegmentHeader;
 use super::format::{checkpoint, names};
 use super::ids::Kind;
@@ -342,7 +342,7 @@ impl Writer {
         // Ids of dropped segments are forgotten first: that makes room for the anchor on a full disk.
         self.tail.window.tidy(self.clock.now(), last.id + 1);
         let hash = self.hash_before(last.id + 1);
-        self.replace(names::ANCHOR, &Anchor { sequence: last.next - 1, hash }.encode())?;
+        self.replace(names::ANCHOR, &self.anchor(last.next - 1, hash).encode())?;
         self.shared
             .with_indexes(Unreadable::IsAlwaysPassed, |state, pinned| state.expire(last.next, pinned))?;
         self.shared.state.lock().timeline.drop_below(last.next);
@@ -351,6 +351,17 @@ impl Writer {
         }
         self.tail.doomed.extend(dropped.iter().map(|segment| segment.id));
         self.checkpoint()
+    }
+
+    /// The anchor at a block, signed when there is a key.
+    fn anchor(&self, sequence: u64, hash: [u8; 32]) -> Anchor {
+        let at = self.clock.now();
+        let seal = self.shared.signing_key.get().map(|key| AnchorSeal {
+            at,
+            public_key: key.public_key().0,
+            signature: key.sign_anchor(sequence, &hash, at),
+        });
+        Anchor { sequence, hash, seal }
     }
 
     fn hash_before(&self, segment: u64) -> [u8; 32] {

@@ -135,8 +135,8 @@ impl ModelConsumer {
         self.tally.expired += self.pass(up_to, lost);
     }
 
-    pub(super) fn skip(&mut self, to: u64, passed: &[(u64, u64)]) {
-        self.tally.skipped += self.pass(to, passed);
+    pub(super) fn give_up(&mut self, to: u64, passed: &[(u64, u64)]) {
+        self.tally.discarded += self.pass(to, passed);
     }
 
     fn pass(&mut self, up_to: u64, passed: &[(u64, u64)]) -> u64 {

@@ -241,7 +241,7 @@ impl Store {
                 let passed = consumer.unsettled(&self.blocks).filter(|block| block.sequence() < to);
                 let passed: Vec<_> =
                     passed.map(|block| (block.sequence(), block.n_records() as u64)).collect();
-                consumer.skip(to, &passed);
+                consumer.give_up(to, &passed);
                 name
             }
             ConsumerCommand::Remove { name } => {

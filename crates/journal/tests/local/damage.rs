@@ -235,5 +235,8 @@ async fn a_sealed_segment_that_ends_early_does_not_give_its_ids() {
     rig.disk.forget("0000000000000001.ids");
     let bytes = rig.disk.bytes(FIRST).unwrap();
     rig.disk.set_bytes(FIRST, bytes[..192].to_vec());
-    assert!(rig.damage().contains("the segment ends too early"));
+    let journal = rig.open();
+    assert_eq!(journal.recovery().n_ids_partial, 1);
+    let Err(JournalError::Damaged(what)) = journal.verify().await else { panic!("it verifies") };
+    assert!(what.contains(FIRST) && what.contains("the segment ends too early"), "{what}");
 }

@@ -6,9 +6,11 @@ mod damage;
 mod disk_errors;
 mod ended;
 mod handles;
+mod mended;
 mod one_bad_segment;
 mod restart;
 mod rig;
+mod surveyed;
 
 use std::time::Duration;
 
@@ -155,6 +157,28 @@ async fn erased_records_are_gone_for_good_and_the_chain_still_verifies() {
     let journal = rig.open();
     check(&journal).await;
     store(&journal, [5]).await;
+}
+
+#[tokio::test]
+async fn a_hidden_record_is_read_by_nobody_and_counts_as_erased() {
+    let mut rig = Rig::new(1_000_000);
+    rig.options.cache_bytes = 1_000_000;
+    let journal = rig.open();
+    let (streams, start) = (StreamSet::product(), StartAt::Earliest);
+    let create = ConsumerCommand::Create { name: name("c"), streams, start, until: None };
+    journal.consumers(create).await.unwrap();
+    journal.append(append(ACCOUNT, 1..=3)).await.unwrap();
+    journal.hide(&[Offset { block: 1, index: 1 }]);
+    let ids = |block: &journal::Block| {
+        block.records().map(|(offset, record)| (offset.index, record.event_id())).collect::<Vec<_>>()
+    };
+    let expected = [(0, id(1)), (2, id(3))];
+    assert_eq!(ids(&all(&journal).await[0]), expected);
+    let lease = journal.lease(&name("c"), streams, limits()).await.unwrap().remove(0);
+    assert_eq!((ids(&lease.block), lease.block.n_records(), lease.block.n_gone()), (expected.to_vec(), 3, 1));
+    journal.settle(lease.id, Settlement::Done(confirmed(&lease.block))).await.unwrap();
+    assert_eq!(journal.verify().await.unwrap().n_records, 3, "its bytes are still there");
+    assert_eq!(receipts(&journal, 2).await, [false], "and its id is known");
 }
 
 #[tokio::test]

@@ -1,6 +1,10 @@
 //! One file per subcommand.
 
+pub(crate) mod backup;
 pub(crate) mod demo;
+pub(crate) mod erase;
+pub(crate) mod journal;
+pub(crate) mod key;
 pub(crate) mod receiver;
 pub(crate) mod send;
 pub(crate) mod serve;

@@ -22,6 +22,8 @@ The first start makes the data directory, in it the administrator's token (admin
 master key. Settings come from the file, then from variables such as IDSTREAM__SERVER__LISTEN, then from
 flags (docs/SETTINGS.md); the master key may come from the variable IDSTREAM_MASTER_KEY.
 
+With tls.cert and tls.key it speaks HTTPS, and reads both again at SIGHUP.
+
 SIGTERM or Ctrl-C stops it in order, a second one at once. Diagnostics go to standard error.
 
     idstream serve
@@ -67,7 +69,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     // Before anybody can know that it runs: who stops it then is heard.
     let mut signals = Signals::catch()?;
     let running = Running::start(&settings).await?;
-    say(&format!("listening on http://{}", running.address()));
+    say(&format!("listening on {}", running.url()));
     if let Some(file) = running.admin_token_file() {
         say(&format!("the administrator's token is in {}", file.display()));
     }

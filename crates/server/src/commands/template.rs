@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use base::Secret;
-use destinations::elasticsearch::template::{Flavour, Step, steps};
+use destinations::elasticsearch::template::{Flavour, Step, Target, steps};
 use destinations::elasticsearch::{AuthScheme, authorization};
 use destinations::transport::{FailureKind, HttpTransport};
 use destinations::{Answer, Request, Route, Transport, TransportError};
@@ -24,6 +24,9 @@ pub(crate) struct Arguments {
     /// Whose: elasticsearch or opensearch
     #[arg(value_parser = flavour)]
     flavour: Flavour,
+    /// For one data stream of this name, which a configuration has as its `index`; default: a data stream for each stream
+    #[arg(long, value_name = "NAME", value_parser = target)]
+    index: Option<Target>,
     /// Installs them instead of printing them
     #[arg(long, requires = "url")]
     apply: bool,
@@ -49,12 +52,16 @@ fn flavour(name: &str) -> Result<Flavour, String> {
     }
 }
 
+fn target(name: &str) -> Result<Target, &'static str> {
+    Target::named(name)
+}
+
 fn scheme(name: &str) -> Result<AuthScheme, String> {
     AuthScheme::from_name(name).ok_or_else(|| "must be apiKey, basic or bearer".to_owned())
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let steps = steps(arguments.flavour);
+    let steps = steps(arguments.flavour, arguments.index.as_ref().unwrap_or(&Target::Streams));
     let Some(url) = arguments.url.as_ref().filter(|_| arguments.apply) else {
         for Step { path, body, purpose } in steps {
             answer(format_args!("# {purpose}\nPUT {path}\n{}\n", serde_json::to_string_pretty(&body)?))?;

@@ -29,8 +29,9 @@ fn destination() -> (String, Receiver<Got>) {
             let into = into.clone();
             std::thread::spawn(move || {
                 let mut reader = BufReader::new(stream.unwrap());
+                let mut is_refused = at == 0;
                 while let Some(request) = read(&mut reader) {
-                    answer(reader.get_mut(), &request, at == 0);
+                    answer(reader.get_mut(), &request, std::mem::take(&mut is_refused));
                     if into.send(request).is_err() {
                         return;
                     }

@@ -3,11 +3,17 @@
 #![cfg(test)]
 
 mod canary;
+mod catcher;
+mod custody;
 mod demo;
+mod keys;
+mod links;
 mod memory;
 mod program;
+mod proxies;
 mod receiver;
 mod refusals;
 mod send;
 mod stop;
 mod template;
+mod tls;

@@ -23,7 +23,8 @@ pub(crate) fn idstream(arguments: &[&str]) -> Command {
 /// `serve` on a free port, on the data directory `data`.
 pub(crate) fn serve(data: &Path) -> Command {
     let mut command = idstream(&["serve", "--listen", "127.0.0.1:0", "--data"]);
-    command.arg(data);
+    // Tests look at the books many times a second.
+    command.arg(data).env("IDSTREAM__LIMITS__ENABLED", "false");
     command
 }
 
@@ -110,10 +111,22 @@ pub(crate) fn call(
     token: &str,
     body: &str,
 ) -> (u16, serde_json::Value) {
+    call_with(address, method, path, token, "", body)
+}
+
+/// The same with more lines in its head, each with its end.
+pub(crate) fn call_with(
+    address: &str,
+    method: &str,
+    path: &str,
+    token: &str,
+    more: &str,
+    body: &str,
+) -> (u16, serde_json::Value) {
     let mut stream = TcpStream::connect(address).unwrap();
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+         {more}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(request.as_bytes()).unwrap();

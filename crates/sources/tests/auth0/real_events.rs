@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use event::Stream;
 use serde_json::Value;
 use sources::Normalised;
+use testkit::schema::Validator;
 
 use super::material::{data_file, event_files};
 use super::shared::{document, understood};
@@ -45,6 +46,16 @@ fn all_are_understood_and_filed_by_their_code() {
             if matches!(code, "sapi" | "mgmt_api_read") { Stream::AuditLog } else { Stream::AccountEvent };
         assert_eq!(event.draft.stream(), expected, "{code}");
         assert_eq!(document(&event)["sourceEventType"], code);
+    }
+}
+
+#[test]
+fn their_documents_are_as_the_published_schemas_say() {
+    let validator = |schema: event::schema::Schema| Validator::new(schema.text).closed();
+    let (account, audit) = (validator(event::schema::ACCOUNT_EVENT), validator(event::schema::AUDIT_LOG));
+    for (item, event) in all() {
+        let validator = if event.draft.stream() == Stream::AuditLog { &audit } else { &account };
+        assert_eq!(validator.faults(&document(&event)), [""; 0], "{item}");
     }
 }
 

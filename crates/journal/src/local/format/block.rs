@@ -14,6 +14,8 @@ use crate::seam::{MAX_BLOCK_BYTES, Producer, RequestKey};
 
 pub(in crate::local) const MAGIC: &[u8; 4] = b"iBLK";
 const VERSION: u8 = 1;
+/// Version, encoding and lane of a marker: what stands in the place of a block that was lost.
+const LOST: [u8; 4] = [2, 1, 0, 0];
 /// Bytes of a block's header.
 pub(in crate::local) const HEADER: usize = 168;
 const KEY: usize = 24;
@@ -27,6 +29,8 @@ pub(in crate::local) const MAX_KEYS: usize = 4096;
 /// A block's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::local) struct BlockHeader {
+    /// The block was given up: nothing but this header is left of it, and nobody knows its records' digests.
+    pub(in crate::local) lost: bool,
     pub(in crate::local) segment: u64,
     pub(in crate::local) sequence: u64,
     pub(in crate::local) stream: Stream,
@@ -49,7 +53,7 @@ impl BlockHeader {
     pub(in crate::local) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEADER);
         bytes.put(MAGIC);
-        bytes.put(&[VERSION, 0, 0, 0]); // plain encoding, lane 0
+        bytes.put(&if self.lost { LOST } else { [VERSION, 0, 0, 0] }); // plain encoding, lane 0
         bytes.put_u64(self.segment);
         bytes.put_u64(self.sequence);
         bytes.put(&[self.stream as u8, 0]);
@@ -73,14 +77,16 @@ impl BlockHeader {
         if fields.take(4)? != MAGIC {
             return Err(FormatError::Malformed("not a block"));
         }
-        match fields.array()? {
-            [VERSION, 0, 0, 0] => {}
-            // Encodings other than 0 and lanes other than 0 are new versions too.
+        let lost = match fields.array()? {
+            [VERSION, 0, 0, 0] => false,
+            LOST => true,
+            // Other encodings, and lanes other than 0, are new versions too.
             [version, ..] => return Err(FormatError::Version(u16::from(version))),
-        }
+        };
         let (segment, sequence) = (fields.number()?, fields.number()?);
         let [stream, _] = fields.array()?;
         let header = Self {
+            lost,
             segment,
             sequence,
             stream: Stream::from_number(stream).ok_or(FormatError::Malformed("unknown stream"))?,
@@ -98,7 +104,8 @@ impl BlockHeader {
         let fits = usize::from(header.n_keys) <= MAX_KEYS
             && header.n_records as usize <= MAX_RECORDS
             && header.payload_bytes <= header.appended_bytes
-            && header.appended_bytes as usize <= MAX_BLOCK_BYTES;
+            && header.appended_bytes as usize <= MAX_BLOCK_BYTES
+            && (!lost || (header.n_keys == 0 && header.payload_bytes == 0));
         if fits { Ok(header) } else { Err(FormatError::Malformed("a size is out of range")) }
     }
 
@@ -113,6 +120,9 @@ impl BlockHeader {
 
     /// Bytes after the header.
     pub(in crate::local) fn body_bytes(&self) -> usize {
+        if self.lost {
+            return 0;
+        }
         usize::from(self.n_keys) * KEY + self.n_records as usize * RECORD + self.payload_bytes as usize
     }
 
@@ -195,6 +205,9 @@ impl StoredBlock {
         if !header.fits(&body) {
             return Err(FormatError::Malformed("the block's checksum does not fit"));
         }
+        if header.lost {
+            return Ok(Self { header, keys: Vec::new(), rows: Vec::new(), payload: Bytes::new() });
+        }
         let mut fields = Fields(&body);
         let keys = fields.take(usize::from(header.n_keys) * KEY)?.as_chunks::<KEY>().0;
         let keys = keys.iter().map(|key| parse_key(key)).collect::<Result<_, _>>()?;
@@ -210,6 +223,15 @@ impl StoredBlock {
 
     /// The block as readers see it.
     pub(in crate::local) fn to_block(&self) -> Block {
+        if self.header.lost {
+            let header = &self.header;
+            return Block::lost(
+                header.sequence,
+                header.stream,
+                header.appended_at,
+                header.n_records as usize,
+            );
+        }
         let mut end = 0;
         let ends = self.rows.iter().map(|row| {
             end += row.bytes;
@@ -232,6 +254,9 @@ impl StoredBlock {
 
     /// Appends the block's bytes to `to`, with checksums that fit.
     pub(in crate::local) fn encode(&self, to: &mut Vec<u8>) {
+        if self.header.lost {
+            return to.put(&self.header.encode());
+        }
         encode(self.header, &self.keys, &self.rows, [self.payload.as_ref()].into_iter(), to);
     }
 }

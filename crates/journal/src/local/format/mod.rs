@@ -1,4 +1,4 @@
-//! Format version 1, byte by byte; the tables are in `docs/JOURNAL-FORMAT.md`.
+//! The format, byte by byte; the tables are in `docs/JOURNAL-FORMAT.md`.
 //!
 //! Pure functions between bytes and values. Foreign bytes give errors, never panics, and every size is checked before
 //! anything is allocated for it.
@@ -10,7 +10,7 @@ pub(super) mod names;
 pub(super) mod segment;
 pub(super) mod wire;
 
-/// The format version that this code writes, and the only one that it reads.
+/// The format version of everything but signed anchors and markers of lost blocks, which are version 2.
 pub(super) const VERSION: u16 = 1;
 
 /// Why bytes are not what they should be.

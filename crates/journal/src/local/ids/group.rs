@@ -181,6 +181,23 @@ impl Group {
     }
 }
 
+/// Whether every page of a group of filters is what was written.
+pub(in crate::local) fn is_intact(file: &dyn DiskFile, first: u64, n: usize) -> bool {
+    let check = || {
+        let layout = Layout::parse(&read_page(file, first, 0)?, first, n)?;
+        let mut page = vec![0; layout.page_bytes as usize];
+        for p in 0..layout.n_pages {
+            file.read_exact_at(&mut page, layout.position(p))?;
+            let (body, sum) = page.split_last_chunk::<4>().ok_or(Unusable)?;
+            if page_sum(first, 1 + p as usize, body) != u32::from_le_bytes(*sum) {
+                return Err(Unusable);
+            }
+        }
+        if file.len()? == layout.position(layout.n_pages) { Ok(()) } else { Err(Unusable) }
+    };
+    check().is_ok()
+}
+
 /// Writes the pages one after another, each from a piece of every filter.
 fn fill(file: &dyn DiskFile, layout: &Layout, sidecars: &[&Sidecar]) -> std::io::Result<()> {
     let mut bytes = layout.encode();

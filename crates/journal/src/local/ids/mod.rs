@@ -11,6 +11,9 @@ mod sealed;
 pub(super) mod sidecar;
 pub(super) mod window;
 
+pub(super) use self::group::is_intact as filters_are_intact;
+pub(super) use self::sidecar::is_intact as ids_are_intact;
+
 use std::collections::HashMap;
 
 use base::{EventId, Timestamp};

@@ -297,6 +297,18 @@ pub(super) fn page_sum(segment: u64, number: usize, body: &[u8]) -> u32 {
     crc32c::crc32c_append(place, body)
 }
 
+/// Whether every page of a segment's sidecar is what was written.
+pub(in crate::local) fn is_intact(file: &dyn DiskFile, segment: u64) -> bool {
+    let check = || {
+        let header = Header::parse(&read_page(file, segment, 0)?)?;
+        if header.segment != segment || file.len()? != (header.n_pages() * PAGE) as u64 {
+            return Err(Unusable);
+        }
+        (1..header.n_pages()).try_for_each(|page| read_page(file, segment, page).map(drop))
+    };
+    check().is_ok()
+}
+
 /// Reads the blocks of a filter in order, from memory or page by page.
 pub(super) struct FilterReader<'a> {
     sidecar: &'a Sidecar,

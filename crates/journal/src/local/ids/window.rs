@@ -12,8 +12,8 @@ use super::sealed::Ids;
 use super::sidecar::{Bounds, Sidecar, Unusable, class};
 use super::{KeyUse, Kind, Table};
 use crate::JournalError;
-use crate::disk::Disk;
-use crate::local::files::{Scan, Step, damaged};
+use crate::disk::{Disk, DiskFile};
+use crate::local::files::{Scan, Step};
 use crate::local::format::names;
 use crate::local::open_files::OpenFiles;
 use crate::prepared::Owner;
@@ -228,21 +228,23 @@ impl Window {
         Ok(())
     }
 
-    /// Reads the ids of a segment, which must be complete, and writes them as its sidecar if there is room.
+    /// Reads the ids of a segment, and writes them as its sidecar if there is room. Of a damaged segment the ids of what
+    /// can be read are known: an event whose id went with its block is stored again when it is sent again, which is better
+    /// than a journal that does not open.
     fn rebuild(&self, segment: SealedIds) -> Result<Ids, JournalError> {
         tracing::warn!(segment = segment.segment, "rebuilding the ids of a segment");
-        let file = self.disk.open(&names::segment(segment.segment)).map_err(JournalError::Read)?;
-        let mut scan =
-            Scan::new(file.as_ref(), segment.segment, segment.first).map_err(JournalError::Read)?;
-        let mut table = Table::default();
-        while scan.sequence < segment.next {
-            match scan.step()? {
-                Step::Block { block, .. } => table.add(&block),
-                Step::End => {
-                    return Err(damaged(segment.segment, scan.position, "the segment ends too early"));
-                }
-                Step::Broken(why) => return Err(damaged(segment.segment, scan.position, why)),
-            }
+        let (table, is_whole) = match self.disk.open(&names::segment(segment.segment)) {
+            Ok(file) => read_ids(file.as_ref(), segment)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (Table::default(), false),
+            Err(error) => return Err(JournalError::Read(error)),
+        };
+        if !is_whole {
+            tracing::error!(
+                segment = segment.segment,
+                "a segment and its ids are damaged: events in the damaged part are not known any more, and would be stored \
+                 again; idstream journal verify names the place"
+            );
+            return Ok(Ids::partial(table));
         }
         match Sidecar::write(self.disk.as_ref(), &self.files, segment.segment, &table) {
             Ok(sidecar) => Ok(Ids::Sidecar(sidecar)),
@@ -252,6 +254,25 @@ impl Window {
             }
         }
     }
+
+    /// Segments of which only some ids are known.
+    pub(in crate::local) fn n_partial(&self) -> usize {
+        self.sealed.iter().filter(|(_, ids)| matches!(ids, Ids::Partial(..))).count()
+    }
+}
+
+/// The ids of all blocks of a segment that can be read, and whether these are all.
+fn read_ids(file: &dyn DiskFile, segment: SealedIds) -> Result<(Table, bool), JournalError> {
+    let mut scan = Scan::new(file, segment.segment, segment.first).map_err(JournalError::Read)?;
+    let (mut table, mut is_whole) = (Table::default(), true);
+    while scan.sequence < segment.next {
+        match scan.step()? {
+            Step::Block { block, .. } => table.add(&block),
+            Step::Broken(_) if scan.resume()? => is_whole = false,
+            Step::End | Step::Broken(_) => return Ok((table, false)),
+        }
+    }
+    Ok((table, is_whole))
 }
 
 fn damaged_ids(segment: u64) -> JournalError {

@@ -83,7 +83,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let data = directory.path().join("data").to_string_lossy().into_owned();
     let settings = settings::read(
         None,
-        &[("server.data", Some(data)), ("server.listen", Some("127.0.0.1:0".to_owned()))],
+        &[
+            ("server.data", Some(data)),
+            ("server.listen", Some("127.0.0.1:0".to_owned())),
+            // It looks at the books many times a second.
+            ("limits.enabled", Some("false".to_owned())),
+        ],
     )?;
     let mut signals = Signals::catch()?;
     let running = Running::start(&settings).await?;
@@ -107,7 +112,7 @@ struct Demo {
 
 impl Demo {
     async fn set_up(running: &Running, admin: &Secret, is_silent: bool) -> Result<Self, Failure> {
-        let base: url::Url = format!("http://{}/", running.address()).parse()?;
+        let base: url::Url = running.url().parse()?;
         let transport = Arc::new(destinations::transport::HttpTransport::new()?);
         let admin = Client::new(transport.clone(), base.clone(), admin)?;
         let client = json!({"name": "demo platform", "scopes": ["write:event"]});
@@ -208,13 +213,13 @@ impl Demo {
     }
 
     fn introduce(&self, running: &Running, pace: Pace, first_attack: Option<u64>) -> Result<(), Failure> {
-        answer(format_args!("idstream is listening on http://{}", running.address()))?;
+        answer(format_args!("idstream is listening on {}", running.url()))?;
         answer("It streams to two stand-in receivers that check and count what they get:")?;
         for leg in &self.legs {
             answer(format_args!("  {:14} http://{}", leg.vendor, leg.receiver.address()))?;
         }
         answer("\nSend an event of your own:")?;
-        answer(format_args!("  curl -s http://{}/intake/v1/events \\", running.address()))?;
+        answer(format_args!("  curl -s {}/intake/v1/events \\", running.url()))?;
         answer(format_args!("    -H 'Authorization: Bearer {}' \\", self.producer_token.expose()))?;
         answer("    -H 'Content-Type: application/json' \\")?;
         answer(format_args!("    -d '{}'\n", own_event(SystemClock.now())))?;

@@ -16,7 +16,7 @@ use http::{HeaderValue, Method};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinSet;
 
-use super::Failure;
+use super::{Failed, Failure};
 use crate::client::{Client, ClientError};
 use crate::output::{ReaderGone, answer, tell};
 use crate::settings::parse_url;
@@ -52,6 +52,9 @@ pub(crate) struct Arguments {
     /// The server's address
     #[arg(long, env = "IDSTREAM_URL", default_value = "http://127.0.0.1:7600", value_name = "URL", value_parser = parse_url)]
     url: url::Url,
+    /// File with the authority's certificate (PEM), when no public one vouches for the server: then only it is trusted
+    #[arg(long, alias = "ca", value_name = "FILE")]
+    ca_file: Option<PathBuf>,
     /// Token of an API client with the scope write:event
     #[arg(long, env = "IDSTREAM_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     token: Option<String>,
@@ -82,7 +85,10 @@ struct Unfinished(#[source] Failure);
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let token = token(&arguments)?;
     let transport = Arc::new(destinations::transport::HttpTransport::new()?);
-    let client = Client::new(transport, arguments.url.clone(), &token)?;
+    let mut client = Client::new(transport, arguments.url.clone(), &token)?;
+    if let Some(file) = &arguments.ca_file {
+        client = client.trusting(file)?;
+    }
     let random = Arc::new(Random::from_system());
     let salt = if arguments.again { format!("{:016x}", random.up_to(u64::MAX)) } else { String::new() };
     let lines = Lines::new(open(&arguments)?, Names::new(token.expose(), salt));
@@ -236,11 +242,14 @@ impl Sender {
                 Ok(answer) if matches!(answer.status, 409 | 429 | 502..=504) => answer.retry_after,
                 Ok(answer) if matches!(answer.status, 200 | 400 | 413) => return Ok(answer),
                 Ok(answer) => return Err(self.client.refused(INTAKE, &answer).into()),
-                Err(error) if attempt == MAX_ATTEMPTS => return Err(error.into()),
-                Err(error) => {
-                    self.tell_once(attempt, &error);
-                    None
-                }
+                Err(error) => match error.remedy() {
+                    Some(remedy) => return Err(Failed::at(remedy.to_owned())(error).into()),
+                    None if attempt == MAX_ATTEMPTS => return Err(error.into()),
+                    None => {
+                        self.tell_once(attempt, &error);
+                        None
+                    }
+                },
             };
             tokio::time::sleep(backoff.delay(attempt, asked, &self.random)).await;
         }

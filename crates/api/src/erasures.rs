@@ -1,0 +1,180 @@
+//! The calls on erasures: every stored event of a subject, or one event, is made unreadable, then its bytes go.
+
+use base::{EventId, Secret, Timestamp};
+use catalog::{Found, Note};
+use custody::erasure::{Erasure, Erasures, Progress, Subject};
+use delivery::Configuration;
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::audit::{Action, Change};
+use crate::call::{self, Answer, Call};
+use crate::error::{ApiError, ErrorKey};
+use crate::fields::{Complaints, Fields};
+use crate::page::{Column, page_of};
+use crate::router::ERASURES;
+use crate::state::{ApiState, new_id};
+
+const ENTITY: &str = "erasure";
+
+const COLUMNS: [Column<Found<Erasure>>; 2] = [
+    ("id", |a, b| a.value.id.cmp(&b.value.id)),
+    ("requestedAt", |a, b| a.value.requested_at.cmp(&b.value.requested_at)),
+];
+
+/// Shorter subjects would meet too many events by accident, in characters.
+const MIN_SUBJECT: usize = 3;
+/// Longer ones are none, in characters.
+const MAX_SUBJECT: usize = 512;
+
+/// An erasure as it is answered: never with its subject.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ErasureOut {
+    id: String,
+    requested_at: Timestamp,
+    kind: String,
+    digest: String,
+    dry_run: bool,
+    progress: Progress,
+    n_events: u64,
+    destinations: Vec<DestinationOut>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finished_at: Option<Timestamp>,
+}
+
+/// What a configuration's destination has had of the events.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DestinationOut {
+    id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// Settled before they were erased: at the destination, unless the configuration's settings left them out.
+    received: u64,
+    /// Not settled: not sent any more, but for what was under way.
+    withheld: u64,
+}
+
+fn out(state: &ApiState, erasure: Erasure) -> ErasureOut {
+    let destination = |received: &custody::erasure::Received| {
+        let name = journal::ConsumerName::new(received.consumer.clone())?;
+        let id = delivery::configuration_id(&name)?;
+        let found = state.catalog.get::<Configuration>(id).ok();
+        Some(DestinationOut {
+            id: id.to_owned(),
+            name: found.map(|found| found.value.name),
+            received: received.done,
+            withheld: received.pending,
+        })
+    };
+    ErasureOut {
+        destinations: erasure.received.iter().filter_map(destination).collect(),
+        id: erasure.id,
+        requested_at: erasure.requested_at,
+        kind: erasure.kind,
+        digest: erasure.digest,
+        dry_run: erasure.is_dry_run,
+        progress: erasure.progress,
+        n_events: erasure.n_events,
+        finished_at: erasure.finished_at,
+    }
+}
+
+pub(crate) async fn list(call: Call) -> Answer {
+    let query = call.query();
+    let found = call.state.catalog.list::<Erasure>()?;
+    let page = page_of(&query, found, &COLUMNS, |found| out(&call.state, found.value.clone()))?;
+    call::json(StatusCode::OK, &page)
+}
+
+pub(crate) async fn get(call: Call) -> Answer {
+    let found = call.state.catalog.get::<Erasure>(call.id());
+    let found = found.map_err(|error| ApiError::from(error).about(ENTITY))?;
+    call::json(StatusCode::OK, &out(&call.state, found.value))
+}
+
+pub(crate) async fn create(mut call: Call) -> Answer {
+    let body = call.json().await?;
+    let (subject, is_dry_run) = parse(&body)?;
+    let Some(erasures) = call.state.erasures.clone() else {
+        let detail = "this journal cannot erase: its backend does not rewrite what is stored";
+        return Err(ApiError::new(ErrorKey::Unavailable, detail).about(ENTITY));
+    };
+    let id = new_id(call.state.clock.now(), &call.state.random);
+    let path = format!("{ERASURES}/{id}");
+    let note = told(&call, &path);
+    let requesting = erasures.clone();
+    let made = call.state.change(move |_| {
+        let made = requesting.request(id, &subject, is_dry_run, note);
+        made.map_err(ApiError::internal)
+    });
+    let made = made.await?;
+    begin(&call.state, &erasures, made.id.clone());
+    let answer = call::json(StatusCode::ACCEPTED, &out(&call.state, made))?;
+    Ok(call::with_location(answer, &path))
+}
+
+/// The audit log of a request: who asked for it, and the digest of what.
+fn told(call: &Call, path: &str) -> impl FnOnce(&Erasure) -> Note + Send + use<> {
+    let change = Change {
+        action: Action::Create,
+        entity_type: "Erasure",
+        name: path.rsplit('/').next().unwrap_or_default(),
+        url: path.to_owned(),
+        before: None,
+        after: None,
+    };
+    // Without the request's body: it holds what is to be forgotten.
+    let mut note = call.note(&change, None);
+    move |erasure| {
+        let of = json!({"kind": erasure.kind, "digest": erasure.digest, "dryRun": erasure.is_dry_run});
+        note["changes"] = json!([{"path": "", "after": of}]);
+        note
+    }
+}
+
+fn parse(body: &Value) -> Result<(Subject, bool), ApiError> {
+    let mut complaints = Complaints::about(ENTITY);
+    let fields = Fields::of(body, &mut complaints);
+    fields.only(&["subject", "eventId", "dryRun"], &mut complaints);
+    let (subject, event) = (fields.get("subject"), fields.get("eventId"));
+    if subject.is_some() == event.is_some() {
+        fields.complain("subject", "give either subject or eventId", &mut complaints);
+    }
+    let named = fields.text("subject", MIN_SUBJECT, MAX_SUBJECT, &mut complaints);
+    let id = fields.text("eventId", 1, MAX_SUBJECT, &mut complaints).map(EventId::parse);
+    let is_dry_run = fields.boolean("dryRun", &mut complaints).unwrap_or(false);
+    let subject = match (named, id) {
+        (Some(text), _) => Some(Subject::Named(Secret::new(text))),
+        (None, Some(Ok(id))) => Some(Subject::Event(id)),
+        (None, Some(Err(_))) => {
+            fields.complain("eventId", "must be the eventID of an event: a UUID", &mut complaints);
+            None
+        }
+        (None, None) => None,
+    };
+    complaints.finish(subject).map(|subject| (subject, is_dry_run))
+}
+
+/// Goes on with requests that a restart has interrupted.
+pub fn resume_erasures(state: &ApiState, open: Vec<String>) {
+    if let Some(erasures) = state.erasures.clone() {
+        for id in open {
+            begin(state, &erasures, id);
+        }
+    }
+}
+
+/// Carries a request out beside the call. One that the server is stopped in is taken up at the next start.
+fn begin(state: &ApiState, erasures: &Erasures, id: String) {
+    let (state, erasures) = (state.clone(), erasures.clone());
+    tokio::spawn(async move {
+        // Workers forget what they have read.
+        let forget = || state.delivery.start_over();
+        if let Err(error) = erasures.carry_out(&id, forget).await {
+            tracing::error!(id, %error, "an erasure could not be carried out; it goes on at the next start");
+        }
+    });
+}

@@ -1,0 +1,121 @@
+//! Going on after a pause: what a `PUT` that enables a configuration does about its backlog, and the call that makes the
+//! choice.
+
+use catalog::Catalog;
+use delivery::{Backlog, Configuration, Resume, ResumeFrom};
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{ENTITY, find, to_its_end, told};
+use crate::audit::Action;
+use crate::call::{self, Answer, Call};
+use crate::error::{ApiError, ErrorKey};
+use crate::fields::{Complaints, Fields};
+use crate::state::ApiState;
+
+/// The field of both calls.
+pub(super) const FIELD: &str = "resumeFrom";
+
+/// What becomes of a pause, and what the audit log says of it.
+pub(super) struct Decision {
+    pub(super) resume: Resume,
+    pub(super) note: Option<Value>,
+}
+
+/// The answer to a choice.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Chosen<'a> {
+    id: &'a str,
+    resume_from: &'static str,
+    /// Events that were given up.
+    discarded: u64,
+}
+
+/// The choice that a body names, if it does.
+pub(super) fn choice(fields: &Fields<'_>, complaints: &mut Complaints) -> Option<ResumeFrom> {
+    let name = fields.text(FIELD, 1, 64, complaints)?;
+    let choice = ResumeFrom::ALL.into_iter().find(|choice| choice.name() == name);
+    if choice.is_none() {
+        fields.complain(FIELD, "must be continue or now", complaints);
+    }
+    choice
+}
+
+/// What a replacing call, after which the configuration is `enabled`, does about a pause.
+pub(super) async fn decide(
+    state: &ApiState,
+    before: &Configuration,
+    enabled: bool,
+    choice: Option<ResumeFrom>,
+) -> Result<Decision, ApiError> {
+    let was_paused = !before.enabled || before.resume.is_waiting();
+    if !(enabled && was_paused) {
+        if choice == Some(ResumeFrom::Now) || (choice.is_some() && !enabled) {
+            let message =
+                "must be left out: the configuration is not enabled by this, nor does it await a choice";
+            return Err(ApiError::field(ENTITY, FIELD, message));
+        }
+        return Ok(Decision { resume: Resume::default(), note: None });
+    }
+    let backlog = Backlog::of(&*state.journal, &before.id).await?;
+    let resume = before.resume.next(&backlog, choice, state.resume, state.clock.now());
+    let says_something = choice.is_some() || (resume.is_waiting() && resume != before.resume);
+    let note = says_something.then(|| {
+        let from = choice.map_or("awaiting choice", ResumeFrom::name);
+        json!({"from": from, "events": backlog.events, "bytes": backlog.bytes, "oldest": backlog.oldest})
+    });
+    Ok(Decision { resume, note })
+}
+
+/// Takes the last steps of a change that was stored with `revision`: when it gives a backlog up, the journal moves, then
+/// the pause is over. Answers the revision in the end. A crash in between is made good at the next start.
+pub(super) async fn carry_out(
+    state: &ApiState,
+    id: &str,
+    resume: Resume,
+    revision: u64,
+) -> Result<u64, ApiError> {
+    let Some(below) = resume.gives_up_below else { return Ok(revision) };
+    delivery::give_up(&*state.journal, id, below, state.clock.now()).await?;
+    let id = id.to_owned();
+    state.change(move |catalog| Ok(delivery::end_pause(catalog, &id)?)).await
+}
+
+/// Chooses what becomes of the backlog of a configuration that awaits it.
+pub(crate) async fn resume(mut call: Call) -> Answer {
+    let body = call.json().await?;
+    let found = find(&call.state.catalog, call.id())?;
+    call.check_revision(found.revision)?;
+    let mut complaints = Complaints::about(ENTITY);
+    let fields = Fields::of(&body, &mut complaints);
+    fields.only(&[FIELD], &mut complaints);
+    fields.require(FIELD, &mut complaints);
+    let chosen = choice(&fields, &mut complaints);
+    let chosen = complaints.finish(chosen)?;
+    if !(found.value.enabled && found.value.resume.is_waiting()) {
+        let detail = "the configuration does not await a choice: nothing was done";
+        return Err(ApiError::new(ErrorKey::NotAwaitingChoice, detail).about(ENTITY));
+    }
+    let decision = decide(&call.state, &found.value, true, Some(chosen)).await?;
+    let mut after = found.value.clone();
+    after.resume = decision.resume;
+    let change = told(Action::Update, Some(&found.value), Some(&after));
+    let events = decision.note.as_ref().and_then(|note| note["events"].as_u64()).unwrap_or(0);
+    let note = call.note(&change.with("resume", decision.note), Some(&body));
+    let (state, id) = (call.state.clone(), after.id.clone());
+    let steps = async move {
+        let (id, resume) = (after.id.clone(), after.resume);
+        let store = move |catalog: &Catalog| {
+            let replaced = catalog.replace(&after.id, &after, found.revision, Some(note));
+            replaced.map_err(|error| ApiError::from(error).about(ENTITY))
+        };
+        let revision = state.change(store).await?;
+        carry_out(&state, &id, resume, revision).await
+    };
+    let revision = to_its_end(steps).await?;
+    let discarded = if chosen == ResumeFrom::Now { events } else { 0 };
+    let answer = Chosen { id: &id, resume_from: chosen.name(), discarded };
+    Ok(call::with_etag(call::json(StatusCode::OK, &answer)?, revision))
+}

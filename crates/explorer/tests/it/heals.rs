@@ -1,0 +1,222 @@
+//! Files that are missing, damaged or of another journal, and a disk that refuses: the index is made again.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base::{ManualClock, Random};
+use event::{Stream, StreamSet};
+use explorer::Found;
+
+use journal::local::{LocalJournal, LocalOptions};
+use journal::{
+    Append, AppendError, Appended, Block, Consumer, ConsumerCommand, ConsumerName, Head, Journal,
+    JournalError, Lease, LeaseError, LeaseId, LeaseLimits, ReadRange, Settlement,
+};
+use testkit::disk::{Faults, SimDisk};
+
+use crate::world::{World, id, journal};
+
+const N: u64 = 60;
+
+async fn filled() -> World {
+    let world = World::new();
+    world.store_apart((0..N).map(id)).await;
+    world.settle().await;
+    assert!(world.files().len() > 1, "{:?}", world.files());
+    world
+}
+
+async fn check(world: &World) {
+    for n in 0..N {
+        assert!(world.place(id(n)).await.is_some(), "{n}");
+    }
+    assert!(matches!(world.find(id(N)).await, Found::Unknown));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_is_missing_is_made_again() {
+    let world = filled().await;
+    for name in world.files() {
+        world.disk.forget(&name);
+        check(&world).await;
+    }
+    let world = world.restarted().await;
+    for name in world.files() {
+        world.disk.forget(&name);
+    }
+    check(&world.restarted().await).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_damaged_file_is_made_again_when_it_is_met() {
+    let world = filled().await;
+    for name in world.files() {
+        let mut bytes = world.disk.bytes(&name).unwrap();
+        let at = 4096 + 20;
+        bytes[at] ^= 1;
+        world.disk.set_bytes(&name, bytes);
+    }
+    check(&world).await;
+    let world = world.restarted().await;
+    check(&world).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loss_of_power_costs_nothing_but_time() {
+    for seed in 0..20 {
+        let clock = World::new().clock;
+        let world = World::on(journal(&clock), clock, SimDisk::new(seed));
+        world.store_apart((0..N).map(id)).await;
+        world.settle().await;
+        world.explorer.shutdown().await;
+        world.disk.crash();
+        check(&World::on(world.journal, world.clock, world.disk).restarted().await).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_of_another_journal_are_not_believed() {
+    let world = filled().await;
+    world.explorer.shutdown().await;
+    // One that has fewer blocks, and one that has more, of another time.
+    for n_blocks in [5, 2 * N] {
+        let disk = world.disk.clone();
+        disk.kill();
+        let clock = Arc::new(ManualClock::new(base::Timestamp::default()));
+        let other = World::on(journal(&clock), clock, disk);
+        other.store_apart((1_000..1_000 + n_blocks).map(id)).await;
+        for n in 0..N {
+            assert!(matches!(other.find(id(n)).await, Found::Unknown), "{n}");
+        }
+        assert!(other.place(id(1_000)).await.is_some());
+        assert!(other.place(id(999 + n_blocks)).await.is_some());
+        other.explorer.shutdown().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_is_full_makes_it_lag_and_no_more() {
+    let world = World::new();
+    world.settle().await;
+    world.disk.set_faults(Faults { capacity: Some(1), ..Faults::default() });
+    world.store_apart((0..N).map(id)).await;
+    assert!(matches!(world.find(id(N - 1)).await, Found::BeingIndexed));
+    world.disk.set_faults(Faults::default());
+    // It tries again by itself.
+    for _ in 0..10 {
+        world.look_again().await;
+    }
+    check(&world).await;
+}
+
+/// An explorer on a journal in files, and that journal.
+fn on_files(disk: &SimDisk) -> (World, LocalJournal) {
+    let clock = World::new().clock;
+    let options = LocalOptions { segment_bytes: 4096, cache_bytes: 0, ..LocalOptions::default() };
+    let random = Arc::new(Random::from_seed(1));
+    let journal = LocalJournal::open(Arc::new(disk.clone()), clock.clone(), random, options).unwrap();
+    (World::on(Arc::new(journal.clone()), clock, SimDisk::new(2)), journal)
+}
+
+#[tokio::test]
+async fn blocks_that_cannot_be_read_keep_no_others_from_being_found() {
+    let disk = SimDisk::new(1);
+    let (world, _) = on_files(&disk);
+    world.store_apart((0..N).map(id)).await;
+    world.explorer.shutdown().await;
+    let name = "0000000000000002.segment";
+    let mut bytes = disk.bytes(name).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    disk.set_bytes(name, bytes);
+    let world = World::on(world.journal, world.clock, SimDisk::new(3));
+    let mut n_found = 0;
+    for n in 0..N {
+        n_found += u64::from(world.place(id(n)).await.is_some());
+    }
+    let n_unreadable = world.explorer.status().blocks_unreadable;
+    assert_eq!(n_found + n_unreadable, N);
+    assert!((1..N / 2).contains(&n_unreadable), "{n_unreadable}");
+}
+
+/// A journal of which some blocks cannot be read.
+struct Damaged(Arc<dyn Journal>, Range<u64>);
+
+#[async_trait]
+impl Journal for Damaged {
+    async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        self.0.append(append).await
+    }
+
+    async fn lease(&self, _: &ConsumerName, _: StreamSet, _: LeaseLimits) -> Result<Vec<Lease>, LeaseError> {
+        panic!("it leases nothing")
+    }
+
+    async fn extend(&self, _: LeaseId, _: Duration) -> Result<(), LeaseError> {
+        panic!("it leases nothing")
+    }
+
+    async fn settle(&self, _: LeaseId, _: Settlement) -> Result<(), LeaseError> {
+        panic!("it leases nothing")
+    }
+
+    async fn read(&self, range: ReadRange) -> Result<Vec<Arc<Block>>, JournalError> {
+        if self.1.contains(&range.from) {
+            return Err(JournalError::Damaged("a test".to_owned()));
+        }
+        let until = if range.from < self.1.start { range.until.min(self.1.start) } else { range.until };
+        self.0.read(ReadRange { until, ..range }).await
+    }
+
+    async fn consumers(&self, _: ConsumerCommand) -> Result<Vec<Consumer>, JournalError> {
+        panic!("it is no consumer")
+    }
+
+    async fn trim(&self, up_to: u64) -> Result<(), JournalError> {
+        self.0.trim(up_to).await
+    }
+
+    fn head(&self) -> Head {
+        self.0.head()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_unreadable_blocks_are_passed_over_exactly() {
+    let world = filled().await;
+    for damage in [1..2, 1..40, 7..23, 30..61, 60..61] {
+        let journal = Arc::new(Damaged(Arc::clone(&world.journal), damage.clone()));
+        let other = World::on(journal, Arc::clone(&world.clock), SimDisk::new(3));
+        other.settle().await;
+        assert_eq!(other.explorer.status().blocks_unreadable, damage.end - damage.start);
+        for n in (0..N).filter(|n| !damage.contains(&(n + 1))) {
+            assert!(other.place(id(n)).await.is_some(), "{n} {damage:?}");
+        }
+        assert!(matches!(other.find(id(damage.start - 1)).await, Found::Unknown));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_cannot_be_recognised_is_followed_all_the_same() {
+    let world = filled().await.restarted().await;
+    let files = world.files();
+    world.explorer.shutdown().await;
+    let journal = Arc::new(Damaged(world.journal, 1..N + 1));
+    let world = World::on(journal, world.clock, world.disk);
+    world.store(Stream::AccountEvent, &[id(N)]).await;
+    assert!(world.place(id(N)).await.is_some());
+    assert!(world.files().starts_with(&files), "nothing was thrown away");
+    assert!(world.explorer.find(id(1)).await.is_err(), "where it lies is known, but it cannot be read");
+}
+
+#[tokio::test]
+async fn an_erased_event_says_that_it_was_erased() {
+    let (world, journal) = on_files(&SimDisk::new(1));
+    let places = world.store(Stream::AuditLog, &[id(1), id(2)]).await;
+    world.settle().await;
+    journal.erase(&places[..1]).await.unwrap();
+    assert!(matches!(world.find(id(1)).await, Found::Erased));
+    assert_eq!(world.place(id(2)).await, Some(places[1]));
+}
