@@ -279,6 +279,28 @@ async fn a_stored_secret_is_kept_and_never_sent_elsewhere() {
 }
 
 #[tokio::test]
+async fn what_has_no_credential_can_be_led_elsewhere_without_one_and_a_credential_can_be_taken_away() {
+    let app = App::new().await;
+    let open = json!({"url": "http://192.0.2.2/in", "apiKey": "", "headerName": "x-key"});
+    let body = with(with(splunk("open"), "/type", json!("https")), "/configuration", open);
+    let created = create(&app, body.clone()).await;
+    assert_eq!(created["configuration"]["apiKeySet"], Value::Null);
+    let path = path_of(&created);
+    let moved = with(created, "/configuration/url", json!("http://192.0.2.3/in"));
+    let moved = app.call(Method::PUT, &path, moved).await;
+    assert_eq!(moved.status, StatusCode::OK, "{}", moved.text);
+
+    let given = with(moved.json(), "/configuration/apiKey", json!("secret"));
+    let given = app.call(Method::PUT, &path, given).await.json();
+    assert_eq!(given["configuration"]["apiKeySet"], true);
+    let logged = with(given.clone(), "/configuration/headerName", json!("user-agent"));
+    let logged = app.call(Method::PUT, &path, logged).await;
+    assert_eq!(logged.wrong_fields(), ["configuration.apiKey"], "a header that servers write to their logs");
+    let taken = app.call(Method::PUT, &path, with(given, "/configuration/apiKey", json!(""))).await.json();
+    assert_eq!(taken["configuration"]["apiKeySet"], Value::Null);
+}
+
+#[tokio::test]
 async fn a_replacement_names_its_id_and_may_name_its_revision() {
     let app = App::new().await;
     let created = create(&app, splunk("one")).await;
