@@ -66,7 +66,9 @@ async fn trim(
         // A disabled configuration keeps its place but holds nothing back; nor does the place of one that is not there:
         // it is being created, a crash left it behind, or an older copy of the catalog was restored. Such a place goes
         // when retention has passed it.
-        let holds_back = configuration.is_none_or(|id| enabled.get(id).copied().unwrap_or(false));
+        // Parked events hold nothing back either: an event that a destination never takes must not keep a disk full.
+        let holds_back = !delivery::is_for_parked(&name)
+            && configuration.is_none_or(|id| enabled.get(id).copied().unwrap_or(false));
         holds.push(Hold { floor: state.floor, holds: holds_back });
         if let Some(id) = configuration.filter(|id| !enabled.contains_key(*id) && state.tally.expired > 0) {
             tracing::warn!(id, "removing the place of a configuration that does not exist");

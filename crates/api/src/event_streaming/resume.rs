@@ -78,7 +78,7 @@ pub(super) async fn carry_out(
     revision: u64,
 ) -> Result<u64, ApiError> {
     let Some(below) = resume.gives_up_below else { return Ok(revision) };
-    delivery::give_up(&*state.journal, id, below).await?;
+    delivery::give_up(&*state.journal, id, below, state.clock.now()).await?;
     let id = id.to_owned();
     state.change(move |catalog| Ok(delivery::end_pause(catalog, &id)?)).await
 }

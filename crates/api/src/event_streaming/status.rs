@@ -1,9 +1,9 @@
 //! How a configuration fares: its books, kept by the journal, and what its worker says about itself.
 
 use base::Timestamp;
-use delivery::{Configuration, Measured, Status};
+use delivery::{Backlog, Configuration, Measured, Status};
 use http::StatusCode;
-use journal::{ConsumerCommand, ConsumerState};
+use journal::{ConsumerState, Journal, JournalError};
 use serde::Serialize;
 
 use super::find;
@@ -62,13 +62,11 @@ struct Books {
 
 pub(crate) async fn status(call: Call) -> Answer {
     let found = find(&call.state.catalog, call.id())?;
-    let name = delivery::consumer_name(&found.value.id);
-    let consumers = call.state.journal.consumers(ConsumerCommand::List).await?;
-    let state = consumers.iter().find(|consumer| Some(&consumer.name) == name.as_ref());
+    let state = delivery::books(&*call.state.journal, &found.value.id).await?;
     let now = call.state.clock.now();
-    let books = state.map_or_else(Books::default, |consumer| books(&consumer.state, now));
+    let books = state.map_or_else(Books::default, |state| books(&state, now));
     let status = StatusOut {
-        awaiting_choice: awaiting(&found.value, &books),
+        awaiting_choice: awaiting(&*call.state.journal, &found.value).await?,
         books,
         live: call.state.delivery.status(&found.value.id),
         volume: call.state.delivery.volume(&found.value.id),
@@ -78,19 +76,25 @@ pub(crate) async fn status(call: Call) -> Answer {
     call::json(StatusCode::OK, &status)
 }
 
-fn awaiting(configuration: &Configuration, books: &Books) -> Option<AwaitingOut> {
-    let since = configuration.resume.awaits_since.filter(|_| configuration.enabled)?;
+async fn awaiting(
+    journal: &dyn Journal,
+    configuration: &Configuration,
+) -> Result<Option<AwaitingOut>, JournalError> {
+    let waits = configuration.resume.awaits_since.filter(|_| configuration.enabled);
+    let Some(since) = waits else { return Ok(None) };
+    // Without parked events, whose blocks are settled.
+    let backlog = Backlog::of(journal, &configuration.id).await?;
     let path = format!("{STREAMING}/{}/resume", configuration.id);
-    Some(AwaitingOut {
+    Ok(Some(AwaitingOut {
         since,
-        events: books.pending,
-        bytes: books.pending_bytes,
-        oldest: books.oldest_pending,
+        events: backlog.events,
+        bytes: backlog.bytes,
+        oldest: backlog.oldest,
         what_to_do: format!(
             "POST {path} with {{\"resumeFrom\": \"continue\"}} to send all of it, or with {{\"resumeFrom\": \"now\"}} to \
              give it up and go on with new events; nothing is sent until then"
         ),
-    })
+    }))
 }
 
 fn books(state: &ConsumerState, now: Timestamp) -> Books {

@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+mod acknowledgement;
+mod parking;
 mod pipeline;
 mod toggling;
 mod world;
