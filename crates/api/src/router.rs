@@ -62,6 +62,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/health", open(GET, health::health))
         .route("/ready", open(GET, health::ready))
         .route(SCHEMAS, open(GET, schemas::index))
+        .route(SCHEMAS.trim_end_matches('/'), open(GET, schemas::index))
         .route(&format!("{SCHEMAS}v1/{{id}}"), open(GET, schemas::get))
         .route("/oauth2/token", open(POST, oauth::token))
         .route("/intake/v1/events", granted(POST, Scope::WriteEvent, intake_calls::post))

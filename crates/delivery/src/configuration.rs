@@ -198,8 +198,8 @@ impl Configuration {
         self.current() == other.current()
     }
 
-    /// Notes what the document that this one replaces has selected: it stays in force for the blocks below `next`. Those
-    /// below `floor` are settled.
+    /// Notes what the document that this one replaces has selected: it stays in force for the blocks below `next`. Of
+    /// those below `floor` nothing is sent any more.
     pub(crate) fn succeed(&mut self, before: &Self, floor: u64, next: u64) {
         self.earlier.clone_from(&before.earlier);
         if !self.selects_like(before) {

@@ -14,12 +14,12 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedMutexGuard, Semaphore, watch};
 use tokio::task::JoinHandle;
 
+use crate::books;
 use crate::configuration::Configuration;
 use crate::crew::Crew;
 use crate::fence::HandOver;
 use crate::lasting::AllLasting;
 use crate::looking::{AT_A_TIME, DryRun, LookError, Previews, Sought, dry_run, preview};
-use crate::places;
 use crate::resume::{PauseError, carry_out_all, chosen, give_up};
 use crate::status::Status;
 use crate::trial::{Trial, TrialError, announce, test_events, try_out};
@@ -66,7 +66,7 @@ pub struct Supervisor {
 impl Supervisor {
     /// Starts workers for all enabled configurations and follows the catalog from then on.
     pub async fn start(parts: Parts) -> Self {
-        carry_out_all(&*parts.journal, &parts.catalog).await;
+        carry_out_all(&*parts.journal, &parts.catalog, parts.clock.now()).await;
         let statuses = Statuses::default();
         let (stop, stopped) = watch::channel(false);
         let mut changes = parts.catalog.watch();
@@ -99,14 +99,14 @@ impl Supervisor {
         self.lasting.get(id)?.measured(self.parts.clock.now())
     }
 
-    /// The first block of a configuration that is not settled, for [`Supervisor::hand_over`].
+    /// The first block of which a configuration may still send an event, for [`Supervisor::hand_over`].
     pub async fn floor(&self, id: &str) -> Result<u64, JournalError> {
-        places::floor(&*self.parts.journal, id).await
+        books::floor(&*self.parts.journal, id).await
     }
 
     /// Draws the border between a stored configuration and the one that is to replace it: what is stored by now is
-    /// selected as `before` says, what comes as `after` says. Blocks below `floor` are settled. To be called right before
-    /// `after` is stored, by one caller at a time, and completed right after.
+    /// selected as `before` says, what comes as `after` says. Of blocks below `floor` nothing is sent any more. To be called
+    /// right before `after` is stored, by one caller at a time, and completed right after.
     pub fn hand_over(
         &self,
         before: &Found<Configuration>,
@@ -137,7 +137,7 @@ impl Supervisor {
             tracing::warn!(configuration = id, "its backlog is given up under a worker that does not end");
         }
         chosen(&self.parts.catalog, id, below)?;
-        Ok(give_up(&*self.parts.journal, id, below).await?)
+        Ok(give_up(&*self.parts.journal, id, below, self.parts.clock.now()).await?)
     }
 
     /// The made-up events that trying `configuration` out sends: their streams and ids, so that somebody can remember them

@@ -9,7 +9,7 @@ use base::EventId;
 use base::mask::MaskRule;
 use catalog::KeyError;
 use destinations::transport::FailureKind;
-use destinations::{Answer, Destination, SettingsError, TransportError};
+use destinations::{Answer, Destination, Session, SettingsError, TransportError};
 use event::model::incoming;
 use event::sample::{self, SampleError};
 use event::{Record, Stream};
@@ -80,6 +80,7 @@ pub(crate) async fn try_out(
         Arc::clone(&destination),
         Arc::clone(&parts.transport),
         body.into(),
+        Session::default(),
         parts.clock.now(),
     );
     Ok(match timeout(PATIENCE, sending).await {
@@ -114,7 +115,13 @@ pub(crate) async fn announce(
             let mut body = frame.open.as_bytes().to_vec();
             destination.encode(&record, None, false, &mut body);
             body.extend_from_slice(frame.close.as_bytes());
-            let sent = outgoing::send(destination, Arc::clone(&parts.transport), body.into(), now);
+            let sent = outgoing::send(
+                destination,
+                Arc::clone(&parts.transport),
+                body.into(),
+                Session::default(),
+                now,
+            );
             // Whatever it answers: the event is in the journal too, for all others.
             let _as_well_as_it_goes = timeout(LAST_WORDS, sent).await;
         }

@@ -75,7 +75,9 @@ async fn trim(
         // One that is disabled, or awaits a choice, keeps its place but holds nothing back; nor does one that is not there:
         // it is being created, a crash left it behind, or an older copy of the catalog was restored. Such a place goes
         // when retention has passed it.
-        let holds_back = configuration.is_none_or(|id| runs.get(id).copied().unwrap_or(false));
+        // Parked events hold nothing back either: an event that a destination never takes must not keep a disk full.
+        let holds_back = !delivery::is_for_parked(&name)
+            && configuration.is_none_or(|id| runs.get(id).copied().unwrap_or(false));
         holds.push(Hold { floor: state.floor, holds: holds_back });
         if let Some(id) = configuration.filter(|id| !runs.contains_key(*id) && state.tally.expired > 0) {
             tracing::warn!(id, "removing the place of a configuration that does not exist");

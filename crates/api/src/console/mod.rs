@@ -5,6 +5,7 @@ mod html;
 mod page;
 mod pretty;
 
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use event::native::{Instance, NativeProfile, Selection};
 use event::{Record, Stream};
@@ -21,6 +22,7 @@ use crate::access::{BASIC, Scope, admit_to_page, lacks};
 use crate::audit::Peer;
 use crate::call::{self, Answer, Call};
 use crate::error::ApiError;
+use crate::router::LINKS;
 use crate::sign_in;
 use crate::state::ApiState;
 use crate::stored::{Kept, kept, may_see};
@@ -110,6 +112,13 @@ fn as_json(shown: &Shown) -> Answer {
             call::json(StatusCode::OK, &out)
         }
     }
+}
+
+/// A call that is refused before anybody looks at it: to a browser that asks for a page, with one.
+pub(crate) fn refused(error: ApiError, request: &Request) -> Response {
+    let path = request.uri().path();
+    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    if path.starts_with(LINKS) && !wants_json(accept) { error_page(error, path) } else { error.answer(path) }
 }
 
 fn error_page(error: ApiError, path: &str) -> Response {

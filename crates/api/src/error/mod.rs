@@ -86,8 +86,10 @@ impl ApiError {
 
     /// Fields that are wrong.
     pub(crate) fn fields(field_errors: Vec<FieldError>) -> Self {
-        let shown: Vec<String> =
-            field_errors.iter().map(|error| format!("{} {}", error.field, error.message)).collect();
+        let shown: Vec<String> = field_errors
+            .iter()
+            .map(|error| format!("{} {}", error.field, error.message).trim().to_owned())
+            .collect();
         let mut error = Self::new(ErrorKey::Validation, shown.join("; "));
         error.0.entity = field_errors.first().map(|first| first.object_name);
         error.0.field_errors = field_errors;
@@ -101,7 +103,9 @@ impl ApiError {
 
     /// Another entity of this kind has the name.
     pub(crate) fn name_taken(entity: &'static str) -> Self {
-        Self::new(ErrorKey::NameTaken, "another one has this name").about(entity)
+        let mut error = Self::field(entity, "name", "is taken: another one has it");
+        error.0.key = ErrorKey::NameTaken;
+        error
     }
 
     /// No valid credential. `reason` is for the caller, `challenge` for its HTTP library.

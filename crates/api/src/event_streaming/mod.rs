@@ -230,7 +230,7 @@ fn complete(
 ) -> Result<Configuration, ApiError> {
     let (mut opened, mut sealed) = kept(state, &wanted, before)?;
     for (name, secret) in wanted.secrets.iter() {
-        if name != SecretName::ApiKey && secret.expose().is_empty() {
+        if secret.expose().is_empty() {
             continue;
         }
         opened.insert(name, secret.clone());

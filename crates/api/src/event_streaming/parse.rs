@@ -124,7 +124,7 @@ fn secrets(
     known: Option<&Known>,
     complaints: &mut Complaints,
 ) -> Secrets {
-    const ELSEWHERE: &str = "must be given when type, url, proxy or caCertificate changes: a stored secret is never sent elsewhere";
+    const ELSEWHERE: &str = "must be given when type, url, headerName, proxy or caCertificate changes: a stored secret is never sent elsewhere";
     let configuration = fields.object("configuration", complaints);
     let Some(value) =
         fields.require("configuration", &mut Complaints::about(ENTITY)).filter(|it| it.is_object())
@@ -181,11 +181,22 @@ fn settings(fields: &Fields<'_>, body: &Value, complaints: &mut Complaints) -> O
 /// The fields of a vendor's configuration.
 const fn fields_of(vendor: Vendor) -> &'static [&'static str] {
     match vendor {
-        Vendor::Splunk => &["url", "apiKey", "index", "source", "sourceType", "network", "batch"],
-        Vendor::Elasticsearch => &["url", "apiKey", "index", "authScheme", "network", "batch"],
+        Vendor::Splunk => &[
+            "url",
+            "apiKey",
+            "apiKeySet",
+            "index",
+            "source",
+            "sourceType",
+            "acknowledgement",
+            "network",
+            "batch",
+        ],
+        Vendor::Elasticsearch => &["url", "apiKey", "apiKeySet", "index", "authScheme", "network", "batch"],
         Vendor::Https => &[
             "url",
             "apiKey",
+            "apiKeySet",
             "headerName",
             "format",
             "signingSecrets",

@@ -62,7 +62,7 @@ struct OnlyId {
     id: String,
 }
 
-/// The vendor's settings, and which secrets beside the credential are set.
+/// The vendor's settings, and which secrets are set.
 fn with_marks(configuration: &Configuration) -> Value {
     let mut shown = configuration.settings.clone();
     let is_set = |name| configuration.secrets.contains_key(&name);
@@ -79,10 +79,13 @@ fn with_marks(configuration: &Configuration) -> Value {
         .into_iter()
         .filter(|name| is_set(*name))
         .count();
-    if n_signing > 0
-        && let Some(shown) = shown.as_object_mut()
-    {
-        shown.insert("signingSecretsSet".to_owned(), n_signing.into());
+    if let Some(shown) = shown.as_object_mut() {
+        if is_set(SecretName::ApiKey) {
+            shown.insert("apiKeySet".to_owned(), true.into());
+        }
+        if n_signing > 0 {
+            shown.insert("signingSecretsSet".to_owned(), n_signing.into());
+        }
     }
     shown
 }

@@ -2,9 +2,9 @@
 
 use base::Timestamp;
 use catalog::CatalogError;
-use delivery::{Configuration, Measured, Status};
+use delivery::{Backlog, Configuration, Measured, Status};
 use http::StatusCode;
-use journal::{ConsumerCommand, ConsumerState};
+use journal::{ConsumerState, Journal, JournalError};
 use serde::Serialize;
 
 use super::ENTITY;
@@ -72,13 +72,14 @@ pub(crate) async fn status(call: Call) -> Answer {
         Err(CatalogError::Damaged { .. }) => None,
         Err(error) => return Err(ApiError::from(error).about(ENTITY)),
     };
-    let name = delivery::consumer_name(id);
-    let consumers = call.state.journal.consumers(ConsumerCommand::List).await?;
-    let state = consumers.iter().find(|consumer| Some(&consumer.name) == name.as_ref());
+    let state = delivery::books(&*call.state.journal, id).await?;
     let now = call.state.clock.now();
-    let books = state.map_or_else(Books::default, |consumer| books(&consumer.state, now));
+    let books = state.map_or_else(Books::default, |state| books(&state, now));
     let status = StatusOut {
-        awaiting_choice: found.as_ref().and_then(|found| awaiting(found, &books)),
+        awaiting_choice: match &found {
+            Some(found) => awaiting(&*call.state.journal, found, books.expired).await?,
+            None => None,
+        },
         books,
         live: call.state.delivery.status(id),
         volume: call.state.delivery.volume(id),
@@ -88,20 +89,27 @@ pub(crate) async fn status(call: Call) -> Answer {
     call::json(StatusCode::OK, &status)
 }
 
-fn awaiting(configuration: &Configuration, books: &Books) -> Option<AwaitingOut> {
-    let since = configuration.resume.awaits_since.filter(|_| configuration.enabled)?;
+async fn awaiting(
+    journal: &dyn Journal,
+    configuration: &Configuration,
+    expired: u64,
+) -> Result<Option<AwaitingOut>, JournalError> {
+    let waits = configuration.resume.awaits_since.filter(|_| configuration.enabled);
+    let Some(since) = waits else { return Ok(None) };
+    // Without parked events, whose blocks are settled.
+    let backlog = Backlog::of(journal, &configuration.id).await?;
     let path = format!("{STREAMING}/{}/resume", configuration.id);
-    Some(AwaitingOut {
+    Ok(Some(AwaitingOut {
         since,
-        events: books.pending,
-        bytes: books.pending_bytes,
-        oldest: books.oldest_pending,
-        expired: books.expired,
+        events: backlog.events,
+        bytes: backlog.bytes,
+        oldest: backlog.oldest,
+        expired,
         what_to_do: format!(
             "POST {path} with {{\"resumeFrom\": \"continue\"}} to send all of it, or with {{\"resumeFrom\": \"now\"}} to \
              give it up and go on with new events; nothing is sent until then, and retention removes what becomes too old"
         ),
-    })
+    }))
 }
 
 fn books(state: &ConsumerState, now: Timestamp) -> Books {

@@ -66,6 +66,19 @@ async fn every_administrative_answer_says_what_is_left_of_each_bucket() {
 }
 
 #[tokio::test]
+async fn a_browser_that_is_refused_is_shown_a_page() {
+    let app = app(RateLimits { address_per_second: 1, ..RateLimits::default() }).await;
+    let link = "/console/e/0197f3a0-6c1e-7c3a-9d2b-0a1b2c3d4e51";
+    list(&app, HERE).await;
+    for (accept, expected) in [("text/html", "text/html"), ("application/json", "application/problem+json")] {
+        let reply = app.send_from(HERE, Method::GET, link, &[("accept", accept)], "").await;
+        assert_eq!(reply.status, StatusCode::TOO_MANY_REQUESTS, "{}", reply.text);
+        assert!(reply.header("content-type").starts_with(expected), "{}", reply.text);
+        assert_eq!(reply.header("retry-after"), "1");
+    }
+}
+
+#[tokio::test]
 async fn one_address_is_refused_in_the_contracts_envelope_and_told_when_to_come_again() {
     let app = app(RateLimits::default()).await;
     for _ in 0..10 {
