@@ -18,7 +18,7 @@ NUMBERS = itertools.count(1)
 # What is wrong with a request that fits the schema: ends of idstream's own sentences about a field. docs/API-COMPATIBILITY.md
 # lists them.
 BEYOND_A_SCHEMA = (
-    "must be given when type, url, proxy or caCertificate changes",
+    "must be given when type, url, headerName, proxy or caCertificate changes",
     "must be the id of the path",
     "must be false while includeBodies is",
     "must be user:password",

@@ -11,6 +11,7 @@ use crate::audit::{Action, Change, shown};
 use crate::call::{self, Answer, Call};
 use crate::error::{ApiError, ErrorKey};
 use crate::fields::{Complaints, Fields};
+use crate::names;
 use crate::page::{Column, by_text, page_of, passes};
 use crate::router::CLIENTS;
 use crate::state::ApiState;
@@ -128,9 +129,7 @@ fn find(catalog: &Catalog, id: &str) -> Result<Found<ApiClient>, ApiError> {
 }
 
 fn store(catalog: &Catalog, client: &ApiClient, note: Note) -> Result<(), ApiError> {
-    if catalog.list::<ApiClient>()?.iter().any(|other| other.value.name == client.name) {
-        return Err(ApiError::name_taken(ENTITY));
-    }
+    names::check_free(catalog, &client.name, ENTITY)?;
     catalog.create(&client.id, client, Some(note))?;
     Ok(())
 }
@@ -138,7 +137,7 @@ fn store(catalog: &Catalog, client: &ApiClient, note: Note) -> Result<(), ApiErr
 fn parse(body: &Value, now: Timestamp, creator_ends: Option<Timestamp>) -> Result<NewClient, ApiError> {
     let mut complaints = Complaints::about(ENTITY);
     let fields = Fields::of(body, &mut complaints);
-    let name = fields.name(&mut complaints);
+    let name = names::given(&fields, None, &mut complaints);
     let scopes =
         fields.require("scopes", &mut complaints).and_then(|_| fields.list("scopes", &mut complaints));
     let scopes = scopes.map(|given| {

@@ -161,7 +161,7 @@ fn parse(body: &Value) -> Result<(Subject, bool), ApiError> {
     fields.only(&["subject", "eventId", "dryRun"], &mut complaints);
     let (subject, event) = (fields.get("subject"), fields.get("eventId"));
     if subject.is_some() == event.is_some() {
-        fields.complain("subject", "give either subject or eventId", &mut complaints);
+        fields.complain("subject", "or eventId must be given, and not both", &mut complaints);
     }
     let named = fields.text("subject", MIN_SUBJECT, MAX_SUBJECT, &mut complaints);
     let id = fields.text("eventId", 1, MAX_SUBJECT, &mut complaints).map(EventId::parse);

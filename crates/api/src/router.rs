@@ -62,6 +62,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/health", open(GET, health::health))
         .route("/ready", open(GET, health::ready))
         .route(SCHEMAS, open(GET, schemas::index))
+        .route(SCHEMAS.trim_end_matches('/'), open(GET, schemas::index))
         .route(&format!("{SCHEMAS}v1/{{id}}"), open(GET, schemas::get))
         .route("/oauth2/token", open(POST, oauth::token))
         .route("/intake/v1/events", granted(POST, Scope::WriteEvent, intake_calls::post))
@@ -116,7 +117,6 @@ pub fn router(state: ApiState) -> Router {
         .with_state(state)
 }
 
-/// Native claims. The contract lets every API client list them.
 /// What a configuration would send of stored events: for those who may read them.
 fn looking() -> Router<ApiState> {
     let below = |rest: &str| format!("{STREAMING}/{{id}}/{rest}");
@@ -128,6 +128,7 @@ fn looking() -> Router<ApiState> {
         .route(&beside("preview"), granted_with(POST, CHANGE, EVENTS, event_streaming::preview_unsaved))
 }
 
+/// Native claims. The contract lets every API client list them.
 fn claims() -> Router<ApiState> {
     let create = granted(POST, Scope::WriteConfigClaim, native_claims::create);
     let discovered = granted(GET, Scope::ReadConfigClaim, native_claims::discovered);

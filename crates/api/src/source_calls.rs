@@ -12,6 +12,7 @@ use crate::audit::{self, Action, Change};
 use crate::call::{self, Answer, Call};
 use crate::error::ApiError;
 use crate::fields::{Complaints, Fields};
+use crate::names;
 use crate::page::{Column, by_text, page_of, passes};
 use crate::router::{SOURCES, WEBHOOKS};
 use crate::state::{ApiState, new_id};
@@ -91,7 +92,7 @@ pub(crate) async fn create(mut call: Call) -> Answer {
     let shown = SourceOut::of(&source, &call.state);
     let note = call.note(&told(Action::Create, None, Some(&shown)), Some(&body));
     let store = move |catalog: &Catalog| {
-        check_name(catalog, &source)?;
+        names::check_free(catalog, &source.name, ENTITY)?;
         Ok(catalog.create(&source.id, &source, Some(note))?)
     };
     let revision = call.state.change(store).await?;
@@ -106,7 +107,7 @@ pub(crate) async fn replace(mut call: Call) -> Answer {
     let wanted = parse(&body, Some(&before))?;
     let shown_before = SourceOut::of(&before, &call.state);
     let source = Source {
-        id: before.id,
+        id: before.id.clone(),
         name: wanted.name,
         enabled: wanted.enabled.unwrap_or(before.enabled),
         platform: wanted.platform,
@@ -114,8 +115,11 @@ pub(crate) async fn replace(mut call: Call) -> Answer {
     };
     let shown = SourceOut::of(&source, &call.state);
     let note = call.note(&told(Action::Update, Some(&shown_before), Some(&shown)), Some(&body));
+    let is_renamed = source.name != before.name;
     let store = move |catalog: &Catalog| {
-        check_name(catalog, &source)?;
+        if is_renamed {
+            names::check_free(catalog, &source.name, ENTITY)?;
+        }
         let replaced = catalog.replace(&source.id, &source, revision, Some(note));
         replaced.map_err(|error| ApiError::from(error).about(ENTITY))
     };
@@ -151,14 +155,6 @@ fn find(catalog: &Catalog, id: &str) -> Result<Found<Source>, ApiError> {
     catalog.get::<Source>(id).map_err(|error| ApiError::from(error).about(ENTITY))
 }
 
-fn check_name(catalog: &Catalog, source: &Source) -> Result<(), ApiError> {
-    let is_other = |other: &Source| other.id != source.id && other.name == source.name;
-    if catalog.list::<Source>()?.iter().any(|other| is_other(&other.value)) {
-        return Err(ApiError::name_taken(ENTITY));
-    }
-    Ok(())
-}
-
 fn parse(body: &Value, before: Option<&Source>) -> Result<Wanted, ApiError> {
     let mut complaints = Complaints::about(ENTITY);
     let fields = Fields::of(body, &mut complaints);
@@ -170,7 +166,7 @@ fn parse(body: &Value, before: Option<&Source>) -> Result<Wanted, ApiError> {
     } else {
         fields.require("authorization", &mut complaints);
     }
-    let name = fields.name(&mut complaints);
+    let name = names::given(&fields, before.map(|before| before.name.as_str()), &mut complaints);
     let enabled = fields.boolean("enabled", &mut complaints);
     let platform = platform(&fields, &mut complaints);
     let authorization = authorization(&fields, &mut complaints);

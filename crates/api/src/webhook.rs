@@ -2,7 +2,8 @@
 
 use catalog::CatalogError;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::request::Parts;
+use http::{HeaderValue, StatusCode};
 use intake::Source;
 use serde_json::json;
 use sources::SourceKind;
@@ -10,11 +11,12 @@ use sources::SourceKind;
 use crate::access::{is_same, sha256_hex};
 use crate::call::{self, Answer, Call};
 use crate::error::{ApiError, ErrorKey};
+use crate::sign_in;
 use crate::state::ApiState;
 
 /// Takes a delivery of an Auth0 log stream. Its content type is the sender's choice; the body tells its form.
 pub(crate) async fn auth0(mut call: Call<()>) -> Answer {
-    let source = admit(&call.state, call.id(), SourceKind::Auth0, &call.parts.headers)?;
+    let source = admit(&call.state, call.id(), SourceKind::Auth0, &call.parts)?;
     let held = call.events().await?;
     let receipt = call.state.intake.accept_source(&source, &held.bytes).await?;
     let answer = json!({
@@ -27,25 +29,26 @@ pub(crate) async fn auth0(mut call: Call<()>) -> Answer {
 
 /// The source that a delivery is for. An unknown source, one of another platform and a wrong value are answered
 /// alike.
-fn admit(state: &ApiState, id: &str, kind: SourceKind, headers: &HeaderMap) -> Result<Source, ApiError> {
+fn admit(state: &ApiState, id: &str, kind: SourceKind, parts: &Parts) -> Result<Source, ApiError> {
     let source = match state.catalog.get::<Source>(id) {
         Ok(found) => Some(found.value),
         Err(CatalogError::NotFound) => None,
         Err(error) => return Err(error.into()),
     };
-    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let mut values = parts.headers.get_all(AUTHORIZATION).iter();
     let given = values.next().filter(|_| values.next().is_none());
     let digest = sha256_hex(given.map_or(b"".as_slice(), HeaderValue::as_bytes));
     let live = source.as_ref().map_or([].as_slice(), |source| source.authorization.as_slice());
     // Every live value is compared, whichever fits.
     let is_right = live.iter().fold(false, |is_right, each| is_right | is_same(each, &digest));
-    let source = source.filter(|source| is_right && source.platform.kind == kind).ok_or_else(|| {
+    let Some(source) = source.filter(|source| is_right && source.platform.kind == kind) else {
+        if given.is_some() {
+            sign_in::failed_delivery(state, parts)?;
+        }
         let challenge = HeaderValue::from_static("Bearer realm=\"idstream source\"");
-        ApiError::unauthorized(
-            "there is no such source, or its Authorization value is another one",
-            challenge,
-        )
-    })?;
+        let reason = "there is no such source, or its Authorization value is another one";
+        return Err(ApiError::unauthorized(reason, challenge));
+    };
     if !source.enabled {
         return Err(ApiError::new(ErrorKey::SourceDisabled, "the source is disabled: nothing is taken"));
     }

@@ -137,6 +137,13 @@ impl Catalog {
         parse(id, &kept.envelope).unwrap_or(Err(CatalogError::NotFound))
     }
 
+    /// The revision of one document, whether it can be read or not.
+    pub fn revision<T: Document>(&self, id: &str) -> Result<u64, CatalogError> {
+        let documents = self.documents.read();
+        let kept = documents.get(&place::<T>(id)).filter(|kept| kept.envelope.value.is_some());
+        kept.map(|kept| kept.envelope.revision).ok_or(CatalogError::NotFound)
+    }
+
     /// All documents of a kind, in order of ids. One that cannot be read fails all.
     pub fn list<T: Document>(&self) -> Result<Vec<Found<T>>, CatalogError> {
         self.list_each().into_iter().map(|(_, found)| found).collect()
@@ -181,9 +188,10 @@ impl Catalog {
         expected: u64,
         note: Option<Note>,
     ) -> Result<(), CatalogError> {
-        if expected == 0 || self.get::<T>(id).is_err_and(|error| matches!(error, CatalogError::NotFound)) {
+        if expected == 0 {
             return Err(CatalogError::NotFound);
         }
+        self.revision::<T>(id)?;
         self.put::<T>(id, None, expected, note).map(drop)
     }
 

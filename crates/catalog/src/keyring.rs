@@ -169,6 +169,11 @@ impl Keyring {
         }
     }
 
+    /// The id of the key that [`Keyring::check`] asks for; `None` when nothing was sealed yet, or the probe cannot be read.
+    pub fn needed(catalog: &Catalog) -> Option<String> {
+        catalog.get::<Probe>(PROBE).ok().map(|probe| probe.value.sealed.key_id)
+    }
+
     /// Makes the newest key the one that [`Keyring::check`] asks for, with a note that is told the id of the key before.
     /// False when it is already.
     pub fn adopt(
@@ -248,8 +253,10 @@ mod tests {
     fn a_wrong_key_is_noticed_before_anything_else_happens() {
         let random = Random::from_seed(1);
         let catalog = Catalog::open(Arc::new(MemoryStore::default())).unwrap();
+        assert_eq!(Keyring::needed(&catalog), None);
         Keyring::new(&[7; 32]).check(&catalog, &random).unwrap();
         Keyring::new(&[7; 32]).check(&catalog, &random).unwrap();
+        assert_eq!(Keyring::needed(&catalog).as_deref(), Some(Keyring::new(&[7; 32]).key_id()));
         let refused = Keyring::new(&[8; 32]).check(&catalog, &random).unwrap_err();
         assert!(refused.to_string().contains("give idstream the key that it had before"), "{refused}");
     }

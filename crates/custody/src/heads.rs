@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use crate::OURSELVES;
 use crate::told::{after, note};
 
 /// The only document of its kind.
@@ -213,36 +214,81 @@ pub async fn run(signer: Signer, every: Duration, mut stop: watch::Receiver<bool
 /// Deeper values are not looked at.
 const MAX_DEPTH: usize = 12;
 
-/// Every signed head in a JSON value, wherever it stands: exports wrap documents in envelopes of their own, and put them
-/// into texts.
-pub fn find(value: &Value, found: &mut BTreeMap<(u64, Timestamp), SignedHead>) {
-    search(value, 0, &mut |value| {
-        if let Some(head) =
-            serde_json::from_value::<HeadText>(value.clone()).ok().and_then(|text| text.parse())
-        {
-            found.insert((head.sequence, head.at), head);
+/// Finds every signed head in a JSON value, wherever it stands: exports wrap documents in envelopes of their own, and put
+/// them into texts.
+///
+/// Documents whose `sourceId` is not idstream's are left out, and how many of them hold a head is returned: any API client
+/// that posts events can put something like a head into one. The outermost `sourceId` counts, since the server writes it;
+/// what stands deeper is the poster's. What has none, such as a head alone, is taken.
+pub fn find(value: &Value, found: &mut BTreeMap<(u64, Timestamp), SignedHead>) -> u64 {
+    let mut n_foreign = 0;
+    search(value, &Place::default(), &mut |seen| match seen {
+        Seen::Head(value) => {
+            if let Some(head) =
+                serde_json::from_value::<HeadText>(value.clone()).ok().and_then(|text| text.parse())
+            {
+                found.insert((head.sequence, head.at), head);
+            }
         }
+        Seen::Foreign(document) => n_foreign += u64::from(holds_head(document)),
     });
+    n_foreign
 }
 
-fn search(value: &Value, depth: usize, each: &mut impl FnMut(&Value)) {
-    if depth > MAX_DEPTH {
+fn holds_head(document: &Value) -> bool {
+    let mut holds = false;
+    search(document, &Place { depth: 0, is_ours: true }, &mut |_| holds = true);
+    holds
+}
+
+/// Where a search is.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    depth: usize,
+    /// It is in a document of idstream's.
+    is_ours: bool,
+}
+
+enum Seen<'v> {
+    /// Has the members of a head.
+    Head(&'v Value),
+    /// A document that somebody else posted. What is in it is not searched.
+    Foreign(&'v Value),
+}
+
+fn search(value: &Value, place: &Place, each: &mut impl FnMut(Seen<'_>)) {
+    if place.depth > MAX_DEPTH {
         return;
     }
+    let mut inner = Place { depth: place.depth + 1, ..*place };
     match value {
         Value::Object(members) => {
-            if members.contains_key("blockHash") && members.contains_key("signature") {
-                each(value);
+            if let Some(source) = members.get("sourceId").filter(|_| !place.is_ours) {
+                if !is_ourselves(source) {
+                    return each(Seen::Foreign(value));
+                }
+                inner.is_ours = true;
             }
-            members.values().for_each(|member| search(member, depth + 1, each));
+            if members.contains_key("blockHash") && members.contains_key("signature") {
+                each(Seen::Head(value));
+            }
+            members.values().for_each(|member| search(member, &inner, each));
         }
-        Value::Array(items) => items.iter().for_each(|item| search(item, depth + 1, each)),
+        Value::Array(items) => items.iter().for_each(|item| search(item, &inner, each)),
         Value::String(text) if text.contains("blockHash") => {
-            if let Ok(inner) = serde_json::from_str::<Value>(text) {
-                search(&inner, depth + 1, each);
+            if let Ok(decoded) = serde_json::from_str::<Value>(text) {
+                search(&decoded, &inner, each);
             }
         }
         _ => {}
+    }
+}
+
+/// Whether a `sourceId` is idstream's own. Splunk exports a field that it has extracted twice as a list.
+fn is_ourselves(source: &Value) -> bool {
+    match source {
+        Value::Array(values) => !values.is_empty() && values.iter().all(|value| value == OURSELVES),
+        value => value == OURSELVES,
     }
 }
 
@@ -266,5 +312,29 @@ mod tests {
             find(&exported, &mut found);
             assert_eq!(found.into_values().collect::<Vec<_>>(), [head], "{exported}");
         }
+    }
+
+    #[test]
+    fn what_others_posted_is_left_out_and_counted_wherever_they_say_that_it_is_ours() {
+        let key = SigningKey::from_seed(&[7; 32]).unwrap();
+        let head = key.sign_head(9, [1; 32], Timestamp::from_millis(1_800_000_000_000).unwrap());
+        let head = serde_json::to_value(HeadText::from(&head)).unwrap();
+        let count = |exported: Value| {
+            let mut found = BTreeMap::new();
+            (find(&exported, &mut found), found.len())
+        };
+        for source in [json!("idstream"), json!(["idstream", "idstream"])] {
+            let document = json!({"sourceId": source, "changes": [after("/head", head.clone())]});
+            assert_eq!(count(document.clone()), (0, 1));
+            assert_eq!(count(json!({"_source": document})), (0, 1));
+        }
+        let inner = json!({"sourceId": "idstream", "head": head});
+        for source in [json!("shop"), json!(["idstream", "shop"]), json!([]), json!(7), json!(null)] {
+            let forged = json!({"sourceId": source, "changes": [after("/head", inner.clone())]});
+            assert_eq!(count(forged.clone()), (1, 0), "{forged}");
+            assert_eq!(count(json!([{"_source": forged}, inner.clone()])), (1, 1), "{forged}");
+            assert_eq!(count(json!({"result": {"_raw": forged.to_string()}})), (1, 0), "{forged}");
+        }
+        assert_eq!(count(json!({"sourceId": "shop", "name": "no head"})), (0, 0));
     }
 }

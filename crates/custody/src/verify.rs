@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use base::Timestamp;
+use catalog::Catalog;
 use event::{Section, Stream};
 use journal::JournalError;
 use journal::Producer;
@@ -27,6 +28,8 @@ pub struct Against {
     pub key: Option<PublicKey>,
     /// Heads that were kept elsewhere.
     pub heads: Vec<SignedHead>,
+    /// Restores that the journal does not tell of yet, see [`untold_restores`].
+    pub restores: Vec<PastRestore>,
 }
 
 /// What became of the heads.
@@ -53,7 +56,7 @@ pub struct Verdict {
     pub own: Heads,
     /// Heads that were kept elsewhere.
     pub elsewhere: Heads,
-    /// Restores that the journal tells of.
+    /// Restores that the journal tells of, and those that it will tell of at the next start.
     pub restores: Vec<PastRestore>,
     /// Whose signatures were found.
     pub keys: BTreeSet<PublicKey>,
@@ -91,7 +94,10 @@ pub fn verify(
         recent: VecDeque::new(),
     };
     let survey = Survey::of(disk, against.known, &mut reader)?;
-    let found = reader.found;
+    let mut found = reader.found;
+    let untold = against.restores.iter().filter(|restored| !found.restores.contains(restored));
+    let untold: Vec<_> = untold.copied().collect();
+    found.restores.extend(untold);
     let elsewhere = elsewhere(&survey, &found, against);
     let Found { own, mut keys, restores, .. } = found;
     keys.extend(survey.anchor.and_then(|anchor| anchor.signed_by));
@@ -240,6 +246,13 @@ impl Reader<'_> {
             None => own.n_passed += 1,
         }
     }
+}
+
+/// Restores whose audit logs wait in the catalog: no server has run since.
+pub fn untold_restores(catalog: &Catalog) -> Vec<PastRestore> {
+    let untold = catalog.untold();
+    let notes = untold.iter().flat_map(|untold| &untold.notes);
+    notes.filter_map(|note| restored(note.get("changes")?)).collect()
 }
 
 /// The restore that an audit log tells of.

@@ -2,81 +2,121 @@
 
 use std::time::Duration;
 
-use destinations::{Answer, Frame, Outcome, TransportError, Verdict};
+use base::EventId;
+use destinations::{Ack, Answer, Frame, Grade, Outcome, TransportError, Verdict};
+use event::quarantine::Standing;
 use futures::future::join_all;
+use http::HeaderMap;
 use tokio::time::Instant;
 
 use crate::batch::{Batch, Item};
-use crate::ledger::Final;
+use crate::ledger::{End, Final};
+use crate::parking;
 use crate::quarantine::{KeepError, Refused};
+use crate::sorted::{Sorted, sort};
 use crate::status::State;
 use crate::worker::Worker;
 
 /// The longest wait that a destination is granted when it asks for one.
 const LONGEST_ASKED: Duration = Duration::from_hours(1);
-/// A batch that proved nothing so often, while others were delivered, is cut in halves: one event in it may be what
-/// the destination stumbles over.
+/// A batch that proved nothing so often, each time while others were delivered, is cut in halves: one event in it may be
+/// what the destination stumbles over.
 const SUSPECT_AFTER: u32 = 5;
+/// Halves begin with so many suspicions: a destination that fails now and then must not have everything cut to pieces.
+const HALVES_BEGIN_WITH: u32 = 2;
+/// A batch that proved nothing so often since it was made is cut in halves although nothing else is delivered meanwhile:
+/// there may be an event in each waiting batch that the destination stumbles over. As long as nothing at all was delivered
+/// since it was first sent the number doubles with each cut, so that an outage leaves few pieces.
+const DOUBT_AFTER: u32 = 8;
+/// A single event that proved nothing so often is parked.
+const PARK_AFTER: u32 = 7;
 
-/// An answer, sorted by what is to be done.
-#[derive(Default)]
-struct Sorted {
-    finals: Vec<(u64, Final)>,
-    /// Bytes of the delivered events' pieces.
-    delivered_bytes: usize,
-    refused: Vec<(Item, String)>,
-    again: Vec<Item>,
-    split: bool,
-    hold: bool,
-    /// A single event was refused as a whole request, and it is not known whether the destination takes others.
-    unsure: bool,
-    reason: Option<String>,
-}
+/// What came back: what it proves, how long the other side asked to wait, and the headers of an answer.
+type Heard = (Verdict, Option<Duration>, Option<HeaderMap>);
 
 impl Worker {
     pub(crate) async fn answered(&mut self, batch: Batch, result: Result<Answer, TransportError>) {
         let now = Instant::now();
-        let (verdict, asked) = self.verdict(&batch, result);
+        let (verdict, asked, headers) = self.verdict(&batch, result);
         if verdict.slow_down {
             self.gate.slow_down(now);
         }
         let takes_others = self.gate.deliveries() > batch.deliveries_before;
-        let sorted = sort(&batch, verdict, takes_others);
-        self.note(&sorted);
-        for (block, end) in &sorted.finals {
-            self.close(*block, *end).await;
+        let (ack, exhausted) = (verdict.ack, verdict.exhausted);
+        let mut sorted = sort(&batch, verdict, takes_others);
+        let (taken, proved) = (sorted.has_taken(), sorted.has_proved());
+        self.hear(&batch, ack, headers.as_ref(), &mut sorted, now).await;
+        if let Some(post) = batch.post.filter(|_| exhausted) {
+            self.acks.leave(post);
         }
-        let (delivered, proved) = (sorted.has_delivered(), sorted.has_proved());
-        self.quarantine(&batch, sorted.refused).await;
+        if sorted.hold {
+            self.acks.question_offer();
+        }
+        self.note(&batch, &sorted, taken, proved);
+        let delivered = std::mem::take(&mut sorted.taken);
+        self.deliver(&batch, delivered).await;
+        self.quarantine(&batch, std::mem::take(&mut sorted.refused)).await;
         if proved {
-            self.gate.proved(delivered);
+            self.gate.proved(taken);
         }
-        if sorted.again.is_empty() {
-            return;
+        if let Some(asked) = asked.filter(|_| !sorted.again.is_empty()) {
+            self.gate.wait(now + asked.min(LONGEST_ASKED));
         }
+        match (sorted.again.is_empty(), batch.is_parked) {
+            (true, _) => {}
+            (false, true) => self.put_off(&batch).await,
+            (false, false) => self.try_again(batch, sorted, asked, now).await,
+        }
+    }
+
+    /// Sends again what an answer proves nothing about.
+    async fn try_again(&mut self, mut batch: Batch, sorted: Sorted, asked: Option<Duration>, now: Instant) {
         let frame = self.setting.current.destination.frame();
         if sorted.split {
             self.split(&batch, frame, now);
             return;
         }
-        if let Some(asked) = asked {
-            self.gate.wait(now + asked.min(LONGEST_ASKED));
-        }
+        let proved = sorted.again.len() < batch.items.len();
         let backoff = if sorted.hold { self.setting.pace.hold } else { self.setting.pace.backoff };
-        let due = now + backoff.delay(batch.attempts, asked, &self.setting.random);
+        let mut due = now + backoff.delay(batch.attempts, asked, &self.setting.random);
         if proved {
+            batch.suspicions = 0;
             self.waiting.push_back(batch.part(&sorted.again, frame, due));
             return;
         }
+        let known = batch.deliveries_before.max(batch.deliveries_at_suspicion);
+        if self.gate.deliveries() > known && !sorted.hold {
+            batch.suspicions += 1;
+            batch.deliveries_at_suspicion = self.gate.deliveries();
+            // The destination is there: whatever it stumbles over is soon found out.
+            due = now + backoff.delay(batch.suspicions, asked, &self.setting.random);
+        }
+        batch.in_vain += 1;
         // Whether others are taken is soon found out: not by this event, but by the next.
         let pause = if sorted.unsure { self.setting.pace.backoff } else { backoff };
         self.gate.failed(now, pause, &self.setting.random);
-        if !sorted.hold && takes_others && batch.attempts >= SUSPECT_AFTER && batch.items.len() > 1 {
+        let is_single = batch.items.len() == 1;
+        if is_single && batch.suspicions >= PARK_AFTER && self.parking.has_room() {
+            self.park(Batch { due, ..batch }, sorted.reason.unwrap_or_default()).await;
+            return;
+        }
+        let is_suspect = batch.suspicions >= SUSPECT_AFTER;
+        if !is_single && (is_suspect || self.is_doubted(&batch)) && !sorted.hold {
+            batch.suspicions = batch.suspicions.min(HALVES_BEGIN_WITH);
+            batch.in_vain = 0;
+            batch.n_cuts += 1;
             self.split(&batch, frame, due);
         } else {
             self.waiting.push_back(Batch { due, ..batch });
         }
         self.note_next_try(now);
+    }
+
+    /// Whether a batch is to be cut without others to compare it with.
+    fn is_doubted(&self, batch: &Batch) -> bool {
+        let takes_others = self.gate.deliveries() > batch.deliveries_before;
+        let doublings = if takes_others { 0 } else { batch.n_cuts.min(16) };
+        batch.in_vain >= DOUBT_AFTER << doublings
     }
 
     /// Both halves come next, so that few parts wait at a time.
@@ -87,31 +127,39 @@ impl Worker {
     }
 
     /// What is proven. A request without an answer proves nothing; nor does a verdict of the wrong length.
-    fn verdict(&self, batch: &Batch, result: Result<Answer, TransportError>) -> (Verdict, Option<Duration>) {
-        let n_events = batch.items.len();
+    fn verdict(&self, batch: &Batch, result: Result<Answer, TransportError>) -> Heard {
+        let nothing = |reason: String| Verdict::all(batch.items.len(), &Outcome::Retry { reason });
         match result {
-            Err(error) => (Verdict::all(n_events, &Outcome::Retry { reason: error.to_string() }), None),
+            Err(error) => (Verdict { ack: Ack::Lost, ..nothing(error.to_string()) }, None, None),
             Ok(answer) => {
-                let verdict = self.setting.current.destination.classify(n_events, &answer);
-                if verdict.outcomes.len() == n_events {
-                    return (verdict, answer.retry_after);
-                }
-                let reason = "the answer could not be matched to the events".to_owned();
-                (Verdict::all(n_events, &Outcome::Retry { reason }), answer.retry_after)
+                let ids: Vec<EventId> = batch.items.iter().map(|item| item.id).collect();
+                let verdict = self.setting.current.destination.classify(&ids, &answer);
+                let verdict = if verdict.outcomes.len() == ids.len() {
+                    verdict
+                } else {
+                    nothing("the answer could not be matched to the events".to_owned())
+                };
+                (verdict, answer.retry_after, Some(answer.headers))
             }
         }
     }
 
-    fn note(&self, sorted: &Sorted) {
+    fn note(&self, batch: &Batch, sorted: &Sorted, taken: bool, proved: bool) {
         let now = self.setting.clock.now();
-        let (n_events, n_bytes) = (sorted.finals.len() as u64, sorted.delivered_bytes as u64);
-        self.setting.lasting.delivered(now, n_events, n_bytes);
         let mut status = self.setting.status.lock();
         let Some(reason) = &sorted.reason else {
-            status.succeeded(now);
+            // What is taken and then never acknowledged is no success.
+            if !self.acks.is_doubtful() {
+                status.succeeded(now);
+            }
             return;
         };
-        let state = match (sorted.has_proved(), sorted.hold) {
+        if batch.is_parked {
+            // That it stumbles over this one is known.
+            tracing::debug!(consumer = self.setting.consumer.as_str(), reason, "a parked event");
+            return;
+        }
+        let state = match (proved, sorted.hold) {
             (_, true) => State::Holding,
             (true, false) => State::Active,
             (false, false) => State::Degraded,
@@ -119,7 +167,7 @@ impl Worker {
         if status.last_error.as_deref() != Some(reason) || status.state != state {
             tracing::warn!(consumer = self.setting.consumer.as_str(), ?state, reason, "destination");
         }
-        if sorted.has_delivered() {
+        if taken {
             status.last_success_at = Some(now);
         }
         status.failed(state, reason, now);
@@ -133,19 +181,47 @@ impl Worker {
         self.setting.status.lock().next_try_at = Some(self.setting.clock.now().plus(wait));
     }
 
-    async fn close(&mut self, block: u64, end: Final) {
-        if let Some((lease, tally)) = self.ledger.close(block, end) {
-            self.setting.settle(lease, tally).await;
+    pub(crate) async fn close(&mut self, block: u64, end: Final) {
+        match self.ledger.close(block, end) {
+            None => {}
+            Some((lease, End::Done(tally))) => self.setting.settle(lease, tally).await,
+            Some((lease, End::Later(n))) => {
+                self.setting.hand_back(lease, parking::wait(n, &self.setting.random)).await;
+            }
+        }
+    }
+
+    /// Credits events of a batch that are delivered: taken for good, or acknowledged.
+    pub(crate) async fn deliver(&mut self, batch: &Batch, delivered: Vec<(Item, Grade)>) {
+        if delivered.is_empty() {
+            return;
+        }
+        let n_bytes = delivered.iter().map(|(item, _)| item.piece.len() as u64).sum();
+        self.setting.lasting.delivered(self.setting.clock.now(), delivered.len() as u64, n_bytes);
+        for (item, grade) in delivered {
+            let end = Final::Delivered(grade);
+            if batch.is_parked {
+                self.end_parked(&item, end, None).await;
+            } else {
+                self.close(item.block, end).await;
+            }
         }
     }
 
     /// Copies refused events to quarantine, together. What cannot be copied now is sent again later.
     async fn quarantine(&mut self, batch: &Batch, refused: Vec<(Item, String)>) {
+        if batch.is_parked {
+            for (item, reason) in refused {
+                self.end_parked(&item, Final::Quarantined, Some(reason)).await;
+            }
+            return;
+        }
         let (ledger, quarantine) = (&self.ledger, &self.setting.quarantine);
         let copy = async |item: &Item, reason: &str| {
             let record = ledger.record(item.block, item.index).ok_or(KeepError::Gone)?;
-            let offset = (item.block, item.index);
-            quarantine.keep(&Refused { record, offset, reason, attempts: batch.attempts }).await
+            let offset = item.place();
+            let (attempts, standing) = (batch.attempts, Standing::Quarantined);
+            quarantine.keep(&Refused { record, offset, reason, attempts, standing }).await
         };
         let kept = join_all(refused.iter().map(|(item, reason)| copy(item, reason))).await;
         let mut again = Vec::new();
@@ -164,60 +240,4 @@ impl Worker {
             self.waiting.push_back(batch.part(&again, self.setting.current.destination.frame(), due));
         }
     }
-}
-
-impl Sorted {
-    fn has_delivered(&self) -> bool {
-        !self.finals.is_empty()
-    }
-
-    fn has_proved(&self) -> bool {
-        self.has_delivered() || !self.refused.is_empty()
-    }
-}
-
-/// Sorts what an answer proves. The refusal of a whole request is proof against its only event if the destination
-/// `takes_others`; a destination that refuses everything is set up wrongly.
-fn sort(batch: &Batch, verdict: Verdict, takes_others: bool) -> Sorted {
-    let mut sorted = Sorted::default();
-    let single = batch.items.len() == 1;
-    for (item, outcome) in batch.items.iter().zip(verdict.outcomes) {
-        match outcome {
-            Outcome::Delivered(grade) => {
-                sorted.delivered_bytes += item.piece.len();
-                sorted.finals.push((item.block, Final::Delivered(grade)));
-            }
-            Outcome::Quarantine { reason } => {
-                sorted.reason.get_or_insert_with(|| reason.clone());
-                sorted.refused.push((item.clone(), reason));
-            }
-            Outcome::Split { reason } if single && takes_others => {
-                sorted.reason = Some(reason.clone());
-                sorted.refused.push((item.clone(), reason));
-            }
-            Outcome::Split { reason } if !single => {
-                sorted.split = true;
-                sorted.reason = Some(reason);
-                sorted.again.push(item.clone());
-            }
-            Outcome::Retry { reason } => {
-                sorted.reason.get_or_insert(reason);
-                sorted.again.push(item.clone());
-            }
-            Outcome::Split { reason } => {
-                sorted.hold = true;
-                sorted.unsure = true;
-                sorted.reason = Some(reason);
-                sorted.again.push(item.clone());
-            }
-            Outcome::Hold { reason } => {
-                sorted.hold = true;
-                sorted.reason = Some(reason);
-                sorted.again.push(item.clone());
-            }
-        }
-    }
-    // Halves are taken of whole batches only: a verdict that splits proves nothing about any event.
-    sorted.split &= sorted.again.len() == batch.items.len();
-    sorted
 }

@@ -2,11 +2,13 @@
 
 use std::ops::Range;
 
+use base::EventId;
 use bytes::Bytes;
 use destinations::{BatchLimits, Destination, Frame};
 use event::Record;
 use tokio::time::Instant;
 
+use crate::acks::Post;
 #[cfg(doc)]
 use crate::gate::Gate;
 
@@ -15,7 +17,17 @@ use crate::gate::Gate;
 pub(crate) struct Item {
     pub(crate) block: u64,
     pub(crate) index: u32,
+    pub(crate) id: EventId,
     pub(crate) piece: Range<usize>,
+}
+
+/// Block and index.
+pub(crate) type Place = (u64, u32);
+
+impl Item {
+    pub(crate) const fn place(&self) -> Place {
+        (self.block, self.index)
+    }
 }
 
 /// Events that are sent together.
@@ -28,6 +40,18 @@ pub(crate) struct Batch {
     pub(crate) attempts: u32,
     /// How many requests of this worker had delivered something when it was first sent (see [`Gate::deliveries`]).
     pub(crate) deliveries_before: u64,
+    /// How often it proved nothing although others were delivered since the time before.
+    pub(crate) suspicions: u32,
+    /// How many requests had delivered something then.
+    pub(crate) deliveries_at_suspicion: u64,
+    /// How often it proved nothing since it was cut.
+    pub(crate) in_vain: u32,
+    /// How often what it is a part of was cut.
+    pub(crate) n_cuts: u32,
+    /// Its only event is parked: it is tried once.
+    pub(crate) is_parked: bool,
+    /// The request that carries it, or did last.
+    pub(crate) post: Option<Post>,
     /// Not before this instant.
     pub(crate) due: Instant,
 }
@@ -35,15 +59,18 @@ pub(crate) struct Batch {
 impl Batch {
     /// A batch of some of this one's items, with the same pieces.
     pub(crate) fn part(&self, items: &[Item], frame: Frame, due: Instant) -> Self {
+        if items.len() == self.items.len() {
+            return Self { due, ..self.clone() };
+        }
         let glue = frame.open.len() + frame.close.len() + frame.between.len() * items.len();
         let room = items.iter().map(|item| item.piece.len()).sum::<usize>() + glue;
         let mut filling = Filling::with_room(frame, due, room, items.len());
         for item in items {
             let piece = self.body.get(item.piece.clone()).unwrap_or_default();
-            filling.push(item.block, item.index, |body| body.extend_from_slice(piece));
+            filling.push(item.place(), item.id, |body| body.extend_from_slice(piece));
         }
         let part = filling.finish(due);
-        Self { attempts: self.attempts, deliveries_before: self.deliveries_before, ..part }
+        Self { body: part.body, items: part.items, due, ..self.clone() }
     }
 
     /// Both halves of a batch of two or more.
@@ -87,13 +114,13 @@ impl Filling {
     }
 
     /// Adds the piece that `encode` appends.
-    pub(crate) fn push(&mut self, block: u64, index: u32, encode: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn push(&mut self, (block, index): Place, id: EventId, encode: impl FnOnce(&mut Vec<u8>)) {
         if !self.items.is_empty() {
             self.body.extend_from_slice(self.frame.between.as_bytes());
         }
         let start = self.body.len();
         encode(&mut self.body);
-        self.items.push(Item { block, index, piece: start..self.body.len() });
+        self.items.push(Item { block, index, id, piece: start..self.body.len() });
     }
 
     /// Adds a stored event as its destination wants it.
@@ -104,7 +131,9 @@ impl Filling {
         index: u32,
         record: &Record<'_>,
     ) {
-        self.push(block, index, |body| destination.encode(record, Some((block, index)), false, body));
+        self.push((block, index), record.event_id(), |body| {
+            destination.encode(record, Some((block, index)), false, body);
+        });
     }
 
     /// Takes the last event out again when it made the body too large; a single one stays.
@@ -121,7 +150,19 @@ impl Filling {
 
     pub(crate) fn finish(mut self, due: Instant) -> Batch {
         self.body.extend_from_slice(self.frame.close.as_bytes());
-        Batch { body: self.body.into(), items: self.items, attempts: 0, deliveries_before: 0, due }
+        Batch {
+            body: self.body.into(),
+            items: self.items,
+            attempts: 0,
+            deliveries_before: 0,
+            suspicions: 0,
+            deliveries_at_suspicion: 0,
+            in_vain: 0,
+            n_cuts: 0,
+            is_parked: false,
+            post: None,
+            due,
+        }
     }
 }
 
@@ -134,7 +175,9 @@ mod tests {
     fn filled(pieces: &[&str]) -> Filling {
         let mut filling = Filling::new(FRAME, Instant::now());
         for (index, piece) in (0_u32..).zip(pieces) {
-            filling.push(7, index, |body| body.extend_from_slice(piece.as_bytes()));
+            filling.push((7, index), EventId::from_bytes([7; 16]), |body| {
+                body.extend_from_slice(piece.as_bytes());
+            });
         }
         filling
     }

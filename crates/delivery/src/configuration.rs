@@ -12,6 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::resume::Resume;
 
+/// How many earlier selections are remembered, each until its events are settled. Without a bound the documents of one that
+/// delivers nothing, and is changed all the time, would grow with every change.
+pub const MAX_EARLIER: usize = 100;
+
 /// What its owner set: where to, which streams, how much of each event. The secrets are sealed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -198,8 +202,8 @@ impl Configuration {
         self.current() == other.current()
     }
 
-    /// Notes what the document that this one replaces has selected: it stays in force for the blocks below `next`. Those
-    /// below `floor` are settled; 0: its place was lost, so that it begins anew.
+    /// Notes what the document that this one replaces has selected: it stays in force for the blocks below `next`. Of
+    /// those below `floor` nothing is sent any more; 0: its place was lost, so that it begins anew.
     pub(crate) fn succeed(&mut self, before: &Self, floor: u64, next: u64) {
         self.earlier.clone_from(&before.earlier);
         if !self.selects_like(before) {
@@ -209,6 +213,27 @@ impl Configuration {
         if let Some(forgotten) = self.earlier.extract_if(.., |epoch| epoch.until <= floor).last() {
             self.sends_from = self.sends_from.max(Some(forgotten.until));
         }
+        self.merge_epochs();
+    }
+
+    /// Whether it remembers more earlier selections than it may: such a change must wait until events are settled.
+    pub const fn is_overfull(&self) -> bool {
+        self.earlier.len() > MAX_EARLIER
+    }
+
+    /// Drops epochs in which nothing was appended, and makes one of neighbours that select the same.
+    fn merge_epochs(&mut self) {
+        let current = self.current();
+        let mut merged: Vec<Epoch> = Vec::new();
+        for epoch in std::mem::take(&mut self.earlier) {
+            if merged.last().is_some_and(|last| last.until >= epoch.until) {
+                continue;
+            }
+            merged.pop_if(|last| last.selects_like(&epoch));
+            merged.push(epoch);
+        }
+        merged.pop_if(|last| last.selects_like(&current));
+        self.earlier = merged;
     }
 
     fn epoch(&self, until: u64) -> Epoch {
@@ -223,6 +248,10 @@ impl Configuration {
 }
 
 impl Epoch {
+    fn selects_like(&self, other: &Self) -> bool {
+        Self { until: other.until, ..self.clone() } == *other
+    }
+
     /// The streams that are switched on.
     pub fn streams(&self) -> StreamSet {
         [
@@ -325,6 +354,14 @@ mod tests {
         let mut renamed = Configuration { name: "d".to_owned(), ..second.clone() };
         renamed.succeed(&second, 9, 20);
         assert_eq!(untils(&renamed), [10, u64::MAX], "nothing else is selected");
+
+        let mut back = Configuration { hook: HookSwitch::default(), ..renamed.clone() };
+        back.succeed(&renamed, 9, 10);
+        assert_eq!(
+            untils(&back),
+            [u64::MAX],
+            "nothing was appended in between, and it selects the same again"
+        );
 
         let mut third = Configuration { hook: HookSwitch::default(), ..renamed.clone() };
         assert_eq!(renamed.sends_from, None, "nobody knows");

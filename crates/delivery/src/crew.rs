@@ -1,15 +1,16 @@
 //! The crew: which workers run, and how the running ones are made to be those that the catalog asks for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::Backoff;
 use catalog::{CatalogError, Found};
-use futures::future::join_all;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
 
 use crate::configuration::Configuration;
 use crate::lasting::{AllLasting, Lasting};
@@ -31,52 +32,78 @@ const NO_PLACE: &str = "its place in the journal is missing, as after a restored
 /// What is told, logged and tried again after.
 type Problem = Box<dyn std::error::Error + Send + Sync>;
 
-struct Running {
+/// The end of a worker, wanted or not: the id of its configuration.
+type End = Pin<Box<dyn Future<Output = String> + Send>>;
+
+/// What a worker is made from.
+struct Wanted {
     document: String,
-    stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
+    revision: u64,
 }
 
-/// The workers of one instance.
+struct Running {
+    made_from: Wanted,
+    stop: watch::Sender<bool>,
+    lasting: Arc<Lasting>,
+}
+
+impl Running {
+    /// Whether it does something else than what is wanted now, or stops where earlier settings end that have come back.
+    fn is_outdated(&self, wanted: &Wanted) -> bool {
+        let Wanted { document, revision } = &self.made_from;
+        *revision != wanted.revision
+            && (*document != wanted.document || self.lasting.fence.concerns(*revision))
+    }
+}
+
+/// The workers of one instance. Of each configuration there is one at most: running, or leaving.
 pub(crate) struct Crew {
     parts: Parts,
     statuses: Statuses,
     lasting: AllLasting,
     running: BTreeMap<String, Running>,
-    /// Told when a worker ends, wanted or not.
-    ended: Arc<Notify>,
+    /// Told to stop; they wait for their requests in flight.
+    leaving: BTreeSet<String>,
+    ends: FuturesUnordered<End>,
 }
 
 impl Crew {
     pub(crate) fn new(parts: Parts, statuses: Statuses, lasting: AllLasting) -> Self {
-        Self { parts, statuses, lasting, running: BTreeMap::new(), ended: Arc::default() }
+        Self {
+            parts,
+            statuses,
+            lasting,
+            running: BTreeMap::new(),
+            leaving: BTreeSet::new(),
+            ends: FuturesUnordered::new(),
+        }
     }
 
-    /// Returns when a worker has ended since the last adjustment.
-    pub(crate) async fn lost_one(&self) {
-        self.ended.notified().await;
+    /// Returns when a worker has ended, wanted or not; never while there is none.
+    pub(crate) async fn lost_one(&mut self) {
+        match self.ends.next().await {
+            Some(id) => self.forget(&id),
+            None => std::future::pending().await,
+        }
     }
 
-    /// Stops workers whose configuration is gone, disabled or changed, and starts those that are missing. One
-    /// configuration that cannot be worked on holds up no other; its status says why. True when none is left out.
+    /// Tells workers to stop whose configuration is gone, disabled or changed, and starts those that are missing. It waits
+    /// for none: the successor of one that is leaving is started by the next adjustment after its end, and the others at
+    /// once, so that a destination that hangs holds up no other. One configuration that cannot be worked on holds up no
+    /// other either; its status says why. True when none is left out.
     pub(crate) async fn adjust(&mut self) -> bool {
         let wanted = self.wanted();
-        let outdated: Vec<String> = self
-            .running
-            .iter()
-            .filter(|(id, worker)| {
-                let document = wanted.get(*id).and_then(|wanted| wanted.as_ref().ok());
-                document != Some(&worker.document) || worker.task.is_finished()
-            })
-            .map(|(id, _)| id.clone())
-            .collect();
-        let leaving: Vec<Running> = outdated.iter().filter_map(|id| self.running.remove(id)).collect();
-        join_all(leaving.into_iter().map(stop)).await;
+        let is_outdated = |id: &String, worker: &Running| match wanted.get(id) {
+            Some(Ok(wanted)) => worker.is_outdated(wanted),
+            _ => true,
+        };
+        let outdated = self.running.extract_if(.., |id, worker| is_outdated(id, worker));
+        self.leaving.extend(outdated.map(stop));
         self.statuses.lock().retain(|id, _| wanted.contains_key(id));
         self.tell_who_waits();
         let n_enabled = wanted.len();
         let mut is_complete = true;
-        for id in wanted.keys().filter(|id| !self.running.contains_key(*id)).cloned().collect::<Vec<_>>() {
+        for id in wanted.keys().filter(|id| !self.is_there(id)).cloned().collect::<Vec<_>>() {
             if let Err(problem) = self.start(&id, n_enabled).await {
                 tracing::error!(configuration = id, %problem, "nothing is delivered for a configuration; trying again");
                 self.explain(&id, &*problem);
@@ -86,23 +113,44 @@ impl Crew {
         is_complete
     }
 
-    /// Stops all workers, all at the same time.
-    pub(crate) async fn dismiss_all(&mut self) {
-        join_all(std::mem::take(&mut self.running).into_values().map(stop)).await;
+    /// Tells all workers to stop, without waiting for any.
+    pub(crate) fn dismiss_all(&mut self) {
+        self.leaving.extend(std::mem::take(&mut self.running).into_iter().map(stop));
+    }
+
+    /// Stops all workers, all at the same time, and waits for their ends.
+    pub(crate) async fn disband(&mut self) {
+        self.dismiss_all();
+        while let Some(id) = self.ends.next().await {
+            self.forget(&id);
+        }
+    }
+
+    fn is_there(&self, id: &str) -> bool {
+        self.running.contains_key(id) || self.leaving.contains(id)
+    }
+
+    fn forget(&mut self, id: &str) {
+        if !self.leaving.remove(id) {
+            self.running.remove(id);
+        }
     }
 
     /// The documents of the configurations that run, and those that cannot be read.
-    fn wanted(&self) -> BTreeMap<String, Result<String, Problem>> {
+    fn wanted(&self) -> BTreeMap<String, Result<Wanted, Problem>> {
         let each = self.parts.catalog.list_each::<Configuration>();
         self.lasting.retain(|id| each.iter().any(|(known, _)| known == id));
         each.into_iter()
             .filter(|(_, found)| found.as_ref().map_or(true, |found| found.value.runs()))
-            .map(|(id, found)| (id, found.map_err(Problem::from).and_then(|found| text(&found.value))))
+            .map(|(id, found)| (id, found.map_err(Problem::from).and_then(|found| made_from(&found))))
             .collect()
     }
 
     /// Starts the worker of what the catalog holds at this moment, which may be newer than what made it necessary.
     async fn start(&mut self, id: &str, n_enabled: usize) -> Result<(), Problem> {
+        let lasting = self.lasting.of(id);
+        // First: whoever has stored that no worker shall run sees this one, or is seen by it.
+        let at_work = lasting.at_work();
         let found = match self.parts.catalog.get::<Configuration>(id) {
             Ok(found) if found.value.runs() => found,
             Ok(_) | Err(CatalogError::NotFound) => return Ok(()),
@@ -111,20 +159,25 @@ impl Crew {
         if !is_admitted(&*self.parts.journal, id).await? {
             return Err(NO_PLACE.into());
         }
-        let document = text(&found.value)?;
+        let made_from = made_from(&found)?;
         let status = Arc::new(Mutex::new(Status::default()));
-        let lasting = self.lasting.of(id);
         lasting.begin(found.revision, self.parts.clock.now());
-        let setting = setting(&self.parts, &found, n_enabled, Arc::clone(&status), lasting)?;
+        let setting = setting(&self.parts, &found, n_enabled, Arc::clone(&status), Arc::clone(&lasting))?;
         let worker = Worker::new(setting);
         let (stop, stopped) = watch::channel(false);
-        let alarm = Alarm(Arc::clone(&self.ended));
         let task = tokio::spawn(async move {
-            let _rings_when_dropped = alarm;
+            let _until_it_ends = at_work;
             worker.run(stopped).await;
         });
+        let of = id.to_owned();
+        self.ends.push(Box::pin(async move {
+            if let Err(error) = task.await {
+                tracing::error!(configuration = of, %error, "a worker ended badly; its events come again");
+            }
+            of
+        }));
         self.statuses.lock().insert(id.to_owned(), status);
-        self.running.insert(id.to_owned(), Running { document, stop, task });
+        self.running.insert(id.to_owned(), Running { made_from, stop, lasting });
         Ok(())
     }
 
@@ -150,17 +203,8 @@ impl Crew {
     }
 }
 
-/// Tells the supervisor that a worker has ended, also when it ended by a panic.
-struct Alarm(Arc<Notify>);
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        self.0.notify_one();
-    }
-}
-
-fn text(configuration: &Configuration) -> Result<String, Problem> {
-    Ok(serde_json::to_string(configuration)?)
+fn made_from(found: &Found<Configuration>) -> Result<Wanted, Problem> {
+    Ok(Wanted { document: serde_json::to_string(&found.value)?, revision: found.revision })
 }
 
 fn setting(
@@ -220,9 +264,7 @@ fn pace(n_enabled: usize) -> Result<Pace, &'static str> {
     })
 }
 
-async fn stop(worker: Running) {
+fn stop((id, worker): (String, Running)) -> String {
     worker.stop.send_replace(true);
-    if let Err(error) = worker.task.await {
-        tracing::error!(%error, "a worker ended badly; its events come again");
-    }
+    id
 }

@@ -37,6 +37,11 @@ impl Fence {
         revision <= border.revision && block >= border.until
     }
 
+    /// Whether a worker with the settings of `revision` has a border before it: settings that followed have begun there.
+    pub(crate) fn concerns(&self, revision: u64) -> bool {
+        revision <= self.0.lock().revision
+    }
+
     /// A worker starts with the settings of `revision`, now that those before it are gone.
     pub(crate) fn begin(&self, revision: u64) {
         let mut border = self.0.lock();
@@ -48,8 +53,14 @@ impl Fence {
     /// Ends the settings of `revision` where the journal ends: `next` tells the sequence of the next block.
     pub(crate) fn close(self: Arc<Self>, revision: u64, next: impl FnOnce() -> u64) -> (u64, HandOver) {
         // What was taken before this lies below what `next` says after it.
-        let before = std::mem::replace(&mut *self.0.lock(), Border { revision, until: 0 });
+        let before = {
+            let mut border = self.0.lock();
+            // A call that is too late, and about to be refused, opens no border of a change that was stored.
+            let revision = revision.max(border.revision);
+            std::mem::replace(&mut *border, Border { revision, until: 0 })
+        };
         let until = next();
+        let revision = revision.max(before.revision);
         // One worker may have missed several changes: the first one is its border.
         *self.0.lock() = Border { revision, until: until.min(before.until) };
         (until, HandOver(Some((self, before))))
@@ -113,5 +124,19 @@ mod tests {
         let (_, hand_over) = Arc::clone(&fence).close(3, || 12);
         assert!(!fence.is_beyond(11, 3), "what was before concerns nobody any more");
         hand_over.complete();
+    }
+
+    #[test]
+    fn a_call_that_is_too_late_opens_nobody_elses_border() {
+        let fence = Arc::new(Fence::default());
+        let (_, stored) = Arc::clone(&fence).close(2, || 7);
+        stored.complete();
+        let (_, late) = Arc::clone(&fence).close(1, || {
+            assert!(fence.is_beyond(7, 2), "not while the border is drawn");
+            9
+        });
+        assert!(fence.is_beyond(7, 2));
+        drop(late);
+        assert!(fence.is_beyond(7, 2) && !fence.is_beyond(6, 2));
     }
 }

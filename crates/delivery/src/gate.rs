@@ -49,6 +49,11 @@ impl Gate {
         self.closed_until = None;
     }
 
+    /// Whether the last request proved something, and no wait was asked for.
+    pub(crate) fn is_open(&self, now: Instant) -> bool {
+        self.closed_until.is_none() && self.asked_until.is_none_or(|until| until <= now)
+    }
+
     /// How many requests have delivered something.
     pub(crate) const fn deliveries(&self) -> u64 {
         self.deliveries

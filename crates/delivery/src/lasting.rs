@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use base::Timestamp;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use crate::fence::Fence;
 use crate::volume::{Measured, Volume};
@@ -14,9 +15,35 @@ use crate::volume::{Measured, Volume};
 pub(crate) struct Lasting {
     pub(crate) fence: Arc<Fence>,
     volume: Mutex<Option<Volume>>,
+    /// Whether it has a worker, be it one that is leaving.
+    has_worker: watch::Sender<bool>,
+    /// Held over a change of several steps.
+    pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// There is a worker, or one is about to start, until this is dropped.
+pub(crate) struct AtWork(Arc<Lasting>);
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.has_worker.send_replace(false);
+    }
 }
 
 impl Lasting {
+    /// Says that there is a worker. There is one at a time.
+    pub(crate) fn at_work(self: &Arc<Self>) -> AtWork {
+        self.has_worker.send_replace(true);
+        AtWork(Arc::clone(self))
+    }
+
+    /// Returns when there is no worker.
+    pub(crate) async fn at_rest(&self) {
+        let mut has_worker = self.has_worker.subscribe();
+        // It fails when the sender is gone, which is here.
+        let _at_rest = has_worker.wait_for(|has_worker| !*has_worker).await;
+    }
+
     /// A worker starts: what is delivered is measured from now on, unless it is already.
     pub(crate) fn begin(&self, revision: u64, now: Timestamp) {
         self.fence.begin(revision);

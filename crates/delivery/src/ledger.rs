@@ -12,13 +12,27 @@ use journal::{Block, Lease, LeaseId, Tally};
 pub(crate) enum Final {
     Delivered(Grade),
     Quarantined,
+    /// Copied to be tried again alone: as far as its block is concerned, copied to quarantine.
+    Parked,
+    /// Of a parked event: nothing, this time. Its block is handed back.
+    Later,
+}
+
+/// How a block ends of which nothing is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Done(Tally),
+    /// It comes again, as it did so many times.
+    Later(u32),
 }
 
 /// A leased block with open events.
 struct Page {
     lease: LeaseId,
     block: Arc<Block>,
+    deliveries: u32,
     n_open: usize,
+    is_left: bool,
     tally: Tally,
 }
 
@@ -47,7 +61,9 @@ impl Ledger {
             return Some((lease.id, tally));
         }
         self.bytes += lease.block.payload_bytes();
-        let page = Page { lease: lease.id, block: lease.block, n_open: n_selected, tally };
+        let (id, deliveries) = (lease.id, lease.deliveries);
+        let page =
+            Page { lease: id, block: lease.block, deliveries, n_open: n_selected, is_left: false, tally };
         self.blocks.insert(page.block.sequence(), page);
         None
     }
@@ -59,13 +75,14 @@ impl Ledger {
     }
 
     /// Notes what became of one event of `block`. Returns the lease to settle when it was the last open one.
-    pub(crate) fn close(&mut self, block: u64, end: Final) -> Option<(LeaseId, Tally)> {
+    pub(crate) fn close(&mut self, block: u64, end: Final) -> Option<(LeaseId, End)> {
         let open = self.blocks.get_mut(&block)?;
         match end {
             Final::Delivered(Grade::Confirmed) => open.tally.confirmed += 1,
             Final::Delivered(Grade::Diverted) => open.tally.diverted += 1,
             Final::Delivered(Grade::Accepted) => open.tally.accepted += 1,
-            Final::Quarantined => open.tally.quarantined += 1,
+            Final::Quarantined | Final::Parked => open.tally.quarantined += 1,
+            Final::Later => open.is_left = true,
         }
         open.n_open = open.n_open.saturating_sub(1);
         if open.n_open > 0 {
@@ -73,7 +90,8 @@ impl Ledger {
         }
         let open = self.blocks.remove(&block)?;
         self.bytes = self.bytes.saturating_sub(open.block.payload_bytes());
-        Some((open.lease, open.tally))
+        let end = if open.is_left { End::Later(open.deliveries) } else { End::Done(open.tally) };
+        Some((open.lease, end))
     }
 
     /// The record of an open event.
@@ -113,9 +131,10 @@ mod tests {
         assert_eq!(ledger.open(lease(1, 5), 2, 1), None);
         assert_eq!(ledger.bytes(), 5);
         assert_eq!(ledger.close(1, Final::Delivered(Grade::Confirmed)), None);
-        let (id, tally) = ledger.close(1, Final::Quarantined).unwrap();
+        let (id, end) = ledger.close(1, Final::Quarantined).unwrap();
         assert_eq!(id, LeaseId(1));
-        assert_eq!(tally, Tally { skipped: 2, erased: 1, confirmed: 1, quarantined: 1, ..Tally::default() });
+        let tally = Tally { skipped: 2, erased: 1, confirmed: 1, quarantined: 1, ..Tally::default() };
+        assert_eq!(end, End::Done(tally));
         assert_eq!(ledger.bytes(), 0);
         assert_eq!(ledger.close(1, Final::Quarantined), None);
     }
@@ -127,9 +146,18 @@ mod tests {
         ledger.close(1, Final::Delivered(Grade::Accepted));
         let again = Lease { id: LeaseId(9), ..lease(1, 2) };
         assert!(ledger.renew(&again));
-        let (id, tally) = ledger.close(1, Final::Delivered(Grade::Accepted)).unwrap();
-        assert_eq!((id, tally.accepted), (LeaseId(9), 2));
+        let end = ledger.close(1, Final::Delivered(Grade::Accepted));
+        assert_eq!(end, Some((LeaseId(9), End::Done(Tally { accepted: 2, ..Tally::default() }))));
         assert!(!ledger.renew(&again));
+    }
+
+    #[test]
+    fn a_block_with_a_parked_event_that_is_left_is_handed_back_as_a_whole() {
+        let mut ledger = Ledger::default();
+        ledger.open(Lease { deliveries: 3, ..lease(1, 2) }, 2, 0);
+        assert_eq!(ledger.close(1, Final::Later), None);
+        assert_eq!(ledger.close(1, Final::Quarantined), Some((LeaseId(1), End::Later(3))));
+        assert_eq!(ledger.bytes(), 0);
     }
 
     #[test]

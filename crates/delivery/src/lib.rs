@@ -2,11 +2,14 @@
 //! settles what is proven.
 //!
 //! Invariants: knows no vendor's format (destinations do) and no file (the journal does). Nothing is dropped: an event
-//! is skipped by its settings, delivered in a named grade, copied to quarantine, or still pending.
+//! is skipped by its settings, delivered in a named grade, copied to quarantine, or still pending (some of them parked).
 
+mod acks;
 mod answers;
 mod batch;
+mod books;
 mod configuration;
+mod confirming;
 mod crew;
 mod fence;
 mod gate;
@@ -14,23 +17,29 @@ mod lasting;
 mod ledger;
 mod looking;
 mod outgoing;
+mod parked;
+mod parking;
 mod places;
 mod quarantine;
 mod resume;
 mod selector;
+mod sorted;
 mod status;
 mod supervisor;
 mod trial;
 mod volume;
 mod worker;
 
-pub use configuration::{AccountSwitch, AuditSwitch, Configuration, Epoch, HookSwitch, SelectedClaim, seal};
+pub use books::books;
+pub use configuration::{
+    AccountSwitch, AuditSwitch, Configuration, Epoch, HookSwitch, MAX_EARLIER, SelectedClaim, seal,
+};
 pub use fence::HandOver;
 pub use looking::{DryRun, Ended, Kind, LookError, MAX_EVENTS, Preview, Previews, Sought, StreamRun};
-pub use places::{admit, configuration_id, consumer_name, dismiss};
-pub use resume::{Backlog, Resume, ResumeFrom, ResumeLimits, end_pause, give_up};
+pub use places::{admit, configuration_id, consumer_name, dismiss, is_admitted, is_for_parked};
+pub use resume::{Backlog, PauseError, Resume, ResumeFrom, ResumeLimits, end_pause};
 pub use selector::Unselected;
-pub use status::{State, Status};
+pub use status::{Acknowledging, State, Status};
 pub use supervisor::{Parts, Standstill, Supervisor};
 pub use trial::{Trial, TrialError};
 pub use volume::{Measured, PerDay};

@@ -6,10 +6,23 @@ use event::StreamSet;
 
 /// What the names of configurations' consumers begin with.
 const PREFIX: &str = "cfg/";
+/// And what the names of their parked events' consumers end with.
+const PARKED: &str = "/parked";
 
 /// The consumer of a configuration.
 pub fn consumer_name(id: &str) -> Option<ConsumerName> {
     ConsumerName::new(format!("{PREFIX}{id}"))
+}
+
+/// The consumer of a configuration's parked events.
+pub(crate) fn parked_name(id: &str) -> Option<ConsumerName> {
+    ConsumerName::new(format!("{PREFIX}{id}{PARKED}"))
+}
+
+/// Whether a consumer is that of some configuration's parked events. It holds no retention back: their copies are kept as
+/// long as the quarantine stream is.
+pub fn is_for_parked(name: &ConsumerName) -> bool {
+    name.as_str().starts_with(PREFIX) && name.as_str().ends_with(PARKED)
 }
 
 /// The configuration that a consumer belongs to; `None` for other consumers.
@@ -25,20 +38,16 @@ pub async fn admit(journal: &dyn Journal, id: &str) -> Result<(), JournalError> 
     journal.consumers(create).await.map(drop)
 }
 
-/// Takes a configuration's place away.
+/// Takes a configuration's place away, and that of its parked events.
 pub async fn dismiss(journal: &dyn Journal, id: &str) -> Result<(), JournalError> {
-    journal.consumers(ConsumerCommand::Remove { name: named(id)? }).await.map(drop)
-}
-
-/// The first block of a configuration that is not settled; 0 when it has no place.
-pub(crate) async fn floor(journal: &dyn Journal, id: &str) -> Result<u64, JournalError> {
-    let name = named(id)?;
-    let consumers = journal.consumers(ConsumerCommand::List).await?;
-    Ok(consumers.iter().find(|consumer| consumer.name == name).map_or(0, |consumer| consumer.state.floor))
+    for name in [Some(named(id)?), parked_name(id)].into_iter().flatten() {
+        journal.consumers(ConsumerCommand::Remove { name }).await?;
+    }
+    Ok(())
 }
 
 /// Whether a configuration has a place.
-pub(crate) async fn is_admitted(journal: &dyn Journal, id: &str) -> Result<bool, JournalError> {
+pub async fn is_admitted(journal: &dyn Journal, id: &str) -> Result<bool, JournalError> {
     let name = named(id)?;
     Ok(journal.consumers(ConsumerCommand::List).await?.iter().any(|consumer| consumer.name == name))
 }

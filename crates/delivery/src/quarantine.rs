@@ -1,11 +1,12 @@
-//! Copies events that a destination will never take into the quarantine stream, durably, before they are settled.
+//! Copies events that a destination will never take, or stumbles over, into the quarantine stream, durably, before they
+//! are settled; and notes there what became of them later.
 
 use std::sync::Arc;
 
-use base::{Clock, EventId};
-use event::quarantine::{Reason, wrap};
+use base::{Clock, EventId, Timestamp};
+use event::quarantine::{Change, Reason, Standing, wrap, wrap_change};
 use event::{Record, RecordError, Stream};
-use journal::{Append, AppendError, Entry, Journal, OnConflict, Producer, Receipt};
+use journal::{Append, AppendError, Entry, Journal, JournalError, OnConflict, Producer, Receipt};
 
 /// Longest reason that is kept, in characters.
 const MAX_REASON: usize = 1000;
@@ -15,6 +16,8 @@ const MAX_REASON: usize = 1000;
 pub(crate) enum KeepError {
     #[error(transparent)]
     Journal(#[from] AppendError),
+    #[error(transparent)]
+    Consumer(#[from] JournalError),
     #[error("the copy of event {0} could not be made")]
     Copy(EventId, #[source] RecordError),
     #[error("the event is not leased any more")]
@@ -36,18 +39,19 @@ pub(crate) struct Refused<'a> {
     pub(crate) offset: (u64, u32),
     pub(crate) reason: &'a str,
     pub(crate) attempts: u32,
+    pub(crate) standing: Standing,
 }
 
 impl Quarantine {
     /// Copies one event. Durable when it returns.
     pub(crate) async fn keep(&self, refused: &Refused<'_>) -> Result<(), KeepError> {
         let id = refused.record.event_id();
-        let entries = vec![self.entry(refused).map_err(|error| KeepError::Copy(id, error))?];
-        let append = Append { stream: Stream::Quarantine, entries, request_key: None };
-        match self.journal.append(append).await?.receipts.as_slice() {
-            [Receipt::Stored(_) | Receipt::Duplicate] => Ok(()),
-            _ => Err(KeepError::Refused(id)),
-        }
+        store(&*self.journal, id, self.entry(refused)).await
+    }
+
+    /// Notes what became of an entry. Durable when it returns.
+    pub(crate) async fn change(&self, change: &Change, time: Timestamp) -> Result<(), KeepError> {
+        note(&*self.journal, change, time).await
     }
 
     fn entry(&self, event: &Refused<'_>) -> Result<Entry, RecordError> {
@@ -57,11 +61,38 @@ impl Quarantine {
             stream: event.record.stream(),
             journal_offset: format!("{}.{}", event.offset.0, event.offset.1),
             received_at: event.record.received_at(),
-            reason: event.reason.chars().take(MAX_REASON).collect(),
+            reason: shortened(event.reason),
             attempts: event.attempts,
+            standing: event.standing,
         };
-        let record = wrap(&event.record, &reason, self.clock.now())?;
-        // Quarantine ids are derived per configuration: one producer number serves all of them.
-        Ok(Entry { record, producer: Producer(0), on_conflict: OnConflict::KeepFirst })
+        wrap(&event.record, &reason, self.clock.now()).map(entry)
     }
+}
+
+/// Notes what became of an entry, for whatever configuration. Durable when it returns; noting it again does nothing.
+pub(crate) async fn note(journal: &dyn Journal, change: &Change, time: Timestamp) -> Result<(), KeepError> {
+    store(journal, change.event_id, wrap_change(change, time).map(entry)).await
+}
+
+async fn store(
+    journal: &dyn Journal,
+    id: EventId,
+    entry: Result<Entry, RecordError>,
+) -> Result<(), KeepError> {
+    let entries = vec![entry.map_err(|error| KeepError::Copy(id, error))?];
+    let append = Append { stream: Stream::Quarantine, entries, request_key: None };
+    match journal.append(append).await?.receipts.as_slice() {
+        [Receipt::Stored(_) | Receipt::Duplicate] => Ok(()),
+        _ => Err(KeepError::Refused(id)),
+    }
+}
+
+/// Quarantine ids are derived per configuration: one producer number serves all of them.
+fn entry(record: Vec<u8>) -> Entry {
+    Entry { record, producer: Producer(0), on_conflict: OnConflict::KeepFirst }
+}
+
+/// The words of a destination, as long as they are kept.
+pub(crate) fn shortened(reason: &str) -> String {
+    reason.chars().take(MAX_REASON).collect()
 }

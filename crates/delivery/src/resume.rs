@@ -10,10 +10,11 @@
 use std::time::Duration;
 
 use base::Timestamp;
-use catalog::{Catalog, CatalogError};
+use catalog::{Catalog, CatalogError, Found};
 use journal::{ConsumerCommand, Journal, JournalError, StartAt};
 use serde::{Deserialize, Serialize};
 
+use crate::books::give_up_parked;
 use crate::configuration::Configuration;
 use crate::places::consumer_name;
 
@@ -110,7 +111,8 @@ impl Configuration {
     }
 }
 
-/// What has gathered for a configuration: all that is not settled, whether its settings select it or not.
+/// What has gathered for a configuration: all that is not settled, whether its settings select it or not. Not the parked
+/// events, whose blocks are settled: they are few, tried alone and slowly, and an old one is no reason to ask.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
     /// Events.
@@ -153,35 +155,61 @@ impl Backlog {
     }
 }
 
-/// Moves a configuration's place up to the block sequence `below`; what is passed counts as discarded. Doing it again does
-/// nothing.
-pub async fn give_up(journal: &dyn Journal, id: &str, below: u64) -> Result<(), JournalError> {
+/// Why a backlog was not given up. What was chosen stays chosen, or was replaced by somebody.
+#[derive(Debug, thiserror::Error)]
+pub enum PauseError {
+    /// The place in the journal was not moved.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The end of the pause was not stored; [`CatalogError::Conflict`] when something else was chosen meanwhile.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+}
+
+/// The configuration with this id, when the choice stands to give up what is below `below`.
+pub(crate) fn chosen(catalog: &Catalog, id: &str, below: u64) -> Result<Found<Configuration>, CatalogError> {
+    let found = catalog.get::<Configuration>(id)?;
+    if found.value.resume.gives_up_below == Some(below) { Ok(found) } else { Err(CatalogError::Conflict) }
+}
+
+/// Moves a configuration's place up to the block sequence `below`; what is passed counts as discarded. Parked events stay in
+/// quarantine. Doing it again does nothing.
+pub(crate) async fn give_up(
+    journal: &dyn Journal,
+    id: &str,
+    below: u64,
+    now: Timestamp,
+) -> Result<(), JournalError> {
     let name = consumer_name(id).ok_or(JournalError::Refused("the id cannot name a consumer"))?;
     let consumers = journal.consumers(ConsumerCommand::List).await?;
     let floor = consumers.iter().find(|each| each.name == name).map(|each| each.state.floor);
-    // An older copy of the journal does not hold what was given up.
-    let is_ahead = below <= journal.head().next && floor.is_some_and(|floor| floor < below);
-    if is_ahead {
+    if below > journal.head().next {
+        // An older copy of the journal does not hold what was given up.
+        return Ok(());
+    }
+    give_up_parked(journal, id, now).await?;
+    if floor.is_some_and(|floor| floor < below) {
         journal.consumers(ConsumerCommand::Seek { name, to: StartAt::Block(below) }).await?;
     }
     Ok(())
 }
 
-/// The end of a pause: its last step is stored once the journal has moved. Answers the new revision.
-pub fn end_pause(catalog: &Catalog, id: &str) -> Result<u64, CatalogError> {
-    let mut found = catalog.get::<Configuration>(id)?;
+/// The end of a pause whose backlog below `below` is given up: stored once the journal has moved. Answers what is stored.
+pub fn end_pause(catalog: &Catalog, id: &str, below: u64) -> Result<Found<Configuration>, CatalogError> {
+    let mut found = chosen(catalog, id, below)?;
     // What was given up is not to be sent either when its place is lost.
-    found.value.sends_from = found.value.sends_from.max(found.value.resume.gives_up_below);
+    found.value.sends_from = found.value.sends_from.max(Some(below));
     found.value.resume = Resume::default();
-    catalog.replace(id, &found.value, found.revision, None)
+    found.revision = catalog.replace(id, &found.value, found.revision, None)?;
+    Ok(found)
 }
 
 /// Carries out what was chosen before a crash. One that fails is left as it is: it goes on waiting.
-pub(crate) async fn carry_out_all(journal: &dyn Journal, catalog: &Catalog) {
+pub(crate) async fn carry_out_all(journal: &dyn Journal, catalog: &Catalog, now: Timestamp) {
     for (id, found) in catalog.list_each::<Configuration>() {
         let Some(below) = found.ok().and_then(|found| found.value.resume.gives_up_below) else { continue };
-        let ended = match give_up(journal, &id, below).await {
-            Ok(()) => end_pause(catalog, &id).map(drop).map_err(|error| error.to_string()),
+        let ended = match give_up(journal, &id, below, now).await {
+            Ok(()) => end_pause(catalog, &id, below).map(drop).map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
         if let Err(error) = ended {

@@ -22,6 +22,18 @@ pub enum State {
     Stopped,
 }
 
+/// Whether a destination acknowledges later what it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Acknowledging {
+    /// Nothing has been sent yet.
+    Unknown,
+    /// It does: what is acknowledged is `confirmed`.
+    Offered,
+    /// It does not: what it takes is `accepted` and no more. For Splunk, switch indexer acknowledgement on for the token.
+    NotOffered,
+}
+
 /// The live state of one configuration's worker. The books are the journal's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -45,6 +57,13 @@ pub struct Status {
     pub retried: u64,
     /// Requests in flight now.
     pub in_flight: usize,
+    /// Whether what the destination takes is acknowledged later; absent where that is not wanted or never offered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acknowledgement: Option<Acknowledging>,
+    /// Events that were taken and are not acknowledged yet. They are pending.
+    pub awaiting_acknowledgement: u64,
+    /// Events that the destination stumbles over: each is tried again alone, now and then. They are pending.
+    pub parked: u64,
     /// When the next try goes out, while none may.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_try_at: Option<Timestamp>,
@@ -61,6 +80,12 @@ impl Status {
     pub(crate) fn succeeded(&mut self, now: Timestamp) {
         self.turn(State::Active, now);
         self.last_success_at = Some(now);
+        self.next_try_at = None;
+    }
+
+    /// What held up the worker is out of its way.
+    pub(crate) fn unstuck(&mut self, now: Timestamp) {
+        self.turn(State::Active, now);
         self.next_try_at = None;
     }
 

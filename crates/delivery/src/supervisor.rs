@@ -11,22 +11,24 @@ use event::Stream;
 use event::native::Instance;
 use journal::{Journal, JournalError};
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{OwnedMutexGuard, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::books;
 use crate::configuration::Configuration;
 use crate::crew::Crew;
 use crate::fence::HandOver;
 use crate::lasting::AllLasting;
 use crate::looking::{AT_A_TIME, DryRun, LookError, Previews, Sought, dry_run, preview};
-use crate::places;
-use crate::resume::carry_out_all;
+use crate::resume::{PauseError, carry_out_all, chosen, give_up};
 use crate::status::Status;
 use crate::trial::{Trial, TrialError, announce, test_events, try_out};
 use crate::volume::Measured;
 
 /// How long the supervisor waits before it tries again what failed.
 const AGAIN: Duration = Duration::from_secs(5);
+/// How long the end of a worker is waited for: twice as long as it waits for its requests in flight.
+const AT_REST: Duration = Duration::from_secs(20);
 
 /// Everything that workers are made of.
 #[derive(Clone)]
@@ -70,7 +72,7 @@ pub struct Supervisor {
 impl Supervisor {
     /// Starts workers for all enabled configurations and follows the catalog from then on.
     pub async fn start(parts: Parts) -> Self {
-        carry_out_all(&*parts.journal, &parts.catalog).await;
+        carry_out_all(&*parts.journal, &parts.catalog, parts.clock.now()).await;
         let statuses = Statuses::default();
         let (stop, stopped) = watch::channel(false);
         let mut changes = parts.catalog.watch();
@@ -103,14 +105,14 @@ impl Supervisor {
         self.lasting.get(id)?.measured(self.parts.clock.now())
     }
 
-    /// The first block of a configuration that is not settled, for [`Supervisor::hand_over`].
+    /// The first block of which a configuration may still send an event, for [`Supervisor::hand_over`].
     pub async fn floor(&self, id: &str) -> Result<u64, JournalError> {
-        places::floor(&*self.parts.journal, id).await
+        books::floor(&*self.parts.journal, id).await
     }
 
     /// Draws the border between a stored configuration and the one that is to replace it: what is stored by now is
-    /// selected as `before` says, what comes as `after` says. Blocks below `floor` are settled. To be called right before
-    /// `after` is stored, by one caller at a time, and completed right after.
+    /// selected as `before` says, what comes as `after` says. Of blocks below `floor` nothing is sent any more. To be called
+    /// right before `after` is stored, by one caller at a time, and completed right after.
     pub fn hand_over(
         &self,
         before: &Found<Configuration>,
@@ -126,6 +128,22 @@ impl Supervisor {
         let (until, hand_over) = Arc::clone(&lasting.fence).close(before.revision, || journal.head().next);
         after.succeed(&before.value, floor, until);
         hand_over
+    }
+
+    /// The turn of a change of several steps at the configuration with this id: others wait until it is dropped.
+    pub async fn turn(&self, id: &str) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.lasting.of(id).turn).lock_owned().await
+    }
+
+    /// Gives up what gathered below `below` for a paused configuration, when that is still what is chosen. A worker from
+    /// before the pause is waited for, so that what it delivers counts as delivered; that takes as long as its requests in
+    /// flight, 20 seconds at most. To be called in a [`Supervisor::turn`]; [`end_pause`](crate::end_pause) follows.
+    pub async fn give_up(&self, id: &str, below: u64) -> Result<(), PauseError> {
+        if tokio::time::timeout(AT_REST, self.lasting.of(id).at_rest()).await.is_err() {
+            tracing::warn!(configuration = id, "its backlog is given up under a worker that does not end");
+        }
+        chosen(&self.parts.catalog, id, below)?;
+        Ok(give_up(&*self.parts.journal, id, below, self.parts.clock.now()).await?)
     }
 
     /// The made-up events that trying `configuration` out sends: their streams and ids, so that somebody can remember them
@@ -197,7 +215,7 @@ async fn stand_still(
     answer: oneshot::Sender<Standstill>,
     mut stopped: watch::Receiver<bool>,
 ) {
-    crew.dismiss_all().await;
+    crew.disband().await;
     let (until_dropped, dropped) = oneshot::channel();
     // Nobody may be waiting for it any more: then it ends here.
     let _unwanted = answer.send(Standstill { _until_dropped: until_dropped });
@@ -229,5 +247,5 @@ async fn follow(
         }
         is_complete = crew.adjust().await;
     }
-    crew.dismiss_all().await;
+    crew.disband().await;
 }

@@ -9,7 +9,7 @@ use base::EventId;
 use base::mask::MaskRule;
 use catalog::KeyError;
 use destinations::transport::FailureKind;
-use destinations::{Answer, Destination, SettingsError, TransportError};
+use destinations::{Answer, Destination, Session, SettingsError, TransportError};
 use event::model::incoming;
 use event::sample::{self, SampleError};
 use event::{Record, Stream};
@@ -80,6 +80,7 @@ pub(crate) async fn try_out(
         Arc::clone(&destination),
         Arc::clone(&parts.transport),
         body.into(),
+        Session::default(),
         parts.clock.now(),
     );
     Ok(match timeout(PATIENCE, sending).await {
@@ -92,8 +93,9 @@ pub(crate) async fn try_out(
     })
 }
 
-/// Sends one event outside the journal, as well as it goes, when `before` selects it and `after` will not: it is disabled,
-/// says otherwise, or there is none. `event` is the JSON that a producer would post.
+/// Sends one event outside the journal, as well as it goes, when `before` delivers it and `after` will not: it is disabled,
+/// says otherwise, or there is none. One that is paused already learns nothing new. `event` is the JSON that a producer
+/// would post.
 pub(crate) async fn announce(
     parts: &Parts,
     before: &Configuration,
@@ -106,14 +108,20 @@ pub(crate) async fn announce(
         let id = id.unwrap_or_else(|| EventId::draw(now, &parts.random));
         let bytes = draft.record(id, now, "idstream", None).map_err(SampleError::from)?;
         let record = Record::parse(&bytes).map_err(SampleError::from)?;
-        let selects = |each: &Configuration| each.enabled && Selector::of(&each.current()).selects(&record);
+        let selects = |each: &Configuration| each.runs() && Selector::of(&each.current()).selects(&record);
         if selects(before) && !after.is_some_and(selects) {
             let (_, destination) = prepare(parts, before)?;
             let frame = destination.frame();
             let mut body = frame.open.as_bytes().to_vec();
             destination.encode(&record, None, false, &mut body);
             body.extend_from_slice(frame.close.as_bytes());
-            let sent = outgoing::send(destination, Arc::clone(&parts.transport), body.into(), now);
+            let sent = outgoing::send(
+                destination,
+                Arc::clone(&parts.transport),
+                body.into(),
+                Session::default(),
+                now,
+            );
             // Whatever it answers: the event is in the journal too, for all others.
             let _as_well_as_it_goes = timeout(LAST_WORDS, sent).await;
         }

@@ -19,11 +19,14 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::acks::Acks;
 use crate::batch::{Batch, Filling};
+use crate::confirming::{Asking, Told};
 use crate::gate::Gate;
 use crate::lasting::Lasting;
-use crate::ledger::Ledger;
+use crate::ledger::{Final, Ledger};
 use crate::outgoing;
+use crate::parking::Parking;
 use crate::quarantine::Quarantine;
 use crate::selector::Selector;
 use crate::status::{State, Status};
@@ -75,25 +78,31 @@ pub(crate) struct Chapter {
 }
 
 type Leased = Result<Vec<Lease>, LeaseError>;
-type Leasing = Pin<Box<dyn Future<Output = Leased> + Send>>;
-type Answered = (Batch, Result<Answer, TransportError>);
-type Sending = Pin<Box<dyn Future<Output = Answered> + Send>>;
+pub(crate) type Leasing = Pin<Box<dyn Future<Output = Leased> + Send>>;
+pub(crate) type Answered = (Batch, Result<Answer, TransportError>);
+pub(crate) type Sending = Pin<Box<dyn Future<Output = Answered> + Send>>;
 
 pub(crate) struct Worker {
     pub(crate) setting: Setting,
     pub(crate) ledger: Ledger,
-    filling: Option<Filling>,
+    pub(crate) filling: Option<Filling>,
     /// Full batches, and batches to be sent again.
     pub(crate) waiting: VecDeque<Batch>,
-    in_flight: FuturesUnordered<Sending>,
+    pub(crate) in_flight: FuturesUnordered<Sending>,
     pub(crate) gate: Gate,
+    pub(crate) acks: Acks,
+    pub(crate) parking: Parking,
+    /// Parked events that are being tried.
+    pub(crate) n_parked_out: usize,
     /// No lease is asked for before, after the journal refused one.
-    lease_after: Instant,
+    pub(crate) lease_after: Instant,
 }
 
 /// What woke the worker.
 enum Wake {
     Leased(Leased),
+    LeasedParked(Leased),
+    Told(Box<Told>),
     Answered(Box<Answered>),
     Timer,
     KeepAlive,
@@ -102,8 +111,12 @@ enum Wake {
 
 impl Worker {
     pub(crate) fn new(setting: Setting) -> Self {
+        let acks = Acks::new(setting.current.destination.acknowledgement());
         Self {
             setting,
+            acks,
+            parking: Parking::default(),
+            n_parked_out: 0,
             ledger: Ledger::default(),
             filling: None,
             waiting: VecDeque::new(),
@@ -115,21 +128,28 @@ impl Worker {
 
     /// Works until `stop` turns true, then waits for what is in flight and hands the rest back.
     pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        self.load_parking().await;
         let mut keep_alive = tokio::time::interval(self.setting.pace.lease_ttl / 3);
-        let mut leasing: Option<Leasing> = None;
+        let (mut leasing, mut leasing_parked): (Option<Leasing>, Option<Leasing>) = (None, None);
+        let mut asking: Option<Asking> = None;
         loop {
-            // One instant for both: what is not due at it is waited for from it.
+            // One instant for all: what is not due at it is waited for from it.
             let now = Instant::now();
+            self.sort_acks(now).await;
             self.send_due(now);
             if leasing.is_none() && self.wants_more(now) {
                 leasing = Some(self.lease());
             }
+            leasing_parked = leasing_parked.or_else(|| self.lease_parked(now));
+            asking = asking.or_else(|| self.ask(now));
             let timer = self.next_timer(now);
             let wake = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => Wake::Stop,
                 Some(answered) = self.in_flight.next() => Wake::Answered(Box::new(answered)),
+                Some(told) = poll_some(&mut asking) => Wake::Told(Box::new(told)),
                 Some(leased) = poll_some(&mut leasing) => Wake::Leased(leased),
+                Some(leased) = poll_some(&mut leasing_parked) => Wake::LeasedParked(leased),
                 () = sleep_until(timer) => Wake::Timer,
                 _ = keep_alive.tick() => Wake::KeepAlive,
             };
@@ -139,20 +159,40 @@ impl Worker {
                     let (batch, result) = *answered;
                     self.answered(batch, result).await;
                 }
+                Wake::Told(told) => {
+                    asking = None;
+                    self.told(*told).await;
+                }
                 Wake::Leased(leased) => {
                     leasing = None;
-                    self.leased(leased).await;
+                    for lease in self.leased(leased) {
+                        self.take(lease).await;
+                    }
+                }
+                Wake::LeasedParked(leased) => {
+                    leasing_parked = None;
+                    for lease in self.leased(leased) {
+                        self.take_parked(lease).await;
+                    }
                 }
                 Wake::Timer => {}
                 Wake::KeepAlive => self.setting.keep_alive(self.ledger.leases()).await,
             }
         }
-        drop(leasing);
-        self.drain().await;
+        drop((leasing, leasing_parked));
+        self.drain(asking).await;
     }
 
     fn wants_more(&self, now: Instant) -> bool {
-        self.ledger.bytes() < self.setting.pace.max_leased_bytes && now >= self.lease_after
+        self.ledger.bytes() < self.window() && now >= self.lease_after
+    }
+
+    /// Payload bytes that may be leased. What waits for an acknowledgement does not fill it at once, so that a second of
+    /// waiting does not stop a busy worker; but it does in the end.
+    fn window(&self) -> usize {
+        let max = self.setting.pace.max_leased_bytes;
+        let (_, waiting) = self.acks.amount();
+        max + waiting.min(max * 3)
     }
 
     fn lease(&self) -> Leasing {
@@ -160,25 +200,22 @@ impl Worker {
         let consumer = self.setting.consumer.clone();
         let limits = LeaseLimits {
             max_blocks: 64,
-            max_bytes: (self.setting.pace.max_leased_bytes - self.ledger.bytes()).min(2 << 20),
+            max_bytes: self.window().saturating_sub(self.ledger.bytes()).min(2 << 20),
             ttl: self.setting.pace.lease_ttl,
             wait: self.setting.pace.lease_ttl / 2,
         };
         Box::pin(async move { journal.lease(&consumer, StreamSet::product(), limits).await })
     }
 
-    async fn leased(&mut self, leased: Leased) {
-        match leased {
-            Ok(leases) => {
-                for lease in leases {
-                    self.take(lease).await;
-                }
-            }
-            Err(error) => {
+    fn leased(&mut self, leased: Leased) -> Vec<Lease> {
+        leased.unwrap_or_else(|error| {
+            // Its place is gone when its configuration was deleted: it is about to be told to stop.
+            if !matches!(error, LeaseError::NoConsumer) {
                 tracing::warn!(consumer = self.setting.consumer.as_str(), %error, "cannot lease events");
-                self.lease_after = Instant::now() + Duration::from_secs(1);
             }
-        }
+            self.lease_after = Instant::now() + Duration::from_secs(1);
+            Vec::new()
+        })
     }
 
     /// Selects and encodes the events of a leased block.
@@ -193,13 +230,17 @@ impl Worker {
         }
         let n_gone = block.n_gone();
         let chapter = self.setting.chapter(block.sequence());
-        let mut n_selected = 0;
+        let (mut n_selected, mut n_parked) = (0, 0);
         if chapter.selector.streams().contains(block.stream()) {
             let (selector, destination) = (Arc::clone(&chapter.selector), Arc::clone(&chapter.destination));
             let (mut n_read, mut n_left_out) = (0, 0);
             for (offset, record) in block.records() {
                 n_read += 1;
-                if selector.selects(&record) {
+                if self.parking.knows(record.event_id()) {
+                    // It was selected once. The block comes again after a crash, and its parked event is cared for
+                    // elsewhere.
+                    n_parked += 1;
+                } else if selector.selects(&record) {
                     self.add(&*destination, offset.block, offset.index, &record);
                 } else {
                     n_left_out += 1;
@@ -214,6 +255,9 @@ impl Worker {
         }
         if let Some((id, tally)) = self.ledger.open(lease, n_selected, n_gone) {
             self.setting.settle(id, tally).await;
+        }
+        for _ in 0..n_parked {
+            self.close(block.sequence(), Final::Parked).await;
         }
     }
 
@@ -240,7 +284,7 @@ impl Worker {
         }
         if let Some((item, piece)) = overflow {
             let mut next = Filling::new(frame, now);
-            next.push(item.block, item.index, |body| body.extend_from_slice(&piece));
+            next.push(item.place(), item.id, |body| body.extend_from_slice(&piece));
             self.filling = Some(next);
         }
     }
@@ -248,17 +292,21 @@ impl Worker {
     /// Sends what is due, as far as the gate and the destination's limit allow.
     fn send_due(&mut self, now: Instant) {
         let max = self.gate.allowance(now, self.setting.current.destination.limits().max_in_flight);
-        while self.in_flight.len() < max {
+        while self.in_flight.len() < max && self.acks.may_send() {
             let Some(batch) = self.next_batch(now) else { break };
             self.send(batch);
         }
+        self.note_waiting();
         let mut status = self.setting.status.lock();
         status.in_flight = self.in_flight.len();
+        status.parked = self.parking.n_parked() as u64;
     }
 
     /// The next batch to send: one that waits, else what is being filled when nothing is in flight or it is old enough.
     fn next_batch(&mut self, now: Instant) -> Option<Batch> {
-        if let Some(at) = self.waiting.iter().position(|batch| batch.due <= now) {
+        let tries_parked = self.may_try_parked(now);
+        let is_due = |batch: &Batch| batch.due <= now && (tries_parked || !batch.is_parked);
+        if let Some(at) = self.waiting.iter().position(is_due) {
             return self.waiting.remove(at);
         }
         let ripe = |filling: &Filling| now >= filling.started() + self.setting.pace.linger;
@@ -267,20 +315,23 @@ impl Worker {
     }
 
     fn send(&mut self, mut batch: Batch) {
-        if batch.attempts == 0 {
+        // A parked event was parked because others are taken, and is sent only while that is so.
+        if batch.attempts == 0 && !batch.is_parked {
             batch.deliveries_before = self.gate.deliveries();
         }
         batch.attempts += 1;
         let destination = Arc::clone(&self.setting.current.destination);
         let now = self.setting.clock.now();
         let transport = Arc::clone(&self.setting.transport);
+        let (post, session) = self.acks.post(now, &self.setting.random);
+        batch.post = Some(post);
         {
             let mut status = self.setting.status.lock();
             status.requests += 1;
             status.retried += if batch.attempts > 1 { batch.items.len() as u64 } else { 0 };
         }
         self.in_flight.push(Box::pin(async move {
-            let result = outgoing::send(destination, transport, batch.body.clone(), now).await;
+            let result = outgoing::send(destination, transport, batch.body.clone(), session, now).await;
             (batch, result)
         }));
     }
@@ -290,14 +341,21 @@ impl Worker {
         let due = self.waiting.iter().map(|batch| batch.due).filter(|due| *due > now).min();
         let ripe = self.filling.as_ref().map(|filling| filling.started() + self.setting.pace.linger);
         let lease = (self.lease_after > now).then_some(self.lease_after);
-        due.into_iter().chain(self.gate.changes_at(now)).chain(ripe.filter(|at| *at > now)).chain(lease).min()
+        let acks = self.acks.changes_at(now);
+        due.into_iter()
+            .chain(self.gate.changes_at(now))
+            .chain(ripe.filter(|at| *at > now))
+            .chain(lease)
+            .chain(acks)
+            .min()
     }
 
-    async fn drain(&mut self) {
+    async fn drain(&mut self, asking: Option<Asking>) {
         let end = Instant::now() + self.setting.pace.drain;
         while let Ok(Some((batch, result))) = tokio::time::timeout_at(end, self.in_flight.next()).await {
             self.answered(batch, result).await;
         }
+        self.drain_acks(asking, end).await;
         for lease in self.ledger.leases() {
             self.setting.hand_back(lease, Duration::ZERO).await;
         }
@@ -307,7 +365,7 @@ impl Worker {
 
 impl Setting {
     /// The chapter that a block belongs to.
-    fn chapter(&self, sequence: u64) -> &Chapter {
+    pub(crate) fn chapter(&self, sequence: u64) -> &Chapter {
         self.earlier.iter().find(|chapter| sequence < chapter.until).unwrap_or(&self.current)
     }
 
@@ -318,9 +376,11 @@ impl Setting {
         }
     }
 
-    async fn hand_back(&self, id: LeaseId, delay: Duration) {
-        // It comes again to the next worker; a failure only delays that until the lease expires.
-        let _handed_back = self.journal.settle(id, Settlement::HandBack(delay)).await;
+    /// It comes again after the delay; a failure only delays that until the lease expires.
+    pub(crate) async fn hand_back(&self, id: LeaseId, delay: Duration) {
+        if let Err(error) = self.journal.settle(id, Settlement::HandBack(delay)).await {
+            tracing::debug!(consumer = self.consumer.as_str(), %error, "a block was not handed back");
+        }
     }
 
     async fn keep_alive(&self, leases: Vec<LeaseId>) {
@@ -333,9 +393,9 @@ impl Setting {
 }
 
 /// The future's output, when there is a future; otherwise never ready.
-async fn poll_some(leasing: &mut Option<Leasing>) -> Option<Leased> {
-    match leasing {
-        Some(leasing) => Some(leasing.await),
+async fn poll_some<T>(future: &mut Option<Pin<Box<dyn Future<Output = T> + Send>>>) -> Option<T> {
+    match future {
+        Some(future) => Some(future.await),
         None => std::future::pending().await,
     }
 }

@@ -15,6 +15,7 @@ mod reason;
 mod registry;
 mod seam;
 mod secrets;
+mod session;
 pub mod splunk;
 mod streams;
 pub mod transport;
@@ -23,6 +24,10 @@ mod way;
 pub use fields::Address;
 pub use network::Route;
 pub use registry::{Settings, SettingsError, Vendor};
-pub use seam::{Answer, BatchLimits, Destination, Frame, Grade, Outcome, Request, Verdict};
+pub use seam::{
+    Ack, AckVerdict, Acknowledgement, Answer, BatchLimits, Destination, Frame, Grade, Outcome, Request,
+    Verdict,
+};
 pub use secrets::{SecretName, Secrets};
+pub use session::Session;
 pub use transport::{Transport, TransportError};

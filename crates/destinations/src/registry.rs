@@ -138,13 +138,22 @@ impl Settings {
         Value::Object(object)
     }
 
-    /// Whether secrets are sent to the same parties as with `other`: to the same address of the same vendor, through the
-    /// same proxy, vouched for by the same authorities. Otherwise no secret that was given for one may be used with the
+    /// Whether secrets are sent to the same parties as with `other`: to the same address of the same vendor, in the same
+    /// header, through the same proxy, vouched for by the same authorities. Otherwise no secret that was given for one may be used with the
     /// other.
     pub fn leads_like(&self, other: &Self) -> bool {
         self.vendor() == other.vendor()
             && self.url() == other.url()
+            && self.header_name() == other.header_name()
             && self.network.leads_like(&other.network)
+    }
+
+    /// The header of one's own choice that holds the credential. Some are written to logs where others are not.
+    fn header_name(&self) -> Option<String> {
+        match &self.part {
+            Part::Https(settings) => settings.header_name.as_ref().map(|name| name.to_ascii_lowercase()),
+            Part::Splunk(_) | Part::Elasticsearch(_) => None,
+        }
     }
 
     /// Whether a secret of this name has a use.

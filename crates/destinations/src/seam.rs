@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::Timestamp;
+use base::{EventId, Timestamp};
 use bytes::Bytes;
 use event::Record;
 
 use crate::network::Route;
+use crate::session::Session;
 
 /// One vendor's way of taking events, built from valid settings and a credential.
 ///
@@ -23,14 +24,30 @@ pub trait Destination: Send + Sync + 'static {
     /// Appends one event's piece. `offset` is the record's (block, index) in the journal, `None` for a test event.
     fn encode(&self, record: &Record<'_>, offset: Option<(u64, u32)>, is_replay: bool, out: &mut Vec<u8>);
 
-    /// The request that carries a finished body and is sent `now`.
-    fn request(&self, body: Bytes, now: Timestamp) -> Request;
+    /// The request that carries a finished body and is sent `now`, as one of a session.
+    fn request(&self, body: Bytes, session: &Session, now: Timestamp) -> Request;
 
     /// Whether making a request takes so long (packing, signing) that it should be kept off the async threads.
     fn is_costly(&self) -> bool;
 
-    /// What the answer to a request of `n_events` events proves about each of them. Always `n_events` outcomes.
-    fn classify(&self, n_events: usize, answer: &Answer) -> Verdict;
+    /// What the answer to a request that carried the events `ids` proves about each of them. Always as many outcomes.
+    fn classify(&self, ids: &[EventId], answer: &Answer) -> Verdict;
+
+    /// Whether what is taken is acknowledged later, under an id that the answer gives (see [`Verdict::ack`]). A vendor
+    /// that answers anything but [`Acknowledgement::Off`] has the two functions below.
+    fn acknowledgement(&self) -> Acknowledgement {
+        Acknowledgement::Off
+    }
+
+    /// The question which of these ids are acknowledged. `None`: this vendor acknowledges nothing.
+    fn ack_request(&self, _acks: &[u64], _session: &Session) -> Option<Request> {
+        None
+    }
+
+    /// What the answer to [`Destination::ack_request`] proves.
+    fn classify_acks(&self, _acks: &[u64], answer: &Answer) -> AckVerdict {
+        AckVerdict::Lost { reason: format!("HTTP {}", answer.status) }
+    }
 
     /// `text` with the credential masked in every form in which it is sent. For whoever shows an answer as it came.
     fn scrub(&self, text: &str) -> String;
@@ -93,13 +110,74 @@ pub struct Verdict {
     pub outcomes: Vec<Outcome>,
     /// The other side is near its limits: send less for a while.
     pub slow_down: bool,
+    /// Whether what was taken will be acknowledged.
+    pub ack: Ack,
+    /// The session is used up: go on in a new one.
+    pub exhausted: bool,
 }
 
 impl Verdict {
+    /// These outcomes, and nothing else.
+    pub const fn of(outcomes: Vec<Outcome>) -> Self {
+        Self { outcomes, slow_down: false, ack: Ack::None, exhausted: false }
+    }
+
     /// The same outcome for every event.
     pub fn all(n_events: usize, outcome: &Outcome) -> Self {
-        Self { outcomes: vec![outcome.clone(); n_events], slow_down: false }
+        Self::of(vec![outcome.clone(); n_events])
     }
+}
+
+/// What an answer says about a later acknowledgement of what was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ack {
+    /// There will be none.
+    None,
+    /// The events with [`Outcome::Delivered`] will be acknowledged under this id, in this session. Until then they are
+    /// only taken, whatever their grade.
+    Given(u64),
+    /// The answer is not the vendor's own, or does not say what was done: an id may have been given out that nobody knows.
+    Lost,
+}
+
+/// Whether a destination acknowledges later what it takes, as its owner wants it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Acknowledgement {
+    /// Where the other side offers it. Where not, what it takes is [`Grade::Accepted`].
+    #[default]
+    Auto,
+    /// Nothing is delivered before it is acknowledged, and nothing is sent to a side that acknowledges nothing.
+    Required,
+    /// Never asked for.
+    Off,
+}
+
+/// What an answer about acknowledgements proves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AckVerdict {
+    /// These ids, all of them asked for, are acknowledged. Nothing is said of the others: an id that is unknown, or was
+    /// acknowledged in an answer that got lost, looks like one that is waited for.
+    Acknowledged(Vec<u64>),
+    /// The other side acknowledges nothing (any more).
+    Off {
+        /// Why, in the destination's words, and what to do.
+        reason: String,
+    },
+    /// Only an operator can mend it.
+    Hold {
+        /// Why, in the destination's words.
+        reason: String,
+    },
+    /// The question was not answered, in the vendor's own words: it can be asked again.
+    Unanswered {
+        /// Why, in the destination's words.
+        reason: String,
+    },
+    /// The answer is not the vendor's own, or did not come: ids may have been acknowledged in it, and be forgotten.
+    Lost {
+        /// Why, in the destination's words.
+        reason: String,
+    },
 }
 
 /// What an answer proves about one event.

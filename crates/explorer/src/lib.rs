@@ -1,6 +1,6 @@
 //! The explorer: where stored events are found again. So far by their id, which is what an `eventLink` needs.
 //!
-//! It follows the journal and keeps id → offset in [`run`]s, sorted files that each cover a range of blocks. What no run
+//! It follows the journal and keeps id → offset in runs, sorted files that each cover a range of blocks. What no run
 //! covers is a gap, and gaps are read from the journal again: the fresh end, a file that is missing, damaged or of
 //! another journal. So following and rebuilding are one thing.
 //!

@@ -38,10 +38,18 @@ impl Said {
 
     /// The status and the body.
     pub(crate) fn answer(self) -> (StatusCode, String) {
+        self.answer_with(None)
+    }
+
+    /// The same, with the id under which what was taken is acknowledged.
+    pub(crate) fn answer_with(self, ack: Option<u64>) -> (StatusCode, String) {
         let (status, text) = catalogue(self.code);
         let mut body = format!("{{\"text\":\"{text}\",\"code\":{}", self.code);
         if let Some(number) = self.number {
             let _infallible = write!(body, ",\"invalid-event-number\":{number}");
+        }
+        if let Some(ack) = ack {
+            let _infallible = write!(body, ",\"ackId\":{ack}");
         }
         body.push('}');
         (status, body)

@@ -2,11 +2,12 @@
 //! and misbehaves when it is told to.
 //!
 //! It answers as the measured servers do where a sender could tell the difference: a collector takes what stands before
-//! a bad object, a cluster answers 409 for an id that it has. Unless it is told to check, it looks no deeper into a
-//! document than its id, so that it can run beside the server that it measures.
+//! a bad object and forgets an acknowledgement that it told, a cluster answers 409 for an id that it has. Unless it is
+//! told to check, it looks no deeper into a document than its id, so that it can run beside the server that it measures.
 //!
-//! Deliberately absent: storage, search, TLS, indexer acknowledgement.
+//! Deliberately absent: storage, search, TLS.
 
+mod acks;
 mod body;
 mod bulk;
 mod check;

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
@@ -16,6 +17,7 @@ use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::acks::Acks;
 use crate::body::{self, BodyError, Reply};
 use crate::bulk::{self, Item};
 use crate::door;
@@ -39,6 +41,8 @@ pub struct Options {
     pub check: bool,
     /// Largest body, packed or not, in bytes; a larger one is answered 413.
     pub max_body_bytes: usize,
+    /// HEC: the token has indexer acknowledgement, and what is taken is stored after this time.
+    pub acknowledges_after: Option<Duration>,
     /// Called for each event that is taken, before the answer.
     pub on_event: Option<OnEvent>,
     /// What goes wrong from the start.
@@ -52,6 +56,7 @@ impl Default for Options {
             token: None,
             check: false,
             max_body_bytes: 64 << 20,
+            acknowledges_after: None,
             on_event: None,
             misbehaviour: Vec::new(),
         }
@@ -75,6 +80,7 @@ impl Receiver {
             token: options.token,
             checks: options.check,
             max_body_bytes: options.max_body_bytes,
+            acks: Acks::new(options.acknowledges_after),
             on_event: options.on_event,
             plan: Mutex::new(Plan::new(options.misbehaviour)),
             n_items: Mutex::new(0),
@@ -99,6 +105,11 @@ impl Receiver {
         self.shared.tally.has(id)
     }
 
+    /// Forgets every acknowledgement, as an indexer that restarts.
+    pub fn forget_acknowledgements(&self) {
+        self.shared.acks.forget();
+    }
+
     /// Misbehaves in these ways from now on; an empty list: not at all. Requests are counted anew.
     pub fn misbehave(&self, misbehaviour: Vec<Misbehaviour>) {
         *self.shared.plan.lock() = Plan::new(misbehaviour);
@@ -115,6 +126,7 @@ struct Shared {
     token: Option<String>,
     checks: bool,
     max_body_bytes: usize,
+    acks: Acks,
     on_event: Option<OnEvent>,
     plan: Mutex<Plan>,
     n_items: Mutex<u64>,
@@ -157,7 +169,12 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
 enum Protocol {
     Hec,
     HecHealth,
-    Bulk { url_names_index: bool },
+    HecAck,
+    Bulk {
+        url_names_index: bool,
+    },
+    /// Templates and lifecycle policies of a cluster: they are taken, and no events.
+    Setup,
     Plain,
     Unknown(StatusCode),
 }
@@ -169,13 +186,22 @@ impl Protocol {
         match path.strip_prefix("/services/collector") {
             Some("/health" | "/health/1.0") if parts.method == Method::GET => Self::HecHealth,
             Some("" | "/event" | "/event/1.0") if posts => Self::Hec,
+            Some("/ack") if posts => Self::HecAck,
             Some("" | "/event" | "/event/1.0") => Self::Unknown(StatusCode::METHOD_NOT_ALLOWED),
             Some(_) => Self::Unknown(StatusCode::NOT_FOUND),
             None if !posts => Self::Unknown(StatusCode::METHOD_NOT_ALLOWED),
+            None if parts.method == Method::PUT && is_setup(path) => Self::Setup,
             None if path.ends_with("/_bulk") => Self::Bulk { url_names_index: path != "/_bulk" },
             None => Self::Plain,
         }
     }
+}
+
+/// Whether a cluster keeps a template or a policy at this path.
+fn is_setup(path: &str) -> bool {
+    let kinds = ["/_index_template", "/_component_template", "/_ilm/policy", "/_plugins/_ism/policies"];
+    path.rsplit_once('/')
+        .is_some_and(|(kind, name)| !name.is_empty() && kinds.iter().any(|known| kind.ends_with(known)))
 }
 
 /// An answer, before it becomes bytes.
@@ -207,6 +233,12 @@ impl Told {
     }
 }
 
+/// What a cluster answers to a wrong credential.
+fn unauthenticated() -> Told {
+    let refusal = ("security_exception", "unable to authenticate".to_owned());
+    Told::new(StatusCode::UNAUTHORIZED, bulk::refusal(&refusal, 401))
+}
+
 impl Shared {
     async fn answer(&self, request: Request<Incoming>) -> io::Result<Response<Reply>> {
         let (parts, incoming) = request.into_parts();
@@ -223,6 +255,16 @@ impl Shared {
             Some(b"gzip") => body.and_then(|packed| body::gunzip(&packed, self.max_body_bytes)),
             _ => body,
         };
+        if matches!(protocol, Protocol::Setup)
+            && let Ok(body) = &body
+        {
+            return Ok(self.setup(&parts, body).response(false));
+        }
+        if let Protocol::HecAck = protocol {
+            let told = body
+                .map_or_else(|_| Told::hec(Said { code: 6, number: None }), |body| self.acks(&parts, &body));
+            return Ok(told.response(false));
+        }
         self.tally.request(body.as_ref().map_or(0, Bytes::len));
         let what = self.plan.lock().next();
         match &what {
@@ -267,7 +309,11 @@ impl Shared {
         match protocol {
             Protocol::Hec => self.hec(parts, body, what),
             Protocol::Bulk { url_names_index } => self.bulk(parts, body, *url_names_index, what),
-            Protocol::Plain | Protocol::HecHealth | Protocol::Unknown(_) => self.plain(parts, body),
+            Protocol::Plain
+            | Protocol::HecHealth
+            | Protocol::HecAck
+            | Protocol::Setup
+            | Protocol::Unknown(_) => self.plain(parts, body),
         }
     }
 
@@ -275,6 +321,10 @@ impl Shared {
         if let Err(outside) = door::hec(&parts.headers, self.token.as_deref()) {
             return Told::hec(Said { code: outside.hec_code(), number: None });
         }
+        let channel = match self.acks.channel(parts) {
+            Ok(channel) => channel,
+            Err(code) => return Told::hec(Said { code, number: None }),
+        };
         let (mut reading, mut said) = hec::read(body, self.checks);
         self.tally.problems(std::mem::take(&mut reading.problems));
         if !said.is_success() {
@@ -294,13 +344,37 @@ impl Shared {
             _ => {}
         }
         self.take(&reading.pieces);
-        Told::hec(said)
+        let ack = if reading.pieces.is_empty() { None } else { self.acks.take(channel) };
+        let (status, body) = said.answer_with(ack);
+        Told::new(status, body)
+    }
+
+    /// What a question about acknowledgements is answered. It is no request that carries events.
+    fn acks(&self, parts: &Parts, body: &[u8]) -> Told {
+        if let Err(outside) = door::hec(&parts.headers, self.token.as_deref()) {
+            return Told::hec(Said { code: outside.hec_code(), number: None });
+        }
+        match self.acks.tell(parts, body) {
+            Ok(told) => Told::new(StatusCode::OK, told),
+            Err(code) => Told::hec(Said { code, number: None }),
+        }
+    }
+
+    /// Answers as a cluster that keeps what it is given. It is no delivery, and is not counted.
+    fn setup(&self, parts: &Parts, body: &[u8]) -> Told {
+        if door::other(&parts.headers, self.token.as_deref()).is_err() {
+            return unauthenticated();
+        }
+        if serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body).is_err() {
+            let refusal = ("parse_exception", "the body is no JSON object".to_owned());
+            return Told::new(StatusCode::BAD_REQUEST, bulk::refusal(&refusal, 400));
+        }
+        Told::new(StatusCode::OK, "{\"acknowledged\":true}")
     }
 
     fn bulk(&self, parts: &Parts, body: &[u8], url_names_index: bool, what: Option<&What>) -> Told {
         if door::other(&parts.headers, self.token.as_deref()).is_err() {
-            let refusal = ("security_exception", "unable to authenticate".to_owned());
-            return Told::new(StatusCode::UNAUTHORIZED, bulk::refusal(&refusal, 401));
+            return unauthenticated();
         }
         let (mut reading, failures) = match bulk::read(body, url_names_index, self.checks) {
             Ok(read) => read,

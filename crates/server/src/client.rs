@@ -42,6 +42,19 @@ pub(crate) enum ClientError {
         /// In the server's words.
         detail: String,
     },
+    /// It is no answer of idstream: a proxy before it, or another server.
+    #[error(
+        "{url} answered {status}, but not as idstream does: {text:?}; check that the address is that of an idstream server, \
+         http:// or https:// as it speaks, and what a proxy before it refuses"
+    )]
+    Foreign {
+        /// What was called.
+        url: String,
+        /// The status.
+        status: u16,
+        /// How the answer begins.
+        text: String,
+    },
     /// The address or the token cannot be used.
     #[error("{0}")]
     Unfit(String),
@@ -65,7 +78,7 @@ impl ClientError {
             FailureKind::ClientCertificate => {
                 Some("use another address: what answers there asks for a client certificate")
             }
-            FailureKind::Refused => Some(error.hint()),
+            FailureKind::Refused | FailureKind::NotTls => Some(error.hint()),
             _ => None,
         }
     }
@@ -145,19 +158,39 @@ impl Client {
         if !(200..300).contains(&answer.status) {
             return Err(self.refused(path, &answer));
         }
-        Ok(serde_json::from_slice(&answer.body).unwrap_or_default())
+        if answer.body.is_empty() {
+            return Ok(serde_json::Value::Null);
+        }
+        serde_json::from_slice(&answer.body).map_err(|_| self.foreign(path, &answer))
+    }
+
+    /// The error of an answer that idstream did not give.
+    pub(crate) fn foreign(&self, path: &str, answer: &Answer) -> ClientError {
+        ClientError::Foreign { url: self.url(path), status: answer.status, text: beginning(&answer.body) }
+    }
+
+    fn url(&self, path: &str) -> String {
+        self.base.join(path).unwrap_or_else(|_| self.base.clone()).into()
     }
 
     /// The error that an answer tells.
     pub(crate) fn refused(&self, path: &str, answer: &Answer) -> ClientError {
-        let url = self.base.join(path).unwrap_or_else(|_| self.base.clone());
         let problem: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let detail = problem.get("detail").and_then(serde_json::Value::as_str).map_or_else(
-            || String::from_utf8_lossy(answer.body.get(..200).unwrap_or(&answer.body)).into_owned(),
-            ToOwned::to_owned,
-        );
-        ClientError::Refused { url: url.into(), status: answer.status, detail }
+        let detail = problem
+            .get("detail")
+            .and_then(serde_json::Value::as_str)
+            .map_or_else(|| beginning(&answer.body), ToOwned::to_owned);
+        ClientError::Refused { url: self.url(path), status: answer.status, detail }
     }
+}
+
+/// How a body begins that may be anything, fit for a terminal: up to 200 characters, without control characters.
+fn beginning(body: &[u8]) -> String {
+    // No character of UTF-8 is longer than 4 bytes.
+    let text = String::from_utf8_lossy(body.get(..4 * 200).unwrap_or(body));
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ").chars().take(200).collect()
 }
 
 #[cfg(test)]
@@ -192,6 +225,13 @@ mod tests {
         let client = Client::new(transport, base, &Secret::new("t")).unwrap();
         let begun = Instant::now();
         (client.json(Method::GET, "x", None).await.is_ok(), begun.elapsed())
+    }
+
+    #[test]
+    fn what_another_server_answers_is_shown_short_and_harmless() {
+        assert_eq!(beginning(b"<html>\r\n\x1b[31m<b>Bad\tGateway\x00"), "<html> [31m<b>Bad Gateway");
+        assert_eq!(beginning("ü".repeat(500).as_bytes()), "ü".repeat(200));
+        assert_eq!(beginning(b"\xff"), "\u{fffd}");
     }
 
     #[tokio::test(start_paused = true)]

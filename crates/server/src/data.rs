@@ -15,6 +15,7 @@ use journal::disk::{Disk as _, DiskLock, RealDisk, create_directory};
 use journal::local::{LocalJournal, LocalOptions, Recovery};
 use journal::{Journal, JournalError};
 
+use crate::commands::journal::catalog;
 use crate::commands::{Failed, Failure};
 use crate::settings::{KEY_VARIABLE, Settings};
 
@@ -32,6 +33,7 @@ pub(crate) fn open(
     random: &Arc<Random>,
 ) -> Result<Opened, Failure> {
     let data = &settings.server.data;
+    custody::backup::expect_none(data)?;
     make_directory(data)?;
     // The journal first: its lock keeps a second server away from everything else in the directory.
     let journal = open_journal(settings, clock, random)?;
@@ -197,7 +199,9 @@ pub(crate) fn master_key(
     }
     if let Some(path) = &settings.key.file {
         let origin = path.display().to_string();
-        return of_file(KeyFile::read(path), origin);
+        let needed = if path.exists() { String::new() } else { needed_key(settings) };
+        let file = KeyFile::read(path).map_err(Failed::at(format!("{}{needed}", unfit_key(&origin))))?;
+        return of_file(Ok(file), origin);
     }
     let mut beside = settings.server.data.clone().into_os_string();
     beside.push(".key");
@@ -206,8 +210,9 @@ pub(crate) fn master_key(
     if !is_first_start && !beside.exists() {
         // Another key would open nothing, and would be taken for the right one.
         return Err(format!(
-            "the master key {origin} is missing, but credentials are sealed with it: put it back, or name it with \
-             --key-file, key.file or {KEY_VARIABLE}"
+            "the master key {origin} is missing, but credentials are sealed with it{}: put it back, or name it with \
+             --key-file, key.file or {KEY_VARIABLE}",
+            needed_key(settings)
         )
         .into());
     }
@@ -219,6 +224,13 @@ pub(crate) fn master_key(
         );
     }
     of_file(Ok(file), origin)
+}
+
+/// Names the key that credentials are sealed with, for who has to find it; nothing when that is not known.
+fn needed_key(settings: &Settings) -> String {
+    let catalog = catalog(&settings.server.data).ok().flatten();
+    let id = catalog.and_then(|catalog| Keyring::needed(&catalog));
+    id.map(|id| format!(" (the key with the id {id} is needed)")).unwrap_or_default()
 }
 
 fn of_file(file: Result<KeyFile, KeyError>, origin: String) -> Result<MasterKey, Failure> {

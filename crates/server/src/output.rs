@@ -26,3 +26,8 @@ pub(crate) fn answer(line: impl Display) -> Result<(), Failure> {
 pub(crate) fn tell(line: impl Display) {
     let _nobody_left_to_tell = writeln!(io::stderr(), "{line}");
 }
+
+/// A number with its noun: `1 event`, `2 events`.
+pub(crate) fn counted(n: u64, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}

@@ -14,6 +14,8 @@ use crate::http::tls::TlsFiles;
 pub(crate) const DEFAULTS: &str = include_str!("default.toml");
 /// Environment variables: `IDSTREAM__SECTION__KEY`.
 const PREFIX: &str = "IDSTREAM";
+/// The longest retention of a stream, in days: a hundred years, as good as for ever.
+const MAX_RETENTION_DAYS: u32 = 36_500;
 /// The variable that holds the master key itself.
 pub(crate) const KEY_VARIABLE: &str = "IDSTREAM_MASTER_KEY";
 
@@ -83,6 +85,7 @@ pub(crate) struct Intake {
     pub(crate) max_events: usize,
     pub(crate) max_event: ByteSize,
     pub(crate) in_flight: ByteSize,
+    #[serde(deserialize_with = "deserialize_names")]
     pub(crate) mask: Vec<String>,
 }
 
@@ -197,10 +200,10 @@ fn deserialize_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
     parse_url(&String::deserialize(deserializer)?).map(Some).map_err(D::Error::custom)
 }
 
-/// Addresses and networks: a list, or, as variables give it, a text with commas between them.
-fn deserialize_subnets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Subnet>, D::Error> {
+/// Texts: a list, or, as variables give it, one text with commas between them. Those that are empty are nobody's.
+fn deserialize_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged)]
+    #[serde(untagged, expecting = "expected a list, or a text with commas between its parts")]
     enum Given {
         List(Vec<String>),
         Text(String),
@@ -210,8 +213,13 @@ fn deserialize_subnets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec
         Given::Text(text) => text.split(',').map(ToOwned::to_owned).collect(),
     };
     let given = texts.iter().map(|text| text.trim()).filter(|text| !text.is_empty());
-    let read = |text: &str| text.parse().map_err(|error| D::Error::custom(format!("{text:?}: {error}")));
-    given.map(read).collect()
+    Ok(given.map(ToOwned::to_owned).collect())
+}
+
+/// Addresses and networks, see [`deserialize_names`].
+fn deserialize_subnets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Subnet>, D::Error> {
+    let read = |text: &String| text.parse().map_err(|error| D::Error::custom(format!("{text:?}: {error}")));
+    deserialize_names(deserializer)?.iter().map(read).collect()
 }
 
 fn deserialize_header<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ForwardedHeader, D::Error> {
@@ -287,9 +295,26 @@ impl Settings {
         Ok(())
     }
 
+    fn check_retention(&self) -> Result<(), SettingsError> {
+        let Retention { account_event_days, audit_log_days, event_hook_log_days } = self.retention;
+        let all = [
+            ("account_event_days", account_event_days),
+            ("audit_log_days", audit_log_days),
+            ("event_hook_log_days", event_hook_log_days),
+        ];
+        match all.iter().find(|(_, days)| !(1..=MAX_RETENTION_DAYS).contains(days)) {
+            None => Ok(()),
+            Some((name, days)) => Err(SettingsError::Unfit(format!(
+                "retention.{name} must be between 1 and {MAX_RETENTION_DAYS} days, not {days}: what is older is dropped for \
+                 good; {MAX_RETENTION_DAYS} keeps it for a hundred years"
+            ))),
+        }
+    }
+
     fn check(&self) -> Result<(), SettingsError> {
         let unfit = |text: &str| Err(SettingsError::Unfit(text.to_owned()));
         self.check_listening()?;
+        self.check_retention()?;
         if self.intake.max_event.as_usize() > 512 * 1024 || self.intake.max_event.0 == 0 {
             return unfit("intake.max_event must be between 1 B and 512 KiB");
         }
@@ -335,6 +360,30 @@ mod tests {
     fn the_defaults_are_valid_and_listen_on_loopback_only() {
         let settings = read(None, &[]).unwrap();
         assert!(settings.server.listen.ip().is_loopback());
+    }
+
+    #[test]
+    fn nothing_is_kept_for_no_time_at_all() {
+        for name in ["account_event_days", "audit_log_days", "event_hook_log_days"] {
+            let path = format!("retention.{name}");
+            let read = |days: &str| read(None, &[(&path, Some(days.to_owned()))]);
+            for days in ["0", "36501"] {
+                let refused = read(days).unwrap_err().to_string();
+                assert!(refused.contains(&path) && refused.contains("between 1 and 36500"), "{refused}");
+            }
+            for days in ["1", "36500"] {
+                assert!(read(days).is_ok(), "{path} = {days}");
+            }
+        }
+    }
+
+    #[test]
+    fn lists_are_given_with_commas_where_only_text_can_be() {
+        for (given, expected) in [("pin, otp_seed,", &["pin", "otp_seed"][..]), ("pin", &["pin"]), ("", &[])]
+        {
+            let settings = read(None, &[("intake.mask", Some(given.to_owned()))]).unwrap();
+            assert_eq!(settings.intake.mask, expected, "{given:?}");
+        }
     }
 
     #[test]

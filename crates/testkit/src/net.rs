@@ -1,5 +1,7 @@
 //! A simulated network with a destination behind it: seeded faults, no sockets, the runtime's (pausable) time.
 
+mod indexer;
+
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -10,6 +12,10 @@ use destinations::{Answer, Request, Transport, TransportError};
 use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::watch;
+use tokio::time::Instant;
+
+use self::indexer::Indexer;
+pub use self::indexer::IndexerOptions;
 
 /// How long a request hangs.
 const HANG: Duration = Duration::from_mins(10);
@@ -52,6 +58,8 @@ pub struct Taken {
     pub documents: HashMap<String, Vec<Value>>,
     /// HEC: each event that was taken, by eventID.
     pub events: HashMap<String, Value>,
+    /// HEC with indexers (see [`SimNet::put_indexers`]): how often each eventID was stored. Only that is delivery.
+    pub stored: HashMap<String, u64>,
 }
 
 impl Taken {
@@ -72,6 +80,15 @@ pub struct SimNet {
     stumbles: Mutex<HashMap<String, u16>>,
     /// While it is true no request is answered.
     is_held: watch::Sender<bool>,
+    indexers: Mutex<Indexers>,
+}
+
+/// What stands behind the collector.
+#[derive(Debug, Default)]
+struct Indexers {
+    options: Option<IndexerOptions>,
+    each: Vec<Indexer>,
+    n_requests: usize,
 }
 
 impl SimNet {
@@ -84,6 +101,7 @@ impl SimNet {
             poisoned: Mutex::default(),
             stumbles: Mutex::default(),
             is_held: watch::Sender::new(false),
+            indexers: Mutex::default(),
         }
     }
 
@@ -105,6 +123,69 @@ impl SimNet {
     /// Has requests that have arrived, and those that arrive, wait for their answers until it is called with `false`.
     pub fn hold_answers(&self, is_held: bool) {
         self.is_held.send_replace(is_held);
+    }
+
+    /// Nobody stumbles over this id any more.
+    pub fn mend(&self, id: &str) {
+        self.stumbles.lock().remove(id);
+    }
+
+    /// Puts indexers behind the collector, or changes how they behave. They lose nothing by that.
+    pub fn put_indexers(&self, options: IndexerOptions) {
+        let mut indexers = self.indexers.lock();
+        indexers.options = Some(options);
+        indexers.each.resize_with(options.n_indexers.max(1), Indexer::default);
+    }
+
+    /// The indexers restart: what they had not stored is lost, and they forget all ids.
+    pub fn restart_indexers(&self) {
+        self.store_due();
+        self.indexers.lock().each.iter_mut().for_each(Indexer::restart);
+    }
+
+    fn store_due(&self) {
+        let now = Instant::now();
+        let stored: Vec<String> =
+            self.indexers.lock().each.iter_mut().flat_map(|indexer| indexer.store(now)).collect();
+        let mut taken = self.taken.lock();
+        for id in stored {
+            *taken.stored.entry(id).or_default() += 1;
+        }
+    }
+
+    /// Hands taken events to an indexer; the acknowledgement id, where the token has one.
+    fn index(&self, channel: Option<&str>, ids: &[String]) -> Option<u64> {
+        let mut indexers = self.indexers.lock();
+        let options = indexers.options?;
+        if !options.acknowledges {
+            drop(indexers);
+            let mut taken = self.taken.lock();
+            for id in ids {
+                *taken.stored.entry(id.clone()).or_default() += 1;
+            }
+            return None;
+        }
+        let at = (!self.happens(options.forgotten)).then(|| Instant::now() + options.delay);
+        Some(indexers.next()?.take(channel?, ids.to_vec(), at))
+    }
+
+    /// An answer of `/services/collector/ack`.
+    fn acks(&self, channel: Option<&str>, body: &[u8]) -> Result<(u16, Value), TransportError> {
+        let said = |text: &str, code: u32| serde_json::json!({"text": text, "code": code});
+        let mut indexers = self.indexers.lock();
+        let Some(options) = indexers.options.filter(|options| options.acknowledges) else {
+            return Ok((400, said("ACK is disabled", 14)));
+        };
+        let Some(channel) = channel else { return Ok((400, said("Data channel is missing", 10))) };
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let asked: Vec<u64> =
+            body["acks"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
+        let told = indexers.next().map(|indexer| indexer.ask(channel, &asked));
+        drop(indexers);
+        if self.happens(options.lost_answers) {
+            return Err(TransportError::broken("the connection was closed before the answer"));
+        }
+        Ok((200, serde_json::json!({ "acks": told })))
     }
 
     /// Looks at what the destination took.
@@ -133,28 +214,29 @@ impl SimNet {
     }
 
     /// HEC: takes the events before the first refused one (the prefix rule of Splunk).
-    fn hec(&self, host: &str, body: &[u8], faults: Faults) -> (u16, Value) {
+    fn hec(&self, host: &str, channel: Option<&str>, body: &[u8], faults: Faults) -> (u16, Value) {
         let events: Vec<Value> =
             serde_json::Deserializer::from_slice(body).into_iter::<Value>().filter_map(Result::ok).collect();
         let ids: Vec<String> = events.iter().map(|event| text(event, "/event/eventID")).collect();
         let bad = self.poison(&ids, faults.poison);
+        let whole = ids.get(..bad.unwrap_or(ids.len())).unwrap_or_default();
+        let ack = if whole.is_empty() { None } else { self.index(channel, whole) };
         let mut taken = self.taken.lock();
-        for (id, event) in ids.iter().zip(events).take(bad.unwrap_or(ids.len())) {
+        for (id, event) in whole.iter().zip(events) {
             *taken.ids.entry(id.clone()).or_default() += 1;
             let document = event.get("event").cloned().unwrap_or_default();
             taken.events.insert(id.clone(), document.clone());
             taken.keep(host, document);
         }
         match bad {
-            None => (200, serde_json::json!({"text": "Success", "code": 0})),
+            None => (200, with_ack(serde_json::json!({"text": "Success", "code": 0}), ack)),
             Some(at) => {
                 if let Some(id) = ids.get(at) {
                     *taken.refused.entry(id.clone()).or_default() += 1;
                 }
-                (
-                    400,
-                    serde_json::json!({"text": "Invalid data format", "code": 6, "invalid-event-number": at}),
-                )
+                let said =
+                    serde_json::json!({"text": "Invalid data format", "code": 6, "invalid-event-number": at});
+                (400, with_ack(said, ack))
             }
         }
     }
@@ -203,6 +285,22 @@ impl SimNet {
     }
 }
 
+impl Indexers {
+    /// The one that the balancer sends the next request to.
+    fn next(&mut self) -> Option<&mut Indexer> {
+        let at = self.n_requests % self.each.len().max(1);
+        self.n_requests += 1;
+        self.each.get_mut(at)
+    }
+}
+
+fn with_ack(mut said: Value, ack: Option<u64>) -> Value {
+    if let Some(ack) = ack {
+        said["ackId"] = ack.into();
+    }
+    said
+}
+
 fn text(value: &Value, pointer: &str) -> String {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
@@ -246,12 +344,21 @@ impl Transport for SimNet {
             return Ok(answer(400, &serde_json::json!({"text": "Invalid data format", "code": 6})));
         }
         if let Some(status) = self.stumbles_over(&request.body) {
-            return Ok(answer(status, &serde_json::json!({"text": "Internal server error", "code": 8})));
+            let (text, code) =
+                if status == 400 { ("Invalid data format", 6) } else { ("Internal server error", 8) };
+            return Ok(answer(status, &serde_json::json!({"text": text, "code": code})));
         }
         let host = request.url.host_str().unwrap_or_default();
+        let restarts = self.indexers.lock().options.map_or(0, |options| options.restarts);
+        if self.happens(restarts) {
+            self.restart_indexers();
+        }
+        self.store_due();
+        let channel = request.headers.get("x-splunk-request-channel").and_then(|value| value.to_str().ok());
         let (status, body) = match request.url.path() {
             "/array" => self.array(host, &request.body),
-            path if path.contains("services/collector") => self.hec(host, &request.body, faults),
+            "/services/collector/ack" => self.acks(channel, &request.body)?,
+            path if path.contains("services/collector") => self.hec(host, channel, &request.body, faults),
             _ => self.bulk(host, &request.body, faults),
         };
         tokio::time::sleep(Duration::from_millis(self.random.up_to(20))).await;

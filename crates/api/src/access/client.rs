@@ -4,6 +4,7 @@ use base::{Clock, Random, Secret, Timestamp};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use catalog::{Catalog, CatalogError, Document};
+use intake::Source;
 use serde::{Deserialize, Serialize};
 
 use super::attempt::{Attempt, Reason};
@@ -105,7 +106,11 @@ pub fn bootstrap_client<E: From<CatalogError>>(
     {
         return Ok(None);
     }
-    let is_taken = |name: &String| clients.iter().any(|client| client.value.name == *name);
+    let sources = catalog.list::<Source>()?;
+    let is_taken = |name: &String| {
+        clients.iter().any(|client| client.value.name == *name)
+            || sources.iter().any(|source| source.value.name == *name)
+    };
     let mut names =
         std::iter::once("administrator".to_owned()).chain((2..).map(|n| format!("administrator {n}")));
     let name = names.find(|name| !is_taken(name)).unwrap_or_default();

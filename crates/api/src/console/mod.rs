@@ -5,6 +5,7 @@ mod html;
 mod page;
 mod pretty;
 
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use event::native::{Instance, NativeProfile, Selection};
 use event::{Record, Stream};
@@ -21,9 +22,10 @@ use crate::access::{BASIC, Scope, admit_to_page, lacks};
 use crate::audit::Peer;
 use crate::call::{self, Answer, Call};
 use crate::error::ApiError;
+use crate::router::LINKS;
 use crate::sign_in;
 use crate::state::ApiState;
-use crate::stored::{Kept, kept, scope_of};
+use crate::stored::{Kept, kept, may_see};
 
 /// What a link leads to.
 enum Shown {
@@ -55,19 +57,15 @@ async fn shown(state: &ApiState, parts: &Parts, id: &str) -> Result<Shown, ApiEr
     let admitted = admit_to_page(&parts.headers, &state.catalog, &state.keyring, now);
     let who = admitted.map_err(|denied| sign_in::denied_page(state, parts, denied))?;
     state.uses().note(&who.id, now, parts.extensions.get::<Peer>().map(|peer| peer.0));
-    let may_see = |stream: Stream| scope_of(stream).is_some_and(|scope| who.may(scope));
-    // Whoever may see no event is not told which ones there are.
-    if !Stream::PRODUCT.into_iter().any(may_see) {
+    // Whoever may see no event is told what is needed. Others are not told which ones there are that they may not see.
+    if !Stream::PRODUCT.into_iter().any(|stream| may_see(&who, stream)) {
         return Err(lacks(Scope::ReadEventAccount));
     }
-    let stored = match kept(state, id).await? {
+    let stored = match kept(state, &who, id).await? {
         Kept::Test(note) => return Ok(Shown::Test(note)),
         Kept::Event(stored) => stored,
     };
     let record = stored.record()?;
-    if let Some(scope) = scope_of(record.stream()).filter(|scope| !who.may(*scope)) {
-        return Err(lacks(scope));
-    }
     let document = document(&record, &stored, &state.instance);
     Ok(Shown::Event { facts: facts::of(&record, &stored), document })
 }
@@ -114,6 +112,13 @@ fn as_json(shown: &Shown) -> Answer {
             call::json(StatusCode::OK, &out)
         }
     }
+}
+
+/// A call that is refused before anybody looks at it: to a browser that asks for a page, with one.
+pub(crate) fn refused(error: ApiError, request: &Request) -> Response {
+    let path = request.uri().path();
+    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    if path.starts_with(LINKS) && !wants_json(accept) { error_page(error, path) } else { error.answer(path) }
 }
 
 fn error_page(error: ApiError, path: &str) -> Response {

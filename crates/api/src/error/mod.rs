@@ -60,6 +60,11 @@ struct Envelope<'a> {
 }
 
 impl ApiError {
+    /// What kind of error it is.
+    pub(crate) const fn key(&self) -> ErrorKey {
+        self.0.key
+    }
+
     pub(crate) fn new(key: ErrorKey, detail: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Problem {
             key,
@@ -81,8 +86,10 @@ impl ApiError {
 
     /// Fields that are wrong.
     pub(crate) fn fields(field_errors: Vec<FieldError>) -> Self {
-        let shown: Vec<String> =
-            field_errors.iter().map(|error| format!("{} {}", error.field, error.message)).collect();
+        let shown: Vec<String> = field_errors
+            .iter()
+            .map(|error| format!("{} {}", error.field, error.message).trim().to_owned())
+            .collect();
         let mut error = Self::new(ErrorKey::Validation, shown.join("; "));
         error.0.entity = field_errors.first().map(|first| first.object_name);
         error.0.field_errors = field_errors;
@@ -96,7 +103,9 @@ impl ApiError {
 
     /// Another entity of this kind has the name.
     pub(crate) fn name_taken(entity: &'static str) -> Self {
-        Self::new(ErrorKey::NameTaken, "another one has this name").about(entity)
+        let mut error = Self::field(entity, "name", "is taken: another one has it");
+        error.0.key = ErrorKey::NameTaken;
+        error
     }
 
     /// No valid credential. `reason` is for the caller, `challenge` for its HTTP library.

@@ -1,5 +1,6 @@
 //! The contract's calls on event streaming configurations, and our status of one.
 
+mod change;
 mod dry_run;
 mod filter;
 mod parse;
@@ -12,11 +13,10 @@ mod trial;
 mod unsaved;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use base::Secret;
 use base::mask::MASK;
-use catalog::{Catalog, Found, Note, Sealed};
+use catalog::{Catalog, CatalogError, Found, Note, Sealed};
 use delivery::{Configuration, Resume};
 use destinations::{SecretName, Secrets};
 use event::native::Selection;
@@ -57,7 +57,7 @@ const COLUMNS: [Column<Found<Configuration>>; 5] = [
 pub(crate) async fn list(call: Call) -> Answer {
     let query = call.query();
     let filter = query.one("name")?;
-    let mut found = call.state.catalog.list::<Configuration>()?;
+    let mut found = readable(&call.state.catalog);
     found.retain(|each| passes(&each.value.name, filter));
     let page = page_of(&query, found, &COLUMNS, |each| ConfigurationOut::of(&each.value))?;
     call::json(StatusCode::OK, &page)
@@ -93,49 +93,30 @@ pub(crate) async fn replace(mut call: Call) -> Answer {
     let mut configuration = complete(&call.state, found.value.id.clone(), wanted, Some(&found.value))?;
     let pause = resume::decide(&call.state, &found.value, configuration.enabled, choice).await?;
     configuration.resume = pause.resume;
-    let floor = call.state.delivery.floor(&configuration.id).await?;
-    // It has a place, unless an older copy of the journal was restored: then it begins anew.
-    delivery::admit(&*call.state.journal, &configuration.id).await?;
-    let shown = ConfigurationOut::of(&configuration);
-    let change = told(Action::Update, Some(&found.value), Some(&configuration)).with("resume", pause.note);
-    let note = call.note(&change, Some(&hushed(&body)));
-    announce(&call.state, &found.value, Some(&configuration), &note).await;
+    let told = told(Action::Update, Some(&found.value), Some(&configuration)).with("resume", pause.note);
+    let note = call.note(&told, Some(&hushed(&body)));
     let state = call.state.clone();
-    let steps = async move {
-        let (id, resume) = (configuration.id.clone(), configuration.resume);
-        let delivery = Arc::clone(&state.delivery);
-        let change = move |catalog: &Catalog| {
-            check_name(catalog, &configuration)?;
-            check_claims(catalog, &configuration)?;
-            let hand_over = delivery.hand_over(&found, &mut configuration, floor);
-            let replaced = catalog.replace(&configuration.id, &configuration, found.revision, Some(note));
-            let revision = replaced.map_err(|error| ApiError::from(error).about(ENTITY))?;
-            hand_over.complete();
-            Ok(revision)
-        };
-        let revision = state.change(change).await?;
-        resume::carry_out(&state, &id, resume, revision).await
-    };
-    let revision = to_its_end(steps).await?;
-    Ok(call::with_etag(call::json(StatusCode::OK, &shown)?, revision))
+    let steps = async move { change::replace(&state, found, configuration, note).await };
+    let stored = to_its_end(steps).await?;
+    Ok(call::with_etag(call::json(StatusCode::OK, &ConfigurationOut::of(&stored.value))?, stored.revision))
 }
 
+/// Also deletes one that cannot be read: nobody could get rid of it otherwise.
 pub(crate) async fn delete(call: Call) -> Answer {
-    let found = find(&call.state.catalog, call.id())?;
-    call.check_revision(found.revision)?;
-    let note = call.note(&told(Action::Delete, Some(&found.value), None), None);
-    announce(&call.state, &found.value, None, &note).await;
-    let (state, id) = (call.state.clone(), found.value.id);
-    let leave = async move {
-        let gone = id.clone();
-        let remove = move |catalog: &Catalog| {
-            Ok(catalog.delete::<Configuration>(&gone, found.revision, Some(note))?)
-        };
-        state.change(remove).await?;
-        forget(&state, &id).await;
-        Ok(())
+    let (catalog, id) = (&call.state.catalog, call.id().to_owned());
+    let (before, revision) = match catalog.get::<Configuration>(&id) {
+        Ok(found) => (Some(found.value), found.revision),
+        Err(CatalogError::Damaged { .. }) => (None, revision(catalog, &id)?),
+        Err(error) => return Err(ApiError::from(error).about(ENTITY)),
     };
-    to_its_end(leave).await?;
+    call.check_revision(revision)?;
+    let change = match &before {
+        Some(before) => told(Action::Delete, Some(before), None),
+        None => told_of(Action::Delete, &id, &id),
+    };
+    let note = call.note(&change, None);
+    let state = call.state.clone();
+    to_its_end(async move { change::delete(&state, &id, before, revision, note).await }).await?;
     Ok(call::no_content())
 }
 
@@ -154,14 +135,13 @@ fn told<'a>(
         }
         Some(shown)
     };
-    Change {
-        action,
-        entity_type: "EventStreaming",
-        name,
-        url: format!("{STREAMING}/{id}"),
-        before: shown(before),
-        after: shown(after),
-    }
+    Change { before: shown(before), after: shown(after), ..told_of(action, id, name) }
+}
+
+/// For the audit log, without its content.
+fn told_of<'a>(action: Action, id: &str, name: &'a str) -> Change<'a> {
+    let url = format!("{STREAMING}/{id}");
+    Change { action, entity_type: "EventStreaming", name, url, before: None, after: None }
 }
 
 /// A request without its secrets, wherever somebody put them.
@@ -180,14 +160,18 @@ fn hushed(body: &Value) -> Value {
     }
 }
 
-/// Tells a destination that it is about to be cut off, from everything or from news like this, as well as it goes: an
-/// attacker's first deed would be to silence the one that watches. Waits a few seconds at most; all others are told by the audit log itself.
-async fn announce(state: &ApiState, before: &Configuration, after: Option<&Configuration>, note: &Note) {
-    state.delivery.announce(before, after, &note.to_string()).await;
-}
-
 fn find(catalog: &Catalog, id: &str) -> Result<Found<Configuration>, ApiError> {
     catalog.get::<Configuration>(id).map_err(|error| ApiError::from(error).about(ENTITY))
+}
+
+fn revision(catalog: &Catalog, id: &str) -> Result<u64, ApiError> {
+    catalog.revision::<Configuration>(id).map_err(|error| ApiError::from(error).about(ENTITY))
+}
+
+/// All configurations but those that cannot be read: one document that a newer idstream wrote, or that is damaged, must not
+/// stop the calls on all others. The supervisor names it in the log and in its status.
+fn readable(catalog: &Catalog) -> Vec<Found<Configuration>> {
+    catalog.list_each::<Configuration>().into_iter().filter_map(|(_, found)| found.ok()).collect()
 }
 
 /// Gives a new configuration its place in the journal, then stores it: no event that is accepted after the answer is
@@ -218,7 +202,7 @@ async fn forget(state: &ApiState, id: &str) {
 
 fn check_name(catalog: &Catalog, configuration: &Configuration) -> Result<(), ApiError> {
     let is_other = |other: &Configuration| other.id != configuration.id && other.name == configuration.name;
-    if catalog.list::<Configuration>()?.iter().any(|other| is_other(&other.value)) {
+    if readable(catalog).iter().any(|other| is_other(&other.value)) {
         return Err(ApiError::name_taken(ENTITY));
     }
     Ok(())
@@ -248,7 +232,7 @@ fn complete(
 ) -> Result<Configuration, ApiError> {
     let (mut opened, mut sealed) = kept(state, &wanted, before)?;
     for (name, secret) in wanted.secrets.iter() {
-        if name != SecretName::ApiKey && secret.expose().is_empty() {
+        if secret.expose().is_empty() {
             continue;
         }
         opened.insert(name, secret.clone());

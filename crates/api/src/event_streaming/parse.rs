@@ -6,13 +6,14 @@ use destinations::{SecretName, Secrets, Settings, Vendor};
 use event::filter::Filter;
 use serde_json::Value;
 
+use super::show::AWAITING;
 use super::{ENTITY, field_error, filter, resume};
 use crate::error::ApiError;
 use crate::fields::{Complaints, Fields};
 use crate::native_claims::ClaimNames;
 
 /// The fields of a request: the contract's, and what an answer has more.
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 12] = [
     "id",
     "name",
     "description",
@@ -24,6 +25,7 @@ const FIELDS: [&str; 11] = [
     "eventHookLogStreaming",
     "filter",
     resume::FIELD,
+    AWAITING,
 ];
 
 /// Names of query parameters that hold a credential, beside those that are masked everywhere.
@@ -122,7 +124,7 @@ fn secrets(
     known: Option<&Known>,
     complaints: &mut Complaints,
 ) -> Secrets {
-    const ELSEWHERE: &str = "must be given when type, url, proxy or caCertificate changes: a stored secret is never sent elsewhere";
+    const ELSEWHERE: &str = "must be given when type, url, headerName, proxy or caCertificate changes: a stored secret is never sent elsewhere";
     let configuration = fields.object("configuration", complaints);
     let Some(value) =
         fields.require("configuration", &mut Complaints::about(ENTITY)).filter(|it| it.is_object())
@@ -179,11 +181,22 @@ fn settings(fields: &Fields<'_>, body: &Value, complaints: &mut Complaints) -> O
 /// The fields of a vendor's configuration.
 const fn fields_of(vendor: Vendor) -> &'static [&'static str] {
     match vendor {
-        Vendor::Splunk => &["url", "apiKey", "index", "source", "sourceType", "network", "batch"],
-        Vendor::Elasticsearch => &["url", "apiKey", "index", "authScheme", "network", "batch"],
+        Vendor::Splunk => &[
+            "url",
+            "apiKey",
+            "apiKeySet",
+            "index",
+            "source",
+            "sourceType",
+            "acknowledgement",
+            "network",
+            "batch",
+        ],
+        Vendor::Elasticsearch => &["url", "apiKey", "apiKeySet", "index", "authScheme", "network", "batch"],
         Vendor::Https => &[
             "url",
             "apiKey",
+            "apiKeySet",
             "headerName",
             "format",
             "signingSecrets",

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::dry_run::{max_events, unseen};
 use super::find;
 use super::unsaved::unsaved_of;
+use crate::access::ApiClient;
 use crate::call::{self, Answer, Call};
 use crate::error::ApiError;
 use crate::query::Query;
@@ -61,16 +62,16 @@ async fn answer(call: Call, configuration: &Configuration) -> Answer {
     let max_events = max_events(&query)?;
     let sought = match query.one("eventID")? {
         None => Sought::Newest(max_events),
-        Some(id) => event(&call.state, id).await?,
+        Some(id) => event(&call.state, &call.who, id).await?,
     };
     let found = call.state.delivery.preview(configuration, sought).await.map_err(unseen)?;
     let content = found.requests.into_iter().map(PreviewOut::from).collect();
     call::json(StatusCode::OK, &PreviewsOut { content, looked_at: found.n_looked_at })
 }
 
-async fn event(state: &ApiState, id: &str) -> Result<Sought, ApiError> {
+async fn event(state: &ApiState, who: &ApiClient, id: &str) -> Result<Sought, ApiError> {
     EventId::parse(id).map_err(|_| Query::wrong("eventID", "must be a UUID"))?;
-    let (block, index) = stored::find(state, id).await?.into_place();
+    let (block, index) = stored::find(state, who, id).await?.into_place();
     Ok(Sought::Event(block, index))
 }
 

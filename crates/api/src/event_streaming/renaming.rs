@@ -6,10 +6,11 @@
 
 use std::sync::Arc;
 
-use catalog::{Catalog, CatalogError, Found, Note};
+use catalog::{Catalog, Found, Note};
 use delivery::Configuration;
 
-use super::told;
+use super::change::hand_over;
+use super::{readable, told};
 use crate::audit::{Action, Change};
 use crate::error::{ApiError, ErrorKey};
 use crate::native_claims::ClaimNames;
@@ -37,11 +38,11 @@ pub(crate) async fn adopt_names(
     Err(ApiError::new(ErrorKey::ChangedMeanwhile, detail))
 }
 
-/// The names of the configurations that select the claim with this id.
-pub(crate) fn that_select(catalog: &Catalog, claim_id: &str) -> Result<Vec<String>, CatalogError> {
-    let all = catalog.list::<Configuration>()?.into_iter().map(|found| found.value);
+/// The names of the configurations that select the claim with this id; of one that cannot be read nobody knows.
+pub(crate) fn that_select(catalog: &Catalog, claim_id: &str) -> Vec<String> {
+    let all = readable(catalog).into_iter().map(|found| found.value);
     let selects = |each: &Configuration| each.account.claims.iter().any(|claim| claim.id == claim_id);
-    Ok(all.filter(selects).map(|each| each.name).collect())
+    all.filter(selects).map(|each| each.name).collect()
 }
 
 /// The configurations that have a claim by an earlier name, each as it should be. One that cannot be read is left alone.
@@ -55,7 +56,7 @@ fn outdated(catalog: &Catalog) -> Vec<(Found<Configuration>, Configuration)> {
 async fn adopt(
     state: &ApiState,
     found: Found<Configuration>,
-    mut renamed: Configuration,
+    renamed: Configuration,
     tell: &mut impl FnMut(&Change<'_>) -> Note,
 ) -> Result<(), ApiError> {
     let (floor, delivery) = (state.delivery.floor(&renamed.id).await?, Arc::clone(&state.delivery));
@@ -64,14 +65,9 @@ async fn adopt(
         if ClaimNames::of(catalog).renamed(&renamed).is_some() {
             return Ok(());
         }
-        let hand_over = delivery.hand_over(&found, &mut renamed, floor);
-        match catalog.replace(&renamed.id, &renamed, found.revision, Some(note)) {
-            Ok(_) => {
-                hand_over.complete();
-                Ok(())
-            }
-            Err(CatalogError::Conflict | CatalogError::NotFound) => Ok(()),
-            Err(error) => Err(error.into()),
+        match hand_over(&delivery, catalog, &found, renamed, floor, note) {
+            Err(error) if matches!(error.key(), ErrorKey::ChangedMeanwhile | ErrorKey::NotFound) => Ok(()),
+            stored => stored.map(drop),
         }
     };
     state.change(store).await

@@ -1,8 +1,8 @@
 //! Going on after a pause: what a `PUT` that enables a configuration does about its backlog, and the call that makes the
 //! choice.
 
-use catalog::Catalog;
-use delivery::{Backlog, Configuration, Resume, ResumeFrom};
+use catalog::{Catalog, Found};
+use delivery::{Backlog, Configuration, PauseError, Resume, ResumeFrom};
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -70,18 +70,23 @@ pub(super) async fn decide(
     Ok(Decision { resume, note })
 }
 
-/// Takes the last steps of a change that was stored with `revision`: when it gives a backlog up, the journal moves, then
-/// the pause is over. Answers the revision in the end. A crash in between is made good at the next start.
+/// Takes the last steps of a change that was stored: when it gives a backlog up, the journal moves, then the pause is over.
+/// Answers what is stored in the end. A crash in between is made good at the next start.
 pub(super) async fn carry_out(
     state: &ApiState,
-    id: &str,
-    resume: Resume,
-    revision: u64,
-) -> Result<u64, ApiError> {
-    let Some(below) = resume.gives_up_below else { return Ok(revision) };
-    delivery::give_up(&*state.journal, id, below).await?;
-    let id = id.to_owned();
-    state.change(move |catalog| Ok(delivery::end_pause(catalog, &id)?)).await
+    stored: Found<Configuration>,
+) -> Result<Found<Configuration>, ApiError> {
+    let Some(below) = stored.value.resume.gives_up_below else { return Ok(stored) };
+    let id = stored.value.id;
+    state.delivery.give_up(&id, below).await.map_err(not_given_up)?;
+    state.change(move |catalog| Ok(delivery::end_pause(catalog, &id, below)?)).await
+}
+
+fn not_given_up(error: PauseError) -> ApiError {
+    match error {
+        PauseError::Journal(error) => error.into(),
+        PauseError::Catalog(error) => ApiError::from(error).about(ENTITY),
+    }
 }
 
 /// Chooses what becomes of the backlog of a configuration that awaits it.
@@ -107,15 +112,16 @@ pub(crate) async fn resume(mut call: Call) -> Answer {
     let note = call.note(&change.with("resume", decision.note), Some(&body));
     let (state, id) = (call.state.clone(), after.id.clone());
     let steps = async move {
-        let (id, resume) = (after.id.clone(), after.resume);
+        let _turn = state.delivery.turn(&after.id).await;
         let store = move |catalog: &Catalog| {
             let replaced = catalog.replace(&after.id, &after, found.revision, Some(note));
-            replaced.map_err(|error| ApiError::from(error).about(ENTITY))
+            let revision = replaced.map_err(|error| ApiError::from(error).about(ENTITY))?;
+            Ok(Found { value: after, revision })
         };
-        let revision = state.change(store).await?;
-        carry_out(&state, &id, resume, revision).await
+        let stored = state.change(store).await?;
+        carry_out(&state, stored).await
     };
-    let revision = to_its_end(steps).await?;
+    let revision = to_its_end(steps).await?.revision;
     let discarded = if chosen == ResumeFrom::Now { events } else { 0 };
     let answer = Chosen { id: &id, resume_from: chosen.name(), discarded };
     Ok(call::with_etag(call::json(StatusCode::OK, &answer)?, revision))

@@ -1,13 +1,15 @@
 //! A configuration as it is answered: the contract's fields and our few, never a
 //! secret.
 
+use base::Timestamp;
 use delivery::Configuration;
 use destinations::SecretName;
 use event::filter::Filter;
 use serde::Serialize;
 use serde_json::Value;
 
-/// The contract's `EventStreamingResponse`. `includeRaw`, `includeBodies` and `filter` are additions.
+/// The contract's `EventStreamingResponse`. `includeRaw`, `includeBodies`, `filter` and `awaitingChoiceSince`
+/// are additions.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ConfigurationOut {
@@ -23,7 +25,13 @@ pub(super) struct ConfigurationOut {
     event_hook_log_streaming: HookOut,
     #[serde(skip_serializing_if = "Filter::is_empty")]
     filter: Filter,
+    /// Since when it sends nothing, although it is enabled, until somebody chooses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    awaiting_choice_since: Option<Timestamp>,
 }
+
+/// That field; sent back, it is passed over.
+pub(super) const AWAITING: &str = "awaitingChoiceSince";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -54,7 +62,7 @@ struct OnlyId {
     id: String,
 }
 
-/// The vendor's settings, and which secrets beside the credential are set.
+/// The vendor's settings, and which secrets are set.
 fn with_marks(configuration: &Configuration) -> Value {
     let mut shown = configuration.settings.clone();
     let is_set = |name| configuration.secrets.contains_key(&name);
@@ -71,10 +79,13 @@ fn with_marks(configuration: &Configuration) -> Value {
         .into_iter()
         .filter(|name| is_set(*name))
         .count();
-    if n_signing > 0
-        && let Some(shown) = shown.as_object_mut()
-    {
-        shown.insert("signingSecretsSet".to_owned(), n_signing.into());
+    if let Some(shown) = shown.as_object_mut() {
+        if is_set(SecretName::ApiKey) {
+            shown.insert("apiKeySet".to_owned(), true.into());
+        }
+        if n_signing > 0 {
+            shown.insert("signingSecretsSet".to_owned(), n_signing.into());
+        }
     }
     shown
 }
@@ -106,6 +117,7 @@ impl ConfigurationOut {
                 include_raw: configuration.hook.include_raw,
             },
             filter: configuration.filter.clone(),
+            awaiting_choice_since: configuration.resume.awaits_since.filter(|_| configuration.enabled),
         }
     }
 }

@@ -1,13 +1,15 @@
 //! How a configuration fares: its books, kept by the journal, and what its worker says about itself.
 
 use base::Timestamp;
-use delivery::{Configuration, Measured, Status};
+use catalog::CatalogError;
+use delivery::{Backlog, Configuration, Measured, Status};
 use http::StatusCode;
-use journal::{ConsumerCommand, ConsumerState};
+use journal::{ConsumerState, Journal, JournalError};
 use serde::Serialize;
 
-use super::find;
+use super::ENTITY;
 use crate::call::{self, Answer, Call};
+use crate::error::ApiError;
 use crate::router::STREAMING;
 
 /// An addition to the contract.
@@ -15,7 +17,8 @@ use crate::router::STREAMING;
 #[serde(rename_all = "camelCase")]
 struct StatusOut {
     id: String,
-    enabled: bool,
+    /// `null` when the configuration cannot be read; `live` says why.
+    enabled: Option<bool>,
     books: Books,
     /// `null` when no worker runs.
     live: Option<Status>,
@@ -35,6 +38,8 @@ struct AwaitingOut {
     events: u64,
     bytes: u64,
     oldest: Option<Timestamp>,
+    /// Events that retention has removed before they were sent, also before the pause.
+    expired: u64,
     what_to_do: String,
 }
 
@@ -61,36 +66,50 @@ struct Books {
 }
 
 pub(crate) async fn status(call: Call) -> Answer {
-    let found = find(&call.state.catalog, call.id())?;
-    let name = delivery::consumer_name(&found.value.id);
-    let consumers = call.state.journal.consumers(ConsumerCommand::List).await?;
-    let state = consumers.iter().find(|consumer| Some(&consumer.name) == name.as_ref());
+    let id = call.id();
+    let found = match call.state.catalog.get::<Configuration>(id) {
+        Ok(found) => Some(found.value),
+        Err(CatalogError::Damaged { .. }) => None,
+        Err(error) => return Err(ApiError::from(error).about(ENTITY)),
+    };
+    let state = delivery::books(&*call.state.journal, id).await?;
     let now = call.state.clock.now();
-    let books = state.map_or_else(Books::default, |consumer| books(&consumer.state, now));
+    let books = state.map_or_else(Books::default, |state| books(&state, now));
     let status = StatusOut {
-        awaiting_choice: awaiting(&found.value, &books),
+        awaiting_choice: match &found {
+            Some(found) => awaiting(&*call.state.journal, found, books.expired).await?,
+            None => None,
+        },
         books,
-        live: call.state.delivery.status(&found.value.id),
-        volume: call.state.delivery.volume(&found.value.id),
-        enabled: found.value.enabled,
-        id: found.value.id,
+        live: call.state.delivery.status(id),
+        volume: call.state.delivery.volume(id),
+        enabled: found.map(|found| found.enabled),
+        id: id.to_owned(),
     };
     call::json(StatusCode::OK, &status)
 }
 
-fn awaiting(configuration: &Configuration, books: &Books) -> Option<AwaitingOut> {
-    let since = configuration.resume.awaits_since.filter(|_| configuration.enabled)?;
+async fn awaiting(
+    journal: &dyn Journal,
+    configuration: &Configuration,
+    expired: u64,
+) -> Result<Option<AwaitingOut>, JournalError> {
+    let waits = configuration.resume.awaits_since.filter(|_| configuration.enabled);
+    let Some(since) = waits else { return Ok(None) };
+    // Without parked events, whose blocks are settled.
+    let backlog = Backlog::of(journal, &configuration.id).await?;
     let path = format!("{STREAMING}/{}/resume", configuration.id);
-    Some(AwaitingOut {
+    Ok(Some(AwaitingOut {
         since,
-        events: books.pending,
-        bytes: books.pending_bytes,
-        oldest: books.oldest_pending,
+        events: backlog.events,
+        bytes: backlog.bytes,
+        oldest: backlog.oldest,
+        expired,
         what_to_do: format!(
             "POST {path} with {{\"resumeFrom\": \"continue\"}} to send all of it, or with {{\"resumeFrom\": \"now\"}} to \
-             give it up and go on with new events; nothing is sent until then"
+             give it up and go on with new events; nothing is sent until then, and retention removes what becomes too old"
         ),
-    })
+    }))
 }
 
 fn books(state: &ConsumerState, now: Timestamp) -> Books {

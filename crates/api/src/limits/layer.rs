@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{Refused, Verdict};
 use crate::audit::Peer;
+use crate::console;
 use crate::error::{ApiError, ErrorKey};
 use crate::state::ApiState;
 
@@ -21,7 +22,7 @@ const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 const LIMITED: [&str; 3] = ["/admin/", "/oauth2/", "/console/"];
 
 /// Whether the limits are for calls of this path.
-pub(crate) fn is_limited(path: &str) -> bool {
+fn is_limited(path: &str) -> bool {
     LIMITED.iter().any(|prefix| path.starts_with(prefix))
 }
 
@@ -34,7 +35,7 @@ pub(crate) async fn limit(State(state): State<ApiState>, request: Request, next:
     let address = request.extensions().get::<Peer>().map(|peer| peer.0);
     let verdict = state.limiter().take(address, state.clock.now());
     let mut response = match verdict.refused {
-        Some(refused) => refusal(refused).answer(path),
+        Some(refused) => console::refused(refusal(refused), &request),
         None => next.run(request).await,
     };
     tell(&verdict, response.headers_mut());

@@ -13,7 +13,7 @@ use base::Timestamp;
 use parking_lot::Mutex;
 
 use self::addresses::{Addresses, Origin, Used};
-pub(crate) use self::layer::{is_limited, limit};
+pub(crate) use self::layer::limit;
 use self::window::{Quota, Window, seconds_until};
 
 /// How many calls are taken; 0 takes any number. The defaults are those of the contract's admin API.

@@ -241,7 +241,7 @@ fn check_name(catalog: &Catalog, claim: &NativeClaim) -> Result<(), ApiError> {
 }
 
 fn check_unused(catalog: &Catalog, claim: &NativeClaim) -> Result<(), ApiError> {
-    let users = event_streaming::that_select(catalog, &claim.id)?;
+    let users = event_streaming::that_select(catalog, &claim.id);
     if users.is_empty() {
         return Ok(());
     }

@@ -19,8 +19,10 @@ pub(super) const MAX_KINDS: usize = 29;
 pub(super) enum Way {
     /// An access token was asked for.
     ClientCredentials,
-    /// An administrative call was made.
+    /// A call was made, of the admin API or of the intake.
     BearerToken,
+    /// Events were delivered to a source.
+    Webhook,
     /// A page was opened.
     Page,
 }
@@ -31,6 +33,7 @@ impl Way {
         match self {
             Self::ClientCredentials => "client_credentials",
             Self::BearerToken => "bearer_token",
+            Self::Webhook => "webhook",
             Self::Page => "page",
         }
     }

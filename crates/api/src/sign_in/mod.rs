@@ -22,7 +22,6 @@ use self::minute::{Minute, SignIn, Told, Way};
 use crate::access::{ApiClient, Attempt, BASIC, BEARER, Denied, Reason};
 use crate::audit::{OURSELVES, Peer};
 use crate::error::{ApiError, ErrorKey};
-use crate::limits::is_limited;
 use crate::state::ApiState;
 
 /// Events that wait for the intake at most; the oldest go first.
@@ -103,11 +102,10 @@ impl Noted {
     }
 }
 
-/// What a call is told whose bearer token does not admit it.
+/// What a call is told whose bearer token does not admit it, be it an administrative one or one of the intake: a token is
+/// guessed wherever it can be tried.
 pub(crate) fn denied(state: &ApiState, request: &Request, denied: Denied) -> ApiError {
-    if let Denied::Wrong(attempt) = &denied
-        && is_limited(request.uri().path())
-    {
+    if let Denied::Wrong(attempt) = &denied {
         let from = (request.extensions(), request.headers());
         if let Err(refused) = count(state, Way::BearerToken, attempt, from) {
             return refused;
@@ -141,6 +139,11 @@ pub(crate) fn denied_page(state: &ApiState, parts: &Parts, denied: Denied) -> Ap
 /// Notes a wrong id or secret. Fails when there have been too many from this address.
 pub(crate) fn failed(state: &ApiState, parts: &Parts, attempt: &Attempt) -> Result<(), ApiError> {
     count(state, Way::ClientCredentials, attempt, (&parts.extensions, &parts.headers))
+}
+
+/// Notes a delivery to a source with a wrong `Authorization` value. Fails when there have been too many from this address.
+pub(crate) fn failed_delivery(state: &ApiState, parts: &Parts) -> Result<(), ApiError> {
+    count(state, Way::Webhook, &Attempt::with_wrong_token(), (&parts.extensions, &parts.headers))
 }
 
 /// Notes that a client was given an access token.

@@ -10,7 +10,7 @@ use explorer::{Found, Removed, Stored, TestNote};
 use http::StatusCode;
 use serde::Serialize;
 
-use crate::access::Scope;
+use crate::access::{ApiClient, Scope};
 use crate::call::{self, Answer, Call};
 use crate::error::{ApiError, ErrorKey};
 use crate::state::ApiState;
@@ -53,8 +53,8 @@ pub(crate) async fn status(call: Call) -> Answer {
     call::json(StatusCode::OK, &out)
 }
 
-/// The scope that shows the events of a stream; `None` for idstream's own.
-pub(crate) const fn scope_of(stream: Stream) -> Option<Scope> {
+/// The scope that shows the events of a stream; `None` for idstream's own, which nobody is shown here.
+const fn scope_of(stream: Stream) -> Option<Scope> {
     match stream {
         Stream::AccountEvent => Some(Scope::ReadEventAccount),
         Stream::AuditLog => Some(Scope::ReadAdminEventAudit),
@@ -63,20 +63,36 @@ pub(crate) const fn scope_of(stream: Stream) -> Option<Scope> {
     }
 }
 
+/// Whether a client is shown the events of a stream.
+pub(crate) fn may_see(who: &ApiClient, stream: Stream) -> bool {
+    scope_of(stream).is_some_and(|scope| who.may(scope))
+}
+
 /// What there is under an id.
 pub(crate) enum Kept {
     Event(Stored),
     Test(TestNote),
 }
 
-/// What there is under an id as a path gives it. An error says what became of the event, as far as that is known.
-pub(crate) async fn kept(state: &ApiState, id: &str) -> Result<Kept, ApiError> {
+/// What there is under an id as a path gives it, as far as `who` may know. An error says what became of the event, as far
+/// as that is known. Of what is not stored the stream is not known, so that is told only to those who are shown all
+/// streams; to the others it is as if there had never been such an event.
+pub(crate) async fn kept(state: &ApiState, who: &ApiClient, id: &str) -> Result<Kept, ApiError> {
     let id = EventId::parse(id).map_err(|error| {
         ApiError::new(ErrorKey::NotFound, format!("there is no event with this id: it is {error}"))
     })?;
     let gone = |detail: String| Err(ApiError::new(ErrorKey::EventRemoved, detail));
-    match state.explorer.find(id).await? {
-        Found::Stored(stored) => Ok(Kept::Event(stored)),
+    let found = state.explorer.find(id).await?;
+    let sees_all = Stream::PRODUCT.into_iter().all(|stream| may_see(who, stream));
+    match found {
+        Found::Stored(stored) if may_see(who, stored.record()?.stream()) => Ok(Kept::Event(stored)),
+        Found::BeingIndexed => {
+            let detail =
+                "not found yet: events are stored that are still being indexed, and it may be one of them";
+            Err(ApiError::new(ErrorKey::EventNotIndexed, detail).retry_after(AGAIN))
+        }
+        Found::Stored(_) | Found::Unknown => Err(unknown(who)),
+        _ if !sees_all => Err(unknown(who)),
         Found::Test(note) => Ok(Kept::Test(note)),
         Found::Removed(removed) => gone(format!("the event was removed by retention {}", when(removed))),
         Found::ProbablyRemoved(removed) => gone(format!(
@@ -88,18 +104,12 @@ pub(crate) async fn kept(state: &ApiState, id: &str) -> Result<Kept, ApiError> {
             "the event is lost: the journal was damaged where it lay, and it was given up in a repair"
                 .to_owned(),
         ),
-        Found::BeingIndexed => {
-            let detail =
-                "not found yet: events are stored that are still being indexed, and it may be one of them";
-            Err(ApiError::new(ErrorKey::EventNotIndexed, detail).retry_after(AGAIN))
-        }
-        Found::Unknown => Err(unknown()),
     }
 }
 
 /// The stored event of an id as a path gives it.
-pub(crate) async fn find(state: &ApiState, id: &str) -> Result<Stored, ApiError> {
-    match kept(state, id).await? {
+pub(crate) async fn find(state: &ApiState, who: &ApiClient, id: &str) -> Result<Stored, ApiError> {
+    match kept(state, who, id).await? {
         Kept::Event(stored) => Ok(stored),
         Kept::Test(note) => {
             let TestNote { sent_at, sent_by, configuration, .. } = note;
@@ -112,13 +122,19 @@ pub(crate) async fn find(state: &ApiState, id: &str) -> Result<Stored, ApiError>
 }
 
 async fn of_stream(call: Call, stream: Stream, entity: &'static str) -> Result<Stored, ApiError> {
-    let found = find(&call.state, call.id()).await.map_err(|error| error.about(entity))?;
-    // One of another stream is not said to be there: the caller may have no scope for it.
-    if found.record()?.stream() == stream { Ok(found) } else { Err(unknown().about(entity)) }
+    let found = find(&call.state, &call.who, call.id()).await.map_err(|error| error.about(entity))?;
+    if found.record()?.stream() == stream { Ok(found) } else { Err(unknown(&call.who).about(entity)) }
 }
 
-fn unknown() -> ApiError {
-    ApiError::new(ErrorKey::NotFound, "there is no event with this id")
+/// The same whatever there is that `who` may not know of.
+fn unknown(who: &ApiClient) -> ApiError {
+    let sees_all = Stream::PRODUCT.into_iter().all(|stream| may_see(who, stream));
+    let detail = if sees_all {
+        "there is no event with this id"
+    } else {
+        "there is no event with this id that the scopes of this API client show"
+    };
+    ApiError::new(ErrorKey::NotFound, detail)
 }
 
 /// The day, in UTC.

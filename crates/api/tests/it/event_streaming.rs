@@ -88,7 +88,8 @@ async fn an_unknown_field_is_named_and_whatever_is_answered_is_taken_back() {
     let vendors = [
         (
             "splunk",
-            json!({"url": "https://h:8088", "apiKey": "k", "index": "i", "source": "s", "sourceType": "t"}),
+            json!({"url": "https://h:8088", "apiKey": "k", "index": "i", "source": "s", "sourceType": "t",
+                "acknowledgement": "required"}),
         ),
         ("elasticsearch", json!({"url": "https://h", "apiKey": "k", "index": "i", "authScheme": "bearer"})),
         (
@@ -102,6 +103,23 @@ async fn an_unknown_field_is_named_and_whatever_is_answered_is_taken_back() {
         let created = create(&app, body).await;
         let again = app.call(Method::PUT, &path_of(&created), created.clone()).await;
         assert_eq!((again.status, again.json()), (StatusCode::OK, created), "{}", again.text);
+    }
+}
+
+#[tokio::test]
+async fn acknowledgement_is_a_choice_of_splunk_configurations() {
+    let app = App::new().await;
+    let created = create(&app, splunk("by default")).await;
+    assert_eq!(
+        created["configuration"]["acknowledgement"],
+        Value::Null,
+        "auto, as a client of the contract has it"
+    );
+    for (vendor, wanted) in [("splunk", json!("maybe")), ("splunk", json!(true)), ("https", json!("auto"))] {
+        let body =
+            with(with(splunk("wrong"), "/type", json!(vendor)), "/configuration/acknowledgement", wanted);
+        let reply = app.call(Method::POST, STREAMING, body).await;
+        assert!(reply.wrong_fields().contains(&"configuration.acknowledgement".to_owned()), "{}", reply.text);
     }
 }
 
@@ -261,6 +279,28 @@ async fn a_stored_secret_is_kept_and_never_sent_elsewhere() {
     let given = with(moved, "/configuration/apiKey", json!("hec-token-2"));
     assert_eq!(app.call(Method::PUT, &path, given).await.status, StatusCode::OK);
     assert_ne!(sealed(), before);
+}
+
+#[tokio::test]
+async fn what_has_no_credential_can_be_led_elsewhere_without_one_and_a_credential_can_be_taken_away() {
+    let app = App::new().await;
+    let open = json!({"url": "http://192.0.2.2/in", "apiKey": "", "headerName": "x-key"});
+    let body = with(with(splunk("open"), "/type", json!("https")), "/configuration", open);
+    let created = create(&app, body.clone()).await;
+    assert_eq!(created["configuration"]["apiKeySet"], Value::Null);
+    let path = path_of(&created);
+    let moved = with(created, "/configuration/url", json!("http://192.0.2.3/in"));
+    let moved = app.call(Method::PUT, &path, moved).await;
+    assert_eq!(moved.status, StatusCode::OK, "{}", moved.text);
+
+    let given = with(moved.json(), "/configuration/apiKey", json!("secret"));
+    let given = app.call(Method::PUT, &path, given).await.json();
+    assert_eq!(given["configuration"]["apiKeySet"], true);
+    let logged = with(given.clone(), "/configuration/headerName", json!("user-agent"));
+    let logged = app.call(Method::PUT, &path, logged).await;
+    assert_eq!(logged.wrong_fields(), ["configuration.apiKey"], "a header that servers write to their logs");
+    let taken = app.call(Method::PUT, &path, with(given, "/configuration/apiKey", json!(""))).await.json();
+    assert_eq!(taken["configuration"]["apiKeySet"], Value::Null);
 }
 
 #[tokio::test]

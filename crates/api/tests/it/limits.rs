@@ -66,6 +66,19 @@ async fn every_administrative_answer_says_what_is_left_of_each_bucket() {
 }
 
 #[tokio::test]
+async fn a_browser_that_is_refused_is_shown_a_page() {
+    let app = app(RateLimits { address_per_second: 1, ..RateLimits::default() }).await;
+    let link = "/console/e/0197f3a0-6c1e-7c3a-9d2b-0a1b2c3d4e51";
+    list(&app, HERE).await;
+    for (accept, expected) in [("text/html", "text/html"), ("application/json", "application/problem+json")] {
+        let reply = app.send_from(HERE, Method::GET, link, &[("accept", accept)], "").await;
+        assert_eq!(reply.status, StatusCode::TOO_MANY_REQUESTS, "{}", reply.text);
+        assert!(reply.header("content-type").starts_with(expected), "{}", reply.text);
+        assert_eq!(reply.header("retry-after"), "1");
+    }
+}
+
+#[tokio::test]
 async fn one_address_is_refused_in_the_contracts_envelope_and_told_when_to_come_again() {
     let app = app(RateLimits::default()).await;
     for _ in 0..10 {
@@ -162,6 +175,22 @@ async fn who_guesses_is_soon_told_nothing_and_locks_nobody_out() {
     assert_eq!(list(&app, HERE).await.status, StatusCode::OK, "who shares the address and is right goes on");
     app.clock.advance(Duration::from_mins(1));
     assert_eq!(guess(&app, HERE, "ids_x_y").await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn who_guesses_at_the_intake_is_told_as_little_and_the_right_one_goes_on_posting() {
+    let app = app(RateLimits { failures_per_minute: 2, ..RateLimits::OFF }).await;
+    let post = async |token: &str| {
+        let bearer = format!("Bearer {token}");
+        app.send_from(HERE, Method::POST, EVENTS, &[("authorization", bearer.as_str())], event(""))
+            .await
+            .status
+    };
+    for _ in 0..2 {
+        assert_eq!(post("ids_x_y").await, StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(post("ids_x_y").await, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(post(&app.admin).await, StatusCode::OK);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
-use crate::app::{ACCOUNT_EVENTS, AUDIT_LOGS, App, HOOK_LOGS, JSON, Reply, STREAMING, event, splunk};
+use crate::app::{ACCOUNT_EVENTS, AUDIT_LOGS, App, HOOK_LOGS, JSON, Reply, STREAMING, event, splunk, with};
 
 const ID: &str = "0197f3a0-6c1e-7c3a-9d2b-0a1b2c3d4e5f";
 const OTHER_ID: &str = "5d2f1a34-90ab-4cde-8f01-23456789abcd";
@@ -118,21 +118,28 @@ async fn an_event_is_found_in_its_own_stream_only_and_unknown_ids_are_not_found(
 async fn each_stream_has_a_scope_of_its_own() {
     let app = App::new().await;
     app.stored(account_event()).await;
-    let ids = [("read:event_account", 200), ("read:admin_event_audit", 403), ("read:config_instance", 403)];
-    for (scope, expected) in ids {
+    for (scope, by_stream, by_link) in [
+        ("read:event_account", (200, ""), (200, "")),
+        ("read:admin_event_audit", (403, "insufficientScope"), (404, "notFound")),
+        ("read:config_instance", (403, "insufficientScope"), (403, "insufficientScope")),
+    ] {
         let token = app.client(scope, &[scope]).await;
         let bearer = format!("Bearer {}", token.expose());
-        for path in [format!("{ACCOUNT_EVENTS}/{ID}"), format!("/console/e/{ID}")] {
+        for (path, (status, key)) in
+            [(format!("{ACCOUNT_EVENTS}/{ID}"), by_stream), (format!("/console/e/{ID}"), by_link)]
+        {
             let reply = app.send(Method::GET, &path, &[ACCEPT_JSON, ("authorization", &bearer)], "").await;
-            assert_eq!(reply.status, expected, "{scope} {path}");
-            if expected == 403 {
-                assert_eq!(reply.error_key(), "insufficientScope");
+            assert_eq!(reply.status, status, "{scope} {path}");
+            if status != 200 {
+                assert_eq!(reply.error_key(), key);
+            }
+            if status == 403 {
                 assert!(reply.header("www-authenticate").contains("read:event_account"));
             }
         }
         let page = app.follow(ID, &[BROWSER, ("authorization", &basic("x", token.expose()))]).await;
-        assert_eq!(page.status, expected, "{scope}");
-        assert_eq!(page.text.contains("ann@example.com"), expected == 200);
+        assert_eq!(page.status, by_link.0, "{scope}");
+        assert_eq!(page.text.contains("ann@example.com"), by_link.0 == 200);
     }
     let nothing = app.client("nothing", &["write:event"]).await;
     let bearer = format!("Bearer {}", nothing.expose());
@@ -294,6 +301,36 @@ async fn the_link_of_a_test_event_says_who_sent_it() {
         n_sent += 1;
     }
     assert_eq!(n_sent, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_became_of_an_event_is_told_only_to_those_who_may_see_every_stream() {
+    let app = App::new().await;
+    let removed = app.stored(account_event()).await;
+    app.clock.advance(Duration::from_hours(24 * 31));
+    app.journal.trim(u64::MAX).await.unwrap();
+    let path = app.call(Method::POST, STREAMING, splunk("siem")).await.header("location").to_owned();
+    app.call(Method::POST, &format!("{path}/test"), Value::Null).await;
+    let body = app.net.taken(|taken| taken.last_body.clone());
+    let sent: Value = serde_json::Deserializer::from_slice(&body).into_iter().next().unwrap().unwrap();
+    let test = sent["event"]["eventID"].as_str().unwrap();
+    let audit = "0197f3a0-6c1e-7c3a-9d2b-0a1b2c3d4e60";
+    app.stored(with(audit_log(), "/eventID", json!(audit))).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+
+    let some = app.client("some", &["read:event_account", "read:event_hook_log"]).await;
+    let bearer = format!("Bearer {}", some.expose());
+    let headers = [ACCEPT_JSON, ("authorization", bearer.as_str())];
+    for path in [ACCOUNT_EVENTS, HOOK_LOGS, "/console/e"] {
+        let unknown = app.send(Method::GET, &format!("{path}/{OTHER_ID}"), &headers, "").await;
+        assert_eq!(unknown.error_key(), "notFound");
+        for id in [&removed, test, audit] {
+            let reply = app.send(Method::GET, &format!("{path}/{id}"), &headers, "").await;
+            assert_eq!(reply.text.replace(id, OTHER_ID), unknown.text, "{path}/{id}");
+        }
+    }
+    assert_eq!(app.ask(&removed).await.error_key(), "eventRemoved");
+    assert_eq!(app.ask(audit).await.status, StatusCode::OK);
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,6 +5,7 @@
 mod app;
 mod audit;
 mod canary;
+mod changes;
 mod claims;
 mod clients;
 mod discovered_claims;

@@ -8,6 +8,7 @@ use event::{Section, Stream, StreamSet};
 use http::{Method, StatusCode};
 use journal::ReadRange;
 use serde_json::{Value, json};
+use testkit::net::Faults;
 
 use crate::app::{App, JSON, STREAMING, event, splunk, with};
 
@@ -336,4 +337,38 @@ async fn a_choice_by_somebody_who_knows_an_older_state_is_refused() {
     let body = json!({"resumeFrom": "now"}).to_string();
     let reply = stage.app.send(Method::POST, &format!("{}/resume", stage.path), &headers, body).await;
     assert_eq!(reply.error_key(), "preconditionFailed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_of_the_call_that_enables_says_that_it_waits_and_can_be_sent_back() {
+    let stage = Stage::paused(1, 25 * HOUR).await;
+    let body = with(stage.body.clone(), "/enabled", json!(true));
+    let reply = stage.app.call(Method::PUT, &stage.path, body).await;
+    assert_eq!(reply.json()["awaitingChoiceSince"], "2026-02-01T13:00:00.000Z", "{}", reply.text);
+    assert_eq!(stage.app.get(&stage.path).await.json(), reply.json());
+    let again = stage.app.call(Method::PUT, &stage.path, reply.json()).await;
+    assert_eq!((again.status, again.json()), (StatusCode::OK, reply.json()), "nothing is chosen by that");
+    stage.choose("continue").await;
+    assert_eq!(stage.app.get(&stage.path).await.json().get("awaitingChoiceSince"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_choices_at_a_time_one_is_refused_and_nothing_of_it_done() {
+    let stage = Stage::new().await;
+    stage.app.net.set_faults(Faults { hang: 100, ..Faults::default() });
+    stage.post("meanwhile").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    stage.app.net.set_faults(Faults::default());
+    // The worker leaves, with a request that hangs, while the choices are made.
+    stage.enable(false).await;
+    stage.app.clock.advance(25 * HOUR);
+    stage.enable(true).await;
+    let (now, going_on) = tokio::join!(stage.choose("now"), stage.choose("continue"));
+    assert_eq!((now.0, going_on.0), (StatusCode::OK, StatusCode::CONFLICT), "{now:?} {going_on:?}");
+    let status = stage.at_rest().await;
+    assert_eq!(
+        (&status["books"]["accepted"], &status["books"]["discarded"]),
+        (&json!(0), &json!(1)),
+        "{status}"
+    );
 }

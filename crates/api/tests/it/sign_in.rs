@@ -10,7 +10,7 @@ use http::{Method, StatusCode};
 use journal::{AppendError, JournalError, ReadRange};
 use serde_json::{Value, json};
 
-use crate::app::{App, CLIENTS, EVENTS, Reply, STREAMING, event};
+use crate::app::{App, CLIENTS, EVENTS, Reply, SOURCES, STREAMING, event};
 use crate::failures::broken;
 
 const HERE: &str = "203.0.113.7";
@@ -176,12 +176,11 @@ async fn the_sum_of_many_that_succeeded_is_a_success() {
 }
 
 #[tokio::test]
-async fn a_wrong_token_at_the_intake_is_no_event() {
+async fn a_call_without_a_credential_is_no_event() {
     let app = App::new().await;
-    let headers = [("authorization", "Bearer ids_x_y")];
-    app.send_from(HERE, Method::POST, EVENTS, &headers, event("")).await;
+    app.send_from(HERE, Method::POST, EVENTS, &[], event("")).await;
     app.send_from(HERE, Method::GET, STREAMING, &[], "").await;
-    assert_eq!(told(&app).await.len(), 0, "nor is a call without any");
+    assert_eq!(told(&app).await.len(), 0);
 }
 
 #[tokio::test]
@@ -191,4 +190,29 @@ async fn a_token_is_given_also_while_the_journal_takes_nothing() {
     assert_eq!(ask(&app, &id, &secret).await.status, StatusCode::OK);
     assert!(!tell(&app.state).await && !tell(&app.state).await, "its event goes on waiting");
     assert_eq!(ask(&app, &id, "wrong").await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn wrong_credentials_at_the_intake_are_told_too() {
+    let app = App::new().await;
+    let source = json!({
+        "name": "Auth0", "platform": {"kind": "auth0", "tenant": "shop.eu.auth0.com"},
+        "authorization": ["Bearer a-long-random-value"],
+    });
+    let source = app.call(Method::POST, SOURCES, source).await.json();
+    let webhook = format!("/intake/v1/sources/{}/auth0", source["id"].as_str().unwrap());
+    for path in [EVENTS, &webhook] {
+        let bearer = ("authorization", "Bearer ids_x_CANARY");
+        let reply = app.send_from(HERE, Method::POST, path, &[bearer, AGENT], "{}").await;
+        assert_eq!(reply.status, StatusCode::UNAUTHORIZED, "{path}");
+    }
+    assert_eq!(
+        app.send_from(HERE, Method::POST, &webhook, &[AGENT], "{}").await.status,
+        StatusCode::UNAUTHORIZED
+    );
+    let events = told(&app).await;
+    let ways: Vec<_> = events.iter().map(|event| &event["sourceEventType"]).collect();
+    assert_eq!(ways, ["bearer_token", "webhook"], "who brings none tries nothing");
+    assert!(events.iter().all(|event| event["actor"]["ip"] == HERE), "{events:?}");
+    assert!(!format!("{events:?}").contains("CANARY"));
 }

@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
-use crate::app::{App, JSON, SOURCES, with};
+use crate::app::{App, CLIENTS, JSON, SOURCES, with};
 
 const VALUE: &str = "Bearer a-long-random-value";
 const NEXT: &str = "Bearer the-next-random-value";
@@ -134,4 +134,43 @@ async fn a_disabled_source_takes_nothing() {
     let reply = app.send(Method::POST, &webhook(&created), &[("authorization", VALUE)], ITEM).await;
     assert_eq!((reply.status, reply.error_key()), (StatusCode::FORBIDDEN, "sourceDisabled".to_owned()));
     assert_eq!(app.n_stored().await, 0);
+}
+
+#[tokio::test]
+async fn clients_and_sources_share_their_names_and_none_has_the_servers() {
+    let app = App::new().await;
+    for name in ["idstream", "IDStream"] {
+        let client = json!({"name": name, "scopes": ["write:event"]});
+        assert_eq!(app.call(Method::POST, CLIENTS, client).await.wrong_fields(), ["name"], "{name}");
+        let named = with(source(), "/name", json!(name));
+        assert_eq!(app.call(Method::POST, SOURCES, named).await.wrong_fields(), ["name"], "{name}");
+    }
+    let shop = create(&app).await;
+    let taken = json!({"name": "Auth0 (production)", "scopes": ["write:event"]});
+    let refused = app.call(Method::POST, CLIENTS, taken).await;
+    assert_eq!((refused.status, refused.error_key()), (StatusCode::CONFLICT, "nameTaken".to_owned()));
+    app.client("shop", &["write:event"]).await;
+    let named = with(source(), "/name", json!("shop"));
+    assert_eq!(app.call(Method::POST, SOURCES, named.clone()).await.error_key(), "nameTaken");
+    let path = format!("{SOURCES}/{}", shop["id"].as_str().unwrap());
+    let renamed = with(named, "/id", shop["id"].clone());
+    assert_eq!(app.call(Method::PUT, &path, renamed).await.error_key(), "nameTaken");
+}
+
+/// Names that were given before this was ruled stay.
+#[tokio::test]
+async fn a_stored_source_with_a_reserved_or_shared_name_is_replaced_as_any_other() {
+    let app = App::new().await;
+    app.client("shop", &["write:event"]).await;
+    let created = create(&app).await;
+    let id = created["id"].as_str().unwrap();
+    for name in ["idstream", "shop"] {
+        let stored = app.catalog.get::<intake::Source>(id).unwrap();
+        let older = intake::Source { name: name.to_owned(), ..stored.value };
+        app.catalog.replace(id, &older, stored.revision, None).unwrap();
+        let body = with(with(source(), "/name", json!(name)), "/id", json!(id));
+        let body = with(body, "/enabled", json!(false));
+        let replaced = app.call(Method::PUT, &format!("{SOURCES}/{id}"), body).await;
+        assert_eq!((replaced.status, &replaced.json()["enabled"]), (StatusCode::OK, &json!(false)), "{name}");
+    }
 }

@@ -80,6 +80,12 @@ pub enum BackupError {
     /// There is something already where the copy should go.
     #[error("{0} is not empty: name a directory that is not there yet")]
     NotEmpty(PathBuf),
+    /// It would be changed, and be a backup no more.
+    #[error(
+        "{path} is a backup, and stays one only while nothing changes it; restore it to a directory of its own: idstream \
+         restore --from {path} --data DIR", path = .0.display()
+    )]
+    IsBackup(PathBuf),
     /// It is no data directory, no backup, or not one that this version can read.
     #[error("{path}: {what}")]
     Unfit {
@@ -154,6 +160,12 @@ pub fn back_up(
     let bytes = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
     copy::write(&to.join(MANIFEST), &bytes)?;
     Ok(manifest)
+}
+
+/// Fails when `data` is a backup. To be asked before anything is opened to be written in it: a backup whose files change is
+/// refused by [`restore`], and is lost.
+pub fn expect_none(data: &Path) -> Result<(), BackupError> {
+    if data.join(MANIFEST).exists() { Err(BackupError::IsBackup(data.to_owned())) } else { Ok(()) }
 }
 
 /// An empty directory of which others see nothing.

@@ -6,6 +6,7 @@
 
 mod search;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use base::{Clock, EventId, Random, Secret, Timestamp};
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use self::search::Wanted;
+use self::search::{Wanted, event_of};
 use crate::told::{after, note};
 
 /// Bytes that are searched between two looks at the clock.
@@ -223,10 +224,12 @@ impl Erasures {
         stand_still: impl FnOnce() -> F,
     ) -> Result<(), ErasureError> {
         let mut found = self.catalog.get::<Erasure>(id)?;
-        let mut hits = Vec::new();
+        let (mut hits, mut events) = (Vec::new(), HashSet::new());
         if found.value.progress == Progress::Searching {
             let searched = match self.wanted(&found.value)? {
-                Some(wanted) => self.search(wanted, Stream::ALL.into_iter().collect(), 0, MAX_EVENTS).await?,
+                Some(wanted) => {
+                    self.search(wanted, Stream::ALL.into_iter().collect(), 0, MAX_EVENTS, &mut events).await?
+                }
                 None => None,
             };
             (found, hits) = self.searched(found, searched).await?;
@@ -241,7 +244,14 @@ impl Erasures {
             let copies = match self.wanted(&found.value)? {
                 // Any number: they are of what workers held, which is bounded.
                 Some(wanted) => {
-                    self.search(wanted, [Stream::Quarantine].into_iter().collect(), from, usize::MAX).await?
+                    self.search(
+                        wanted,
+                        StreamSet::from_iter([Stream::Quarantine]),
+                        from,
+                        usize::MAX,
+                        &mut events,
+                    )
+                    .await?
                 }
                 None => None,
             };
@@ -271,12 +281,14 @@ impl Erasures {
     }
 
     /// Where the wanted records lie, and the first block that was not searched; `None` when they are too many.
+    /// `events` are those that were found: what became of a copy in quarantine is told later, and need not name the subject.
     async fn search(
         &self,
         wanted: Wanted,
         streams: StreamSet,
         mut from: u64,
         max: usize,
+        events: &mut HashSet<EventId>,
     ) -> Result<Option<Searched>, JournalError> {
         let wanted = Arc::new(wanted);
         let mut hits = Vec::new();
@@ -285,8 +297,10 @@ impl Erasures {
             let blocks = self.journal.read(range).await?;
             let Some(last) = blocks.last() else { return Ok(Some(Searched { hits, until: from })) };
             from = last.sequence() + 1;
-            let wanted = Arc::clone(&wanted);
-            hits.extend(in_background(move || hits_in(&blocks, &wanted)).await);
+            let (wanted, known) = (Arc::clone(&wanted), std::mem::take(events));
+            let found = in_background(move || hits_in(&blocks, &wanted, known)).await;
+            hits.extend(found.0);
+            *events = found.1;
             if hits.len() > max {
                 return Ok(None);
             }
@@ -387,12 +401,22 @@ impl Hit {
     }
 }
 
-fn hits_in(blocks: &[Arc<Block>], wanted: &Wanted) -> Vec<Hit> {
-    let hits = blocks.iter().flat_map(|block| {
-        let records = block.records().filter(|(_, record)| wanted.is_in(record));
-        records.map(|(offset, _)| Hit { offset, stream: block.stream() })
-    });
-    hits.collect()
+fn hits_in(
+    blocks: &[Arc<Block>],
+    wanted: &Wanted,
+    mut events: HashSet<EventId>,
+) -> (Vec<Hit>, HashSet<EventId>) {
+    let mut hits = Vec::new();
+    for block in blocks {
+        for (offset, record) in block.records() {
+            let event = event_of(&record);
+            if wanted.is_in(&record) || (block.stream() == Stream::Quarantine && events.contains(&event)) {
+                events.insert(event);
+                hits.push(Hit { offset, stream: block.stream() });
+            }
+        }
+    }
+    (hits, events)
 }
 
 fn offsets(places: &[(u64, u32)]) -> Vec<Offset> {

@@ -1,7 +1,7 @@
 //! Which records are to be erased: those with an event id, or those that name a subject.
 
 use base::EventId;
-use event::quarantine::Reason;
+use event::quarantine;
 use event::{Record, Section};
 use serde_json::Value;
 
@@ -21,18 +21,20 @@ impl Wanted {
         Self::Subject(text.to_ascii_lowercase())
     }
 
-    /// Whether the record, or the one that it is a copy of, is meant.
+    /// Whether the record, or the one that it is about, is meant.
     pub(super) fn is_in(&self, record: &Record<'_>) -> bool {
         match self {
-            Self::Event(id) => record.event_id() == *id || original(record) == Some(*id),
+            Self::Event(id) => record.event_id() == *id || event_of(record) == *id,
             Self::Subject(subject) => record.sections().any(|(kind, text)| names(kind, text, subject)),
         }
     }
 }
 
-fn original(record: &Record<'_>) -> Option<EventId> {
-    let reason: Reason = serde_json::from_str(record.section(Section::Reason)?).ok()?;
-    Some(reason.event_id)
+/// The event that a record is about: of a copy in quarantine, and of what is told about one later, the original's.
+pub(super) fn event_of(record: &Record<'_>) -> EventId {
+    let of_copy = || quarantine::reason(record).map(|reason| reason.event_id);
+    let of_change = || quarantine::unwrap_change(record).map(|change| change.event_id);
+    of_copy().or_else(of_change).unwrap_or_else(|| record.event_id())
 }
 
 /// Whether any value in a section is the subject.
@@ -73,6 +75,7 @@ fn holds(value: &Value, subject: &str, depth: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use base::Timestamp;
+    use event::quarantine::{Change, Reason, Standing};
     use event::{RecordBuilder, Stream};
 
     use super::*;
@@ -108,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_found_with_its_copies_in_quarantine() {
+    fn an_event_is_found_with_its_copies_in_quarantine_and_what_became_of_them() {
         let original = record(&[(Section::Header, "\"date\":\"x\"")]);
         let original = Record::parse(&original).unwrap();
         let reason = Reason {
@@ -119,11 +122,25 @@ mod tests {
             received_at: Timestamp::default(),
             reason: "no".to_owned(),
             attempts: 1,
+            standing: Standing::Parked,
         };
         let copy = event::quarantine::wrap(&original, &reason, Timestamp::default()).unwrap();
         let copy = Record::parse(&copy).unwrap();
         let wanted = Wanted::Event(original.event_id());
         assert!(wanted.is_in(&original) && wanted.is_in(&copy));
         assert!(!Wanted::Event(copy.event_id()).is_in(&original));
+        let change = Change {
+            configuration_id: "c".to_owned(),
+            event_id: original.event_id(),
+            changed_at: Timestamp::default(),
+            standing: Standing::Quarantined,
+            grade: None,
+            reason: Some("cannot parse 'ann@example.com'".to_owned()),
+        };
+        let change = quarantine::wrap_change(&change, Timestamp::default()).unwrap();
+        let change = Record::parse(&change).unwrap();
+        assert!(wanted.is_in(&change));
+        let found = [&original, &copy, &change].map(|record| event_of(record));
+        assert_eq!(found, [original.event_id(); 3]);
     }
 }

@@ -54,6 +54,9 @@ async fn what_was_delivered_after_the_backup_is_delivered_again_and_the_restore_
     let again = Installation::open(&data, 2);
     heads::check(&again.journal, &again.catalog).await.unwrap();
     assert_eq!(again.signer.key.public_key(), our.signer.key.public_key());
+    let verdict = again.verify(&[gone]);
+    assert!(verdict.is_sound(), "before the first start: {:?}", verdict.elsewhere.faults);
+    assert_eq!((verdict.elsewhere.n_replaced, verdict.restores.len()), (1, 1));
     let leases = again.journal.lease(&name("cfg/a"), streams, limits()).await.unwrap();
     let sequences: Vec<_> = leases.iter().map(|lease| lease.block.sequence()).collect();
     assert_eq!(sequences, [2, 3, 4, 5, 6, 7], "block 2 was settled after the backup");
@@ -62,6 +65,7 @@ async fn what_was_delivered_after_the_backup_is_delivered_again_and_the_restore_
     let verdict = again.verify(&[gone]);
     assert!(verdict.is_sound(), "{:?}", verdict.elsewhere.faults);
     assert_eq!((verdict.elsewhere.n_replaced, verdict.restores[0].up_to), (1, 7));
+    assert_eq!(verdict.restores.len(), 1, "it is told in the journal, and not twice");
 }
 
 /// Events come in, heads are signed and segments are dropped while it is made, and while the live journal is verified.

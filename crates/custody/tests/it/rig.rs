@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base::{Clock, ManualClock, Random};
 use catalog::{Catalog, Keyring, SqliteStore};
 use custody::heads::Signer;
-use custody::verify::{Against, Verdict, verify};
+use custody::verify::{Against, Verdict, untold_restores, verify};
 use custody::{OURSELVES, heads, key};
 use event::{RecordBuilder, Section, Stream};
 use journal::conformance::{append, clock};
@@ -87,6 +87,7 @@ impl Installation {
             known: heads::known(&self.catalog).unwrap(),
             key: Some(self.signer.key.public_key()),
             heads: heads.to_vec(),
+            restores: untold_restores(&self.catalog),
         };
         let disk = RealDisk::open_read_only(self.data.join("journal")).unwrap();
         verify(&disk, &against, &mut |done, total| assert!(done <= total)).unwrap()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base::mask::MASK;
 use base::{EventId, Timestamp};
 use bytes::Bytes;
-use destinations::Destination;
+use destinations::{Destination, Session};
 use event::{Record, Stream};
 use journal::{Block, Offset};
 use tokio::time::Instant;
@@ -68,13 +68,15 @@ pub(crate) async fn preview(
         Sought::Event(block, index) => (vec![(block, index)], 1),
     };
     let now = parts.clock.now();
+    // Real requests belong to the session of a worker, which nobody else may know; these are as those look.
+    let session = Session::draw(now, &parts.random);
     let show = move || {
         let mut requests: Vec<Preview> = found
             .iter()
             .filter_map(|(block, index)| {
                 let record = Record::parse(block.record_bytes(*index as usize)?).ok()?;
                 let offset = Offset { block: block.sequence(), index: *index };
-                Some(shown(&*destination, &selector, offset, &record, now))
+                Some(shown(&*destination, &selector, offset, &record, (&session, now)))
             })
             .collect();
         requests.sort_by_key(|preview| preview.stream);
@@ -151,13 +153,13 @@ fn shown(
     selector: &Selector,
     offset: Offset,
     record: &Record<'_>,
-    now: Timestamp,
+    (session, now): (&Session, Timestamp),
 ) -> Preview {
     let began = Instant::now();
     let mut filling = Filling::new(destination.frame(), began);
     filling.push_record(destination, offset.block, offset.index, record);
     let body = filling.finish(began).body;
-    let request = destination.request(body.clone(), now);
+    let request = destination.request(body.clone(), session, now);
     let headers = request.headers.iter().map(|(name, value)| {
         let text = || destination.scrub(&String::from_utf8_lossy(value.as_bytes()));
         (name.as_str().to_owned(), if value.is_sensitive() { MASK.to_owned() } else { text() })

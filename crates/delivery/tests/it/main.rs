@@ -2,6 +2,9 @@
 
 #![cfg(test)]
 
+mod acknowledgement;
+mod leaving;
+mod parking;
 mod pipeline;
 mod toggling;
 mod world;

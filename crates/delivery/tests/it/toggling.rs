@@ -69,6 +69,9 @@ struct Load {
     n_selected: BTreeMap<&'static str, u64>,
     /// How many of a destination's documents were checked.
     n_checked: BTreeMap<&'static str, usize>,
+    /// What the destinations stumble over.
+    stones: Vec<String>,
+    draws_stones: bool,
 }
 
 impl Load {
@@ -88,6 +91,8 @@ impl Load {
             appended: BTreeMap::new(),
             n_selected: BTreeMap::new(),
             n_checked: BTreeMap::new(),
+            stones: Vec::new(),
+            draws_stones: true,
         }
     }
 
@@ -120,6 +125,11 @@ impl Load {
                 entries.push(Entry { record, producer: Producer(1), on_conflict: OnConflict::Refuse });
                 drawn.push((id.to_string(), kind, code));
             }
+            if self.draws_stones && self.world.random.up_to(24) == 0 {
+                let (stone, _, _) = &drawn[0];
+                self.world.net.stumble_over(stone);
+                self.stones.push(stone.clone());
+            }
             let append = Append { stream, entries, request_key: None };
             let appended = self.world.journal.append(append).await.unwrap();
             for ((id, kind, code), receipt) in drawn.into_iter().zip(appended.receipts) {
@@ -141,16 +151,25 @@ impl Load {
         let what = self.world.random.up_to(7);
         let claims = self.pick(&[&[][..], &["city"], &["city", "email"]]);
         let filter = filter(self.world.random.up_to(3));
+        let change = |configuration: &mut Configuration| match what {
+            0 => configuration.account.enabled ^= true,
+            1 => configuration.audit.enabled ^= true,
+            2 | 3 => configuration.account.claims = claims.iter().map(|&name| selected(name)).collect(),
+            4 | 5 => configuration.filter = filter,
+            _ => configuration.enabled ^= true,
+        };
+        self.set(supervisor, id, change).await;
+    }
+
+    /// Changes one configuration, and notes what it selects from then on.
+    async fn set(
+        &mut self,
+        supervisor: &Supervisor,
+        id: &'static str,
+        change: impl FnOnce(&mut Configuration),
+    ) {
         let next = self.world.journal.head().next;
-        self.world
-            .change(supervisor, id, |configuration| match what {
-                0 => configuration.account.enabled ^= true,
-                1 => configuration.audit.enabled ^= true,
-                2 | 3 => configuration.account.claims = claims.iter().map(|&name| selected(name)).collect(),
-                4 | 5 => configuration.filter = filter,
-                _ => configuration.enabled ^= true,
-            })
-            .await;
+        self.world.change(supervisor, id, change).await;
         let current = self.world.catalog.get::<Configuration>(id).unwrap().value.current();
         let history = &mut self.histories.get_mut(id).unwrap().0;
         let last = history.last_mut().unwrap();
@@ -160,13 +179,56 @@ impl Load {
         }
     }
 
+    /// Goes on until what the destinations stumble over is parked, and for a while after. Returns how many events were.
+    async fn park(&mut self, supervisor: &Supervisor, seed: u64) -> u64 {
+        let mut n_parked = BTreeMap::new();
+        for round in 0..90 {
+            self.append().await;
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            for (id, _, host) in DESTINATIONS {
+                let parked = supervisor.status(id).map_or(0, |status| status.parked);
+                let most = n_parked.entry(id).or_insert(0);
+                *most = parked.max(*most);
+                self.check(id, host, seed).await;
+            }
+            if round % 15 == 14 {
+                let (id, _, _) = self.pick(&DESTINATIONS);
+                self.change(supervisor, id).await;
+            }
+        }
+        n_parked.values().sum()
+    }
+
+    /// Takes the stones away, one of three is refused for good; then goes on, so that it shows that others are taken.
+    async fn clear(&mut self, supervisor: &Supervisor) {
+        for (id, _, _) in DESTINATIONS {
+            let open = |configuration: &mut Configuration| {
+                (configuration.enabled, configuration.account.enabled) = (true, true);
+                configuration.filter = Filter::default();
+            };
+            self.set(supervisor, id, open).await;
+        }
+        for (at, stone) in self.stones.drain(..).enumerate() {
+            self.world.net.mend(&stone);
+            if at % 3 == 2 {
+                self.world.net.refuse(&stone);
+            }
+        }
+        self.draws_stones = false;
+        for _ in 0..60 {
+            self.append().await;
+            tokio::time::sleep(Duration::from_mins(1)).await;
+        }
+        self.draws_stones = true;
+    }
+
     /// What holds at every moment. Returns how many events are to be skipped, and how many to be delivered.
     async fn check(&mut self, id: &'static str, host: &'static str, seed: u64) -> (u64, u64) {
         let history = &self.histories[id];
         let n_selected = self.n_selected.get(id).copied().unwrap_or_default();
         let n_skipped = self.appended.len() as u64 - n_selected;
 
-        let ConsumerState { appended, tally, pending_bytes, oldest_pending, .. } = self.world.state(id).await;
+        let ConsumerState { appended, tally, pending_bytes, oldest_pending, .. } = self.world.books(id).await;
         let step = format!("seed {seed}, {id}: {tally:?}");
         assert_eq!(appended, self.appended.len() as u64, "{step}");
         let pending = appended.checked_sub(tally.total()).expect(&step);
@@ -212,7 +274,9 @@ fn claims_due(epoch: &Epoch, known: &Known) -> BTreeSet<String> {
     epoch.account.claims.iter().filter(|_| has_claims).map(|claim| claim.name.clone()).collect()
 }
 
-async fn books_balance_at_every_step(seed: u64) {
+/// Returns how many events were parked.
+async fn books_balance_at_every_step(seed: u64) -> u64 {
+    let mut n_parked = 0;
     let mut load = Load::new(seed).await;
     let supervisor = load.world.supervisor().await;
     for step in 0..N_STEPS {
@@ -238,8 +302,9 @@ async fn books_balance_at_every_step(seed: u64) {
             continue;
         }
         load.world.net.set_faults(NO_FAULTS);
+        n_parked += load.park(&supervisor, seed).await;
+        load.clear(&supervisor).await;
         for (id, _, host) in DESTINATIONS {
-            load.world.change(&supervisor, id, |configuration| configuration.enabled = true).await;
             let state = load.world.settled(id).await;
             let (n_skipped, n_selected) = load.check(id, host, seed).await;
             assert_eq!(state.tally.skipped, n_skipped, "seed {seed}, {id}");
@@ -247,11 +312,14 @@ async fn books_balance_at_every_step(seed: u64) {
         }
     }
     supervisor.shutdown().await;
+    n_parked
 }
 
 #[tokio::test(start_paused = true)]
 async fn whatever_is_switched_under_load_the_books_balance_and_every_event_obeys_its_epoch() {
+    let mut n_parked = 0;
     for seed in 0..6 {
-        books_balance_at_every_step(seed).await;
+        n_parked += books_balance_at_every_step(seed).await;
     }
+    assert!(n_parked > 10, "{n_parked} events were parked");
 }

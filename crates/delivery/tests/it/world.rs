@@ -147,7 +147,17 @@ impl World {
         let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for block in self.journal.read(range).await.unwrap() {
             for (_, copy) in block.records() {
+                if let Some(change) = quarantine::unwrap_change(&copy) {
+                    if change.standing == quarantine::Standing::Quarantined {
+                        let ids = found.entry(change.configuration_id).or_default();
+                        ids.insert(change.event_id.to_string());
+                    }
+                    continue;
+                }
                 let (reason, original) = quarantine::unwrap(&copy).unwrap();
+                if reason.standing == quarantine::Standing::Parked {
+                    continue;
+                }
                 let original = Record::parse(&original).unwrap();
                 assert_eq!(original.section(Section::Source), Some("simulated"), "the original is whole");
                 let ids = found.entry(reason.configuration_id).or_default();
@@ -157,14 +167,18 @@ impl World {
         found
     }
 
+    pub(crate) async fn books(&self, id: &str) -> ConsumerState {
+        delivery::books(&*self.journal, id).await.unwrap().unwrap()
+    }
+
     pub(crate) async fn settled(&self, id: &str) -> ConsumerState {
-        for _ in 0..10_000 {
-            let state = self.state(id).await;
+        for attempt in 0..1_500 {
+            let state = self.books(id).await;
             if state.appended == state.tally.total() {
                 return state;
             }
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::time::sleep(Duration::from_secs(1 + attempt / 20)).await;
         }
-        panic!("not settled: {:?}", self.state(id).await);
+        panic!("not settled: {:?}", self.books(id).await);
     }
 }

@@ -1,11 +1,14 @@
 //! What a bulk answer proves about each of its items.
 //!
-//! Items are matched by position: `create` answers in order. An answer with another number of items proves nothing
-//! (Elasticsearch 7.10.2 and 7.11.1 were seen to answer more items than they were sent).
+//! Items are matched by position, since `create` answers in order, and an item that names an id must name the one that
+//! stood there. An answer with other ids or another number of items proves nothing (Elasticsearch 7.10.2 and 7.11.1 were
+//! seen to answer more items than they were sent). An item that cannot be read says nothing about the others.
 
 use std::borrow::Cow;
 
+use base::EventId;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::reason::Hush;
 use crate::seam::{Answer, Grade, Outcome, Verdict};
@@ -16,6 +19,13 @@ struct Bulk<'a> {
     items: Vec<Action<'a>>,
 }
 
+/// The same, when an item is of another form.
+#[derive(Deserialize)]
+struct LooseBulk<'a> {
+    #[serde(borrow)]
+    items: Vec<&'a RawValue>,
+}
+
 #[derive(Deserialize)]
 struct Action<'a> {
     #[serde(borrow)]
@@ -24,6 +34,8 @@ struct Action<'a> {
 
 #[derive(Deserialize)]
 struct Item<'a> {
+    #[serde(borrow, rename = "_id")]
+    id: Option<Cow<'a, str>>,
     status: u16,
     #[serde(borrow)]
     error: Option<Failure<'a>>,
@@ -61,35 +73,60 @@ const OF_THE_DOCUMENT: [&str; 12] = [
     "x_content_parse_exception",
 ];
 
+/// What an item says that was stored in a failure store instead.
+const DIVERTED: &str = "used";
+
 /// What `illegal_argument_exception` also says when it is not the document that is wrong.
 const OF_THE_SETUP: [&str; 5] =
     ["unrecognized parameter", "pipeline with id", "no write index", "no handler found", "Validation Failed"];
 
-pub(crate) fn classify(n_events: usize, answer: &Answer, hush: &Hush) -> Verdict {
-    if (200..300).contains(&answer.status) {
-        return match serde_json::from_slice::<Bulk<'_>>(&answer.body) {
-            Ok(bulk) if bulk.items.len() == n_events => Verdict {
-                outcomes: bulk.items.iter().map(|action| item(&action.create, hush)).collect(),
-                slow_down: bulk.items.iter().any(|action| action.create.status == 429),
-            },
-            Ok(bulk) => {
-                let reason = format!("{} items were answered for {n_events} events", bulk.items.len());
-                Verdict::all(n_events, &Outcome::Retry { reason })
-            }
-            Err(_) => {
-                let reason = hush.unknown(answer.status, &answer.body);
-                Verdict::all(n_events, &Outcome::Retry { reason })
-            }
-        };
+pub(crate) fn classify(ids: &[EventId], answer: &Answer, hush: &Hush) -> Verdict {
+    if !(200..300).contains(&answer.status) {
+        return Verdict::all(ids.len(), &refused(answer, hush));
     }
-    Verdict::all(n_events, &refused(answer, hush))
+    let Some(items) = items(&answer.body) else {
+        let reason = hush.unknown(answer.status, &answer.body);
+        return Verdict::all(ids.len(), &Outcome::Retry { reason });
+    };
+    if items.len() != ids.len() {
+        let reason = format!("{} items were answered for {} events", items.len(), ids.len());
+        return Verdict::all(ids.len(), &Outcome::Retry { reason });
+    }
+    if items.iter().zip(ids).any(|(found, id)| found.as_ref().is_some_and(|found| names_another(found, *id)))
+    {
+        let reason = "the items that were answered are not of the events that were sent".to_owned();
+        return Verdict::all(ids.len(), &Outcome::Retry { reason });
+    }
+    let unread = || Outcome::Retry { reason: "an item of the answer cannot be read".to_owned() };
+    let outcomes = items.iter().map(|found| found.as_ref().map_or_else(unread, |found| item(found, hush)));
+    let is_busy = items.iter().flatten().any(|item| item.status == 429);
+    Verdict { slow_down: is_busy, ..Verdict::of(outcomes.collect()) }
+}
+
+/// The items of an answer; `None` for one that cannot be read. `None` when the body is no bulk answer at all.
+fn items(body: &[u8]) -> Option<Vec<Option<Item<'_>>>> {
+    if let Ok(bulk) = serde_json::from_slice::<Bulk<'_>>(body) {
+        return Some(bulk.items.into_iter().map(|action| Some(action.create)).collect());
+    }
+    let bulk: LooseBulk<'_> = serde_json::from_slice(body).ok()?;
+    Some(bulk.items.into_iter().map(|item| Some(action(item)?.create)).collect())
+}
+
+fn action(item: &RawValue) -> Option<Action<'_>> {
+    serde_json::from_str(item.get()).ok()
+}
+
+/// A document in a failure store has an id of its own.
+fn names_another(item: &Item<'_>, id: EventId) -> bool {
+    let is_ours = |named: &str| EventId::parse(named).is_ok_and(|named| named == id);
+    item.failure_store.as_deref() != Some(DIVERTED) && item.id.as_deref().is_some_and(|named| !is_ours(named))
 }
 
 /// One item of a bulk answer.
 fn item(item: &Item<'_>, hush: &Hush) -> Outcome {
     let stored = item.failure_store.as_deref();
     match (item.status, &item.error) {
-        (200 | 201, None) if stored == Some("used") => Outcome::Delivered(Grade::Diverted),
+        (200 | 201, None) if stored == Some(DIVERTED) => Outcome::Delivered(Grade::Diverted),
         (200 | 201, None) => Outcome::Delivered(Grade::Confirmed),
         // The id is ours: the event is there from an attempt whose answer was lost.
         (409, Some(failure)) if failure.kind == "version_conflict_engine_exception" => {

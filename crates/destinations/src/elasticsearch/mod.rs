@@ -11,7 +11,7 @@ mod encode;
 mod settings;
 pub mod template;
 
-use base::{Secret, Timestamp};
+use base::{EventId, Secret, Timestamp};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -26,6 +26,7 @@ use crate::credential;
 use crate::reason::Hush;
 use crate::registry::SettingsError;
 use crate::seam::{Answer, BatchLimits, Destination, Frame, Request, Verdict};
+use crate::session::Session;
 use crate::way::Way;
 
 /// Longest bearer token, in characters: a signed token is longer than the contract's keys.
@@ -105,7 +106,7 @@ impl Destination for Elasticsearch {
         self.lines.append(record, offset, is_replay, out);
     }
 
-    fn request(&self, body: Bytes, _: Timestamp) -> Request {
+    fn request(&self, body: Bytes, _: &Session, _: Timestamp) -> Request {
         let mut headers = self.headers.clone();
         let body = self.way.pack(body, &mut headers);
         self.way.post(self.endpoint.clone(), headers, body)
@@ -115,8 +116,8 @@ impl Destination for Elasticsearch {
         self.way.packs()
     }
 
-    fn classify(&self, n_events: usize, answer: &Answer) -> Verdict {
-        classify::classify(n_events, answer, &self.hush)
+    fn classify(&self, ids: &[EventId], answer: &Answer) -> Verdict {
+        classify::classify(ids, answer, &self.hush)
     }
 
     fn scrub(&self, text: &str) -> String {

@@ -7,8 +7,7 @@ use crate::fields::{Address, Fields};
 use crate::registry::SettingsError;
 
 /// What is kept of an answer: one short entry for every item, in order, and nothing of the documents.
-const FILTER: &str =
-    "filter_path=took,errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.failure_store";
+const FILTER: &str = "filter_path=took,errors,items.*._id,items.*.status,items.*.error.type,items.*.error.reason,items.*.failure_store";
 
 /// How the credential is presented.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,7 +5,7 @@ mod classify;
 mod settings;
 mod signature;
 
-use base::Timestamp;
+use base::{EventId, Timestamp};
 use bytes::Bytes;
 use event::Record;
 use event::native::NativeProfile;
@@ -20,6 +20,7 @@ use crate::reason::Hush;
 use crate::registry::SettingsError;
 use crate::seam::{Answer, BatchLimits, Destination, Frame, Request, Verdict};
 use crate::secrets::Secrets;
+use crate::session::Session;
 use crate::way::Way;
 
 /// A server that can be sent to.
@@ -89,7 +90,7 @@ impl Destination for Https {
         out.push(b'}');
     }
 
-    fn request(&self, body: Bytes, now: Timestamp) -> Request {
+    fn request(&self, body: Bytes, _: &Session, now: Timestamp) -> Request {
         let mut headers = self.headers.clone();
         let id = self.signer.as_ref().map(|_| signature::message_id(&body));
         let body = self.way.pack(body, &mut headers);
@@ -103,8 +104,8 @@ impl Destination for Https {
         self.way.packs() || self.signer.is_some()
     }
 
-    fn classify(&self, n_events: usize, answer: &Answer) -> Verdict {
-        classify::classify(n_events, answer, &self.hush)
+    fn classify(&self, ids: &[EventId], answer: &Answer) -> Verdict {
+        classify::classify(ids.len(), answer, &self.hush)
     }
 
     fn scrub(&self, text: &str) -> String {

@@ -3,14 +3,18 @@
 //! An answer is `{"text":…,"code":…}`, sometimes with `invalid-event-number`. Splunk 10.4.3 and Splunk Cloud were
 //! measured to have indexed every object *before* the numbered one and none from there on. Servers that only imitate
 //! the collector refuse the whole request; they are told apart by an error body that is not declared as JSON.
+//!
+//! A collector whose token has indexer acknowledgement adds an `ackId` to whatever it took, be it a prefix. Until that id
+//! is acknowledged an event is taken and no more: it can still be lost on its way into the index.
 
 use std::borrow::Cow;
 
 use http::header::CONTENT_TYPE;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::reason::Hush;
-use crate::seam::{Answer, Grade, Outcome, Verdict};
+use crate::seam::{Ack, Acknowledgement, Answer, Grade, Outcome, Verdict};
 
 #[derive(Deserialize)]
 struct Said<'a> {
@@ -19,19 +23,46 @@ struct Said<'a> {
     code: u32,
     #[serde(rename = "invalid-event-number")]
     number: Option<usize>,
+    /// Read apart: one of another form must not make the answer unreadable.
+    #[serde(borrow, rename = "ackId", default)]
+    ack: Option<&'a RawValue>,
 }
 
-pub(crate) fn classify(n_events: usize, answer: &Answer, hush: &Hush) -> Verdict {
+/// What a collector says that took events and will not acknowledge them although it must.
+const NOT_ACKNOWLEDGED: &str = "the collector took the events without an acknowledgement id: switch indexer \
+                                acknowledgement (useACK) on for the token, or set acknowledgement to auto";
+
+pub(crate) fn classify(n_events: usize, answer: &Answer, wanted: Acknowledgement, hush: &Hush) -> Verdict {
     let said: Option<Said<'_>> = serde_json::from_slice(&answer.body).ok();
+    let ack = ack(said.as_ref());
+    let exhausted = said.as_ref().is_some_and(|said| said.code == 27);
+    let verdict = Verdict { exhausted, ..proof(n_events, answer, said, hush) };
+    match (wanted, ack) {
+        (Acknowledgement::Off, _) => verdict,
+        (Acknowledgement::Auto, _) | (_, Ack::Given(_)) => Verdict { ack, ..verdict },
+        (Acknowledgement::Required, _) => Verdict { ack, ..unacknowledged(verdict) },
+    }
+}
+
+/// A collector that took nothing gave no id; after an internal error (8) nobody knows.
+fn ack(said: Option<&Said<'_>>) -> Ack {
+    match said {
+        None | Some(Said { code: 8, .. }) => Ack::Lost,
+        Some(said) => said.ack.and_then(|ack| ack.get().parse().ok()).map_or(Ack::None, Ack::Given),
+    }
+}
+
+/// What an answer proves, acknowledgement left aside.
+fn proof(n_events: usize, answer: &Answer, said: Option<Said<'_>>, hush: &Hush) -> Verdict {
     let reason = match &said {
         Some(said) => hush.reason(&format!("HEC code {}: {}", said.code, said.text)),
         None => hush.unknown(answer.status, &answer.body),
     };
     let all = |outcome: Outcome| Verdict::all(n_events, &outcome);
     match (answer.status, said) {
-        (200, Some(Said { code: 0, .. })) => all(Outcome::Delivered(Grade::Accepted)),
+        (200, Some(Said { code: 0, number: None, .. })) => all(Outcome::Delivered(Grade::Accepted)),
         // Queues are filling up, but this request was taken.
-        (200, Some(Said { code: 24 | 25, .. })) => {
+        (200, Some(Said { code: 24 | 25, number: None, .. })) => {
             Verdict { slow_down: true, ..all(Outcome::Delivered(Grade::Accepted)) }
         }
         (413, _) => all(Outcome::Split { reason }),
@@ -41,6 +72,23 @@ pub(crate) fn classify(n_events: usize, answer: &Answer, hush: &Hush) -> Verdict
         // Splunk Cloud answers 404 for seconds while it is maintained; balancers answer anything at all.
         _ => all(Outcome::Retry { reason }),
     }
+}
+
+/// Nothing counts as delivered that will not be acknowledged. A part of a request is sent again, its whole is held.
+fn unacknowledged(mut verdict: Verdict) -> Verdict {
+    let reason = NOT_ACKNOWLEDGED.to_owned();
+    let is_taken = |outcome: &Outcome| matches!(outcome, Outcome::Delivered(_));
+    let instead = if verdict.outcomes.iter().all(is_taken) {
+        Outcome::Hold { reason }
+    } else {
+        Outcome::Retry { reason }
+    };
+    verdict
+        .outcomes
+        .iter_mut()
+        .filter(|outcome| is_taken(outcome))
+        .for_each(|outcome| *outcome = instead.clone());
+    verdict
 }
 
 /// A client error with one of the collector's codes.

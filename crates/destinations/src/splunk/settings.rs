@@ -5,9 +5,14 @@ use url::Url;
 
 use crate::fields::{Address, Fields};
 use crate::registry::SettingsError;
+use crate::seam::Acknowledgement;
 
 /// Where the collector listens below its address.
 const COLLECTOR: &str = "/services/collector";
+
+/// The values of `acknowledgement`, an extension of the contract; the first one is the default.
+const CHOICES: [(&str, Acknowledgement); 3] =
+    [("auto", Acknowledgement::Auto), ("required", Acknowledgement::Required), ("off", Acknowledgement::Off)];
 
 /// Where to, and under which names events arrive. Lengths in characters, from the contract.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +25,8 @@ pub struct Settings {
     pub source_type: Option<String>,
     /// The source, 1 to 200; `idstream` when absent.
     pub source: Option<String>,
+    /// Whether indexer acknowledgement is used; where the token has it, when absent.
+    pub acknowledgement: Acknowledgement,
 }
 
 impl Settings {
@@ -32,7 +39,15 @@ impl Settings {
         let index = fields.text("index", 1, 200).map(ToOwned::to_owned);
         let source_type = fields.text("sourceType", 1, 200).map(ToOwned::to_owned);
         let source = fields.text("source", 1, 200).map(ToOwned::to_owned);
-        fields.finish(url.map(|url| Self { url, index, source_type, source }))
+        let acknowledgement = fields.choice("acknowledgement", &CHOICES);
+        let made = url.zip(acknowledgement).map(|(url, acknowledgement)| Self {
+            url,
+            index,
+            source_type,
+            source,
+            acknowledgement,
+        });
+        fields.finish(made)
     }
 
     pub(crate) fn to_json(&self) -> Map<String, Value> {
@@ -44,6 +59,11 @@ impl Settings {
             if let Some(value) = value {
                 object.insert(name.to_owned(), value.as_str().into());
             }
+        }
+        if self.acknowledgement != Acknowledgement::default() {
+            let name =
+                CHOICES.iter().find(|(_, choice)| *choice == self.acknowledgement).map(|(name, _)| *name);
+            object.insert("acknowledgement".to_owned(), name.into());
         }
         object
     }
@@ -84,19 +104,22 @@ mod tests {
     fn every_wrong_field_is_named() {
         let errors = Settings::parse(&json!({
             "url": "https://s/services/collector/raw", "index": "", "sourceType": 7, "source": "a\nb",
+            "acknowledgement": "maybe",
         }))
         .unwrap_err();
         let fields: Vec<_> = errors.iter().map(|error| error.field.as_str()).collect();
-        assert_eq!(fields, ["url", "index", "sourceType", "source"]);
+        assert_eq!(fields, ["url", "index", "sourceType", "source", "acknowledgement"]);
     }
 
     #[test]
     fn the_response_shape_has_no_credential_and_is_read_back() {
-        let given =
-            json!({"url": "https://s/", "apiKey": "t", "index": "main", "sourceType": "x", "unknown": 1});
+        let given = json!({"url": "https://s/", "apiKey": "t", "index": "main", "sourceType": "x", "unknown": 1,
+            "acknowledgement": "required"});
         let settings = Settings::parse(&given).unwrap();
         let shown = Value::Object(settings.to_json());
-        assert_eq!(shown, json!({"url": "https://s/", "index": "main", "sourceType": "x"}));
+        let kept =
+            json!({"url": "https://s/", "index": "main", "sourceType": "x", "acknowledgement": "required"});
+        assert_eq!(shown, kept);
         assert_eq!(Settings::parse(&shown).unwrap(), settings);
     }
 }

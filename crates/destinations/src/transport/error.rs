@@ -12,6 +12,8 @@ pub enum FailureKind {
     Connect,
     /// No trusted connection, for another reason than those below.
     Tls,
+    /// What listens there does not speak TLS.
+    NotTls,
     /// The server's certificate has expired, or is not valid yet.
     CertificateExpired,
     /// Nobody who is trusted vouches for the server's certificate.
@@ -36,7 +38,7 @@ pub enum FailureKind {
     Refused,
 }
 
-/// A request without an answer. Its text names the host at most: never a credential, a path or a query.
+/// A request without an answer. Its text names the host and its port at most: never a credential, a path or a query.
 #[derive(Debug)]
 pub struct TransportError {
     kind: FailureKind,
@@ -72,6 +74,7 @@ impl TransportError {
             FailureKind::Resolve => "check the host name, and the name servers of this machine",
             FailureKind::Connect => "check the port, and whether a firewall stands between",
             FailureKind::Tls => "check the certificate, the host name in it, and who issued it",
+            FailureKind::NotTls => "use http:// for this port, or the port that speaks TLS",
             FailureKind::CertificateExpired => {
                 "renew the destination's certificate, and check the clock of this machine"
             }

@@ -55,13 +55,14 @@ impl Transport for HttpTransport {
         let Some(host) = url.host_str().map(ToOwned::to_owned) else {
             return Err(TransportError::new(FailureKind::Resolve, "the address names no host"));
         };
+        let port = url.port_or_known_default().unwrap_or_default();
         let through = route.proxy_for(&url);
         if let Some(proxy) = through
             && (address::names_refused(&proxy.url) || leads_only_to_refused(&url, LOOK_UP).await)
         {
             return Err(failure::refused());
         }
-        let errand = Errand { host, proxy: through.map(Through::name) };
+        let errand = Errand { host, port, proxy: through.map(Through::name) };
         let is_plain = url.scheme() == "http";
         let client = self.clients.of(&route, through.is_some()).await?;
         let request = client.request(method, url).headers(headers).body(body).timeout(route.timeout());

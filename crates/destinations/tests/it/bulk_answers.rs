@@ -3,7 +3,7 @@
 use destinations::{Outcome, Vendor};
 use serde_json::{Value, json};
 
-use crate::material::{TOKEN, answer, letters, plain};
+use crate::material::{TOKEN, answer, ids, letters, plain};
 
 fn item(status: u16, kind: &str, reason: &str) -> Value {
     json!({"create": {"status": status, "error": {"type": kind, "reason": reason}}})
@@ -57,14 +57,58 @@ fn stored_items_are_told_from_diverted_ones() {
 
 #[test]
 fn each_item_is_judged_on_its_own() {
-    // As OpenSearch 2.19 answers.
-    let body = r#"{"took":526,"errors":true,"items":[{"create":{"_id":"1","status":201}},{"create":{"_id":"1","status":409,"error":{"type":"version_conflict_engine_exception","reason":"[1]: version conflict, document already exists (current version [1])"}}},{"create":{"_id":"2","status":400,"error":{"type":"mapper_parsing_exception","reason":"failed to parse field [x] of type [long] in document with id '2'. Preview of field's value: 'not a number'"}}}]}"#;
+    // As OpenSearch 2.19 answers, without the ids.
+    let body = r#"{"took":526,"errors":true,"items":[{"create":{"status":201}},{"create":{"status":409,"error":{"type":"version_conflict_engine_exception","reason":"[1]: version conflict, document already exists (current version [1])"}}},{"create":{"status":400,"error":{"type":"mapper_parsing_exception","reason":"failed to parse field [x] of type [long] in document with id '2'. Preview of field's value: 'not a number'"}}}]}"#;
     let destination = plain(Vendor::Elasticsearch);
     assert_eq!(letters(&*destination, 3, &answer(200, body)), "CCQ");
-    let verdict = destination.classify(3, &answer(200, body));
+    let verdict = destination.classify(&ids(3), &answer(200, body));
     let reason =
         "mapper_parsing_exception: failed to parse field [x] of type [long] in document with id '2'.";
     assert_eq!(verdict.outcomes[2], Outcome::Quarantine { reason: reason.to_owned() });
+}
+
+#[test]
+fn an_answer_about_other_events_proves_nothing() {
+    let ids = ids(2);
+    let created = |id: &str| json!({"create": {"_id": id, "status": 201}});
+    let (first, second) = (ids[0].to_string(), ids[1].to_string());
+    assert_eq!(judged(&[created(&first), created(&second)]), "CC");
+    assert_eq!(judged(&[created(&second), created(&first)]), "RR");
+    assert_eq!(judged(&[created(&first), created("another")]), "RR");
+    // A document in a failure store has an id of its own.
+    let diverted = json!({"create": {"_id": "iRDDtpYBsuCXUHDPOaJT", "status": 201, "failure_store": "used"}});
+    assert_eq!(judged(&[created(&first), diverted]), "CV");
+}
+
+#[test]
+fn an_item_that_cannot_be_read_says_nothing_about_the_others() {
+    let created = json!({"create": {"status": 201}});
+    for odd in [
+        json!({"create": {"status": 400, "error": {"type": null, "reason": "x"}}}),
+        json!({"create": {"status": 400, "error": "text"}}),
+        json!({"create": {"status": 70_000}}),
+        json!({"create": {}}),
+        json!({"index": {"status": 201}}),
+        json!({}),
+        json!(7),
+    ] {
+        assert_eq!(judged(&[created.clone(), odd.clone(), created.clone()]), "CRC", "{odd}");
+    }
+}
+
+#[test]
+fn what_a_failure_store_did_not_take_is_judged_by_its_error() {
+    for (failure_store, status, kind, expected) in [
+        ("not_enabled", 400, "document_parsing_exception", "Q"),
+        ("failed", 400, "document_parsing_exception", "Q"),
+        ("failed", 429, "es_rejected_execution_exception", "R!"),
+        ("failed", 503, "unavailable_shards_exception", "R"),
+        ("used", 400, "document_parsing_exception", "Q"),
+    ] {
+        let refused = json!({"create": {"status": status, "failure_store": failure_store,
+            "error": {"type": kind, "reason": "x"}}});
+        assert_eq!(judged(&[refused]), expected, "{failure_store} {status}");
+    }
 }
 
 #[test]
@@ -111,6 +155,14 @@ fn requests_that_are_refused_as_a_whole() {
         (503, refusal("cluster_block_exception", "state not recovered"), "R", "RR"),
         (200, "<html>Welcome</html>".to_owned(), "R", "RR"),
         (200, "{}".to_owned(), "R", "RR"),
+        (
+            200,
+            r#"{"took":1,"errors":false,"items":[{"create":{"status":201}},{"create":{"st"#.to_owned(),
+            "R",
+            "RR",
+        ),
+        (403, refusal("cluster_block_exception", "blocked by: [FORBIDDEN/12/index read-only …];"), "H", "HH"),
+        (400, r#"{"error":"words only","status":400}"#.to_owned(), "R", "RR"),
         (302, String::new(), "R", "RR"),
     ] {
         for (n_events, expected) in [(1, one), (2, several)] {
@@ -124,7 +176,7 @@ fn requests_that_are_refused_as_a_whole() {
 fn reasons_do_not_tell_the_credential() {
     let body =
         json!({"error": {"type": "security_exception", "reason": format!("bad key {TOKEN}")}}).to_string();
-    let verdict = plain(Vendor::Elasticsearch).classify(1, &answer(401, body));
+    let verdict = plain(Vendor::Elasticsearch).classify(&ids(1), &answer(401, body));
     let reason = "security_exception: bad key [masked]".to_owned();
     assert_eq!(verdict.outcomes, [Outcome::Hold { reason }]);
 }

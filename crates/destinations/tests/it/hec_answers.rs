@@ -1,9 +1,9 @@
 //! Every answer of the collector's catalogue, and what servers and balancers around it say.
 
-use destinations::{Answer, Outcome, Vendor};
+use destinations::{Ack, AckVerdict, Answer, Outcome, Vendor};
 use serde_json::json;
 
-use crate::material::{TOKEN, answer, letters, plain};
+use crate::material::{TOKEN, answer, destination, ids, letters, plain};
 
 fn check(answer: &Answer, n_events: usize, expected: &str) {
     let got = letters(&*plain(Vendor::Splunk), n_events, answer);
@@ -110,6 +110,12 @@ fn answers_that_are_not_the_collectors_prove_nothing() {
         (200, r#"{"text":"Success","code":0,"#, "RR"),
         (204, "", "RR"),
         (201, r#"{"text":"Success","code":0}"#, "RR"),
+        // It contradicts itself.
+        (200, r#"{"text":"Success","code":0,"invalid-event-number":1}"#, "RR"),
+        // The collector's words, but not its form.
+        (200, r#"{"text":"Success","code":-1}"#, "RR"),
+        (400, r#"{"text":"bad","code":6,"invalid-event-number":-1}"#, "RR"),
+        (400, r#"{"text":"bad","code":6,"invalid-event-number":"1"}"#, "RR"),
         (302, "", "RR"),
         (400, "<html>Bad Request</html>", "RR"),
         (401, "missing authorization header", "HH"),
@@ -132,7 +138,7 @@ fn answers_that_are_not_the_collectors_prove_nothing() {
 
 #[test]
 fn reasons_are_the_collectors_words_without_the_token() {
-    let reason = |said: &Answer| match plain(Vendor::Splunk).classify(1, said).outcomes.remove(0) {
+    let reason = |said: &Answer| match plain(Vendor::Splunk).classify(&ids(1), said).outcomes.remove(0) {
         Outcome::Hold { reason } | Outcome::Retry { reason } => reason,
         other => panic!("{other:?}"),
     };
@@ -140,6 +146,103 @@ fn reasons_are_the_collectors_words_without_the_token() {
     let echo = answer(401, format!("scheme or token does not match: Splunk {TOKEN}"));
     assert_eq!(reason(&echo), "HTTP 401: scheme or token does not match: Splunk [masked]");
     assert_eq!(reason(&answer(503, "")), "HTTP 503");
+}
+
+/// The outcomes, then the id under which the events that were taken will be acknowledged.
+fn with_ack(acknowledgement: &str, n_events: usize, said: &Answer) -> (String, Ack) {
+    let configuration = json!({"url": "https://s:8088", "acknowledgement": acknowledgement});
+    let splunk = destination(Vendor::Splunk, &configuration);
+    (letters(&*splunk, n_events, said), splunk.classify(&ids(n_events), said).ack)
+}
+
+#[test]
+fn what_is_taken_is_acknowledged_under_the_id_that_the_answer_gives() {
+    let whole = answer(200, r#"{"text":"Success","code":0,"ackId":7}"#);
+    let part = declared(
+        400,
+        r#"{"text":"Invalid data format","code":6,"invalid-event-number":1,"ackId":0}"#.to_owned(),
+    );
+    for wanted in ["auto", "required"] {
+        assert_eq!(with_ack(wanted, 2, &whole), ("AA".to_owned(), Ack::Given(7)), "{wanted}");
+        assert_eq!(with_ack(wanted, 3, &part), ("AQR".to_owned(), Ack::Given(0)), "{wanted}");
+    }
+    assert_eq!(with_ack("off", 2, &whole), ("AA".to_owned(), Ack::None));
+}
+
+#[test]
+fn an_answer_without_an_acknowledgement_id_delivers_nothing_where_one_is_required() {
+    for no_id in [
+        r#"{"text":"Success","code":0}"#,
+        r#"{"text":"Success","code":0,"ackId":null}"#,
+        r#"{"text":"Success","code":24,"ackId":"x"}"#,
+        r#"{"text":"Success","code":0,"ackId":-1}"#,
+    ] {
+        let said = answer(200, no_id);
+        assert_eq!(with_ack("auto", 2, &said).0.trim_end_matches('!'), "AA", "{no_id}");
+        assert_eq!(with_ack("required", 2, &said).0.trim_end_matches('!'), "HH", "{no_id}");
+    }
+    let part = declared(400, r#"{"text":"bad","code":6,"invalid-event-number":1}"#.to_owned());
+    assert_eq!(with_ack("required", 3, &part), ("RQR".to_owned(), Ack::None));
+}
+
+#[test]
+fn an_answer_that_is_not_the_collectors_may_hide_an_id() {
+    for (status, body, expected) in [
+        (502, "<html>Bad Gateway</html>", Ack::Lost),
+        (200, r#"{"text":"Success","code":0,"ackId":7,"#, Ack::Lost),
+        (500, r#"{"text":"Internal server error","code":8}"#, Ack::Lost),
+        (503, r#"{"text":"Server is busy","code":9}"#, Ack::None),
+        (400, r#"{"text":"No data","code":5}"#, Ack::None),
+    ] {
+        assert_eq!(with_ack("auto", 1, &answer(status, body)).1, expected, "{status} {body}");
+    }
+}
+
+#[test]
+fn a_full_acknowledgement_channel_is_left() {
+    let said = |code: u32| answer(429, json!({"text": "at capacity", "code": code}).to_string());
+    assert!(plain(Vendor::Splunk).classify(&ids(1), &said(27)).exhausted);
+    assert!(!plain(Vendor::Splunk).classify(&ids(1), &said(26)).exhausted);
+}
+
+#[test]
+fn only_true_acknowledges() {
+    let acks = |status: u16, body: &str| {
+        plain(Vendor::Splunk).classify_acks(&[0, 1, 2], &answer(status, body.to_owned()))
+    };
+    for (body, known) in [
+        (r#"{"acks":{"0":true,"1":false,"2":true}}"#, vec![0, 2]),
+        (r#"{"acks":{"0":false,"1":false,"2":false}}"#, vec![]),
+        (r#"{"acks":{"9":true}}"#, vec![]),
+        (r#"{"acks":{}}"#, vec![]),
+    ] {
+        assert_eq!(acks(200, body), AckVerdict::Acknowledged(known), "{body}");
+    }
+    for (status, body, expected) in [
+        (200, r#"{"acks":{"0":1}}"#, 'L'),
+        (200, "<html>ok</html>", 'L'),
+        (200, r#"{"acks":{"0":true,"#, 'L'),
+        (200, r#"{"text":"Success","code":0}"#, 'L'),
+        (400, r#"{"text":"ACK is disabled","code":14}"#, 'O'),
+        (400, r#"{"text":"Data channel is missing","code":10}"#, 'H'),
+        (400, r#"{"text":"Invalid data channel","code":11}"#, 'H'),
+        (401, r#"{"text":"Invalid authorization","code":3}"#, 'H'),
+        (403, r#"{"text":"Invalid token","code":4}"#, 'H'),
+        (403, "<html>Forbidden</html>", 'H'),
+        (404, "<html>Not Found</html>", 'L'),
+        (429, r#"{"text":"at capacity","code":27}"#, 'U'),
+        (503, r#"{"text":"ack service unavailable","code":19}"#, 'U'),
+        (502, "", 'L'),
+    ] {
+        let got = match acks(status, body) {
+            AckVerdict::Acknowledged(_) => 'A',
+            AckVerdict::Off { .. } => 'O',
+            AckVerdict::Hold { .. } => 'H',
+            AckVerdict::Unanswered { .. } => 'U',
+            AckVerdict::Lost { .. } => 'L',
+        };
+        assert_eq!(got, expected, "{status} {body}");
+    }
 }
 
 /// Each row of the guides' tables, `docs/guides/splunk-*.md`: H holds, R is tried again, S is sent in halves, Q goes to
@@ -151,6 +254,7 @@ fn what_the_guides_explain_is_what_the_collector_says() {
         (401, r#"{"text":"Token is required","code":2}"#, "HEC code 2: Token is required", 'H'),
         (401, r#"{"text":"Invalid authorization","code":3}"#, "HEC code 3: Invalid authorization", 'H'),
         (400, r#"{"text":"Incorrect index","code":7}"#, "HEC code 7: Incorrect index", 'H'),
+        (400, r#"{"text":"ACK is disabled","code":14}"#, "HEC code 14: ACK is disabled", 'H'),
         (500, r#"{"text":"Internal server error","code":8}"#, "HEC code 8: Internal server error", 'R'),
         (503, r#"{"text":"Server is busy","code":9}"#, "HEC code 9: Server is busy", 'R'),
         (503, r#"{"text":"Server is shutting down","code":23}"#, "HEC code 23: Server is shutting down", 'R'),
@@ -170,7 +274,7 @@ fn what_the_guides_explain_is_what_the_collector_says() {
         (404, "", "HTTP 404", 'R'),
         (403, "", "HTTP 403", 'H'),
     ] {
-        let outcome = plain(Vendor::Splunk).classify(1, &answer(status, body)).outcomes.remove(0);
+        let outcome = plain(Vendor::Splunk).classify(&ids(1), &answer(status, body)).outcomes.remove(0);
         let found = match outcome {
             Outcome::Hold { reason } => ('H', reason),
             Outcome::Retry { reason } => ('R', reason),

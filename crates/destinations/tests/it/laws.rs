@@ -4,12 +4,12 @@ use std::collections::HashSet;
 
 use base::mask::MaskRule;
 use base::{EventId, Timestamp};
-use destinations::{Destination, Grade, Outcome, Vendor};
+use destinations::{AckVerdict, Destination, Grade, Outcome, Vendor};
 use event::{Record, RecordBuilder, Section, Stream, fragment};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::material::{answer, plain};
+use crate::material::{answer, ids, plain};
 
 /// An object's members without its braces.
 fn members(object: &str) -> &str {
@@ -119,7 +119,7 @@ proptest! {
         for vendor in Vendor::ALL {
             let mut said = answer(status, body.clone());
             said.headers.insert("content-type", "application/json".parse().unwrap());
-            let verdict = plain(vendor).classify(n_events, &said);
+            let verdict = plain(vendor).classify(&ids(n_events), &said);
             prop_assert_eq!(verdict.outcomes.len(), n_events);
             if (200..300).contains(&status) {
                 continue;
@@ -136,6 +136,46 @@ proptest! {
     }
 
     #[test]
+    fn no_answer_puts_more_events_into_quarantine_than_it_names(
+        status in prop_oneof![Just(200_u16), Just(400), 100_u16..600],
+        n_events in 0_usize..9,
+        body in any_body(),
+    ) {
+        for vendor in Vendor::ALL {
+            let mut said = answer(status, body.clone());
+            said.headers.insert("content-type", "application/json".parse().unwrap());
+            let outcomes = plain(vendor).classify(&ids(n_events), &said).outcomes;
+            let n_refused = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Quarantine { .. })).count();
+            let parsed = serde_json::from_slice::<Value>(&body).unwrap_or_default();
+            let n_named = match vendor {
+                Vendor::Splunk => usize::from((400..500).contains(&status) && parsed["invalid-event-number"].is_u64()),
+                Vendor::Elasticsearch if (200..300).contains(&status) => {
+                    let items = parsed["items"].as_array().cloned().unwrap_or_default();
+                    items.iter().filter(|item| item["create"]["status"] == 400).count()
+                }
+                _ => 0,
+            };
+            prop_assert!(n_refused <= n_named, "{vendor}: {n_refused} of {n_named}");
+        }
+    }
+
+    #[test]
+    fn no_answer_acknowledges_what_was_not_asked_for_or_not_said_to_be_true(
+        status in prop_oneof![Just(200_u16), Just(400), 100_u16..600],
+        asked in prop::collection::vec(0_u64..6, 0..6),
+        body in prop_oneof![any_acks(), any_body()],
+    ) {
+        for vendor in Vendor::ALL {
+            let verdict = plain(vendor).classify_acks(&asked, &answer(status, body.clone()));
+            let AckVerdict::Acknowledged(acks) = verdict else { continue };
+            prop_assert!(vendor == Vendor::Splunk && status == 200);
+            let said: Value = serde_json::from_slice(&body).unwrap();
+            let is_true = |ack: &u64| asked.contains(ack) && said["acks"][ack.to_string()] == true;
+            prop_assert!(acks.iter().all(is_true));
+        }
+    }
+
+    #[test]
     fn an_item_is_delivered_only_by_success_or_by_its_own_id_being_there(
         items in prop::collection::vec((any_item_status(), any_kind(), any::<bool>()), 1..6),
     ) {
@@ -144,7 +184,7 @@ proptest! {
             json!({"create": {"status": status, "error": error}})
         }).collect::<Vec<_>>()});
         let destination = plain(Vendor::Elasticsearch);
-        let verdict = destination.classify(items.len(), &answer(200, body.to_string()));
+        let verdict = destination.classify(&ids(items.len()), &answer(200, body.to_string()));
         for ((status, kind, fails), outcome) in items.iter().zip(verdict.outcomes) {
             let proven = match status {
                 200 | 201 => !fails,
@@ -154,6 +194,11 @@ proptest! {
             prop_assert_eq!(outcome == Outcome::Delivered(Grade::Confirmed), proven);
         }
     }
+}
+
+fn any_acks() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::btree_map(0_u64..9, any::<bool>(), 0..9)
+        .prop_map(|acks| json!({ "acks": acks }).to_string().into_bytes())
 }
 
 fn any_item_status() -> impl Strategy<Value = u16> {

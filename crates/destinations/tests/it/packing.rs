@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use destinations::transport::HttpTransport;
-use destinations::{BatchLimits, Request, Transport as _, Vendor};
+use destinations::{BatchLimits, Request, Session, Transport as _, Vendor};
 use receiver::{OnEvent, Options, Receiver};
 use serde_json::{Value, json};
 
@@ -45,8 +45,10 @@ async fn a_packed_body_arrives_as_what_was_packed() {
         let limited = configured(vendor, &configuration(json!({"maxInFlight": 1, "maxEvents": 7})));
         let expected = BatchLimits { max_in_flight: 1, max_events: 7, ..plain.limits() };
         assert_eq!(limited.limits(), expected, "{vendor}");
-        let (packed, unpacked) =
-            (packing.request(body(&*packing), now()), plain.request(body(&*plain), now()));
+        let (packed, unpacked) = (
+            packing.request(body(&*packing), &Session::default(), now()),
+            plain.request(body(&*plain), &Session::default(), now()),
+        );
         assert_eq!(
             (text(&packed, "content-encoding"), text(&unpacked, "content-encoding")),
             ("gzip".into(), String::new())
@@ -73,7 +75,7 @@ fn what_is_signed_is_the_body_that_is_sent() {
                 "batch": {"compression": compression}, "signingSecrets": [SECRET],
             }),
         );
-        let request = destination.request(body(&*destination), now());
+        let request = destination.request(body(&*destination), &Session::default(), now());
         let mut expected = Hmac::<sha2::Sha256>::new_from_slice(
             &STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap(),
         )
@@ -92,8 +94,12 @@ fn a_request_that_is_sent_again_has_its_id_and_a_new_time() {
         "url": "https://h.example/in", "apiKey": "", "headerName": "", "signingSecrets": [SECRET, SECRET],
     });
     let destination = configured(Vendor::Https, &configuration);
-    let first = destination.request(body(&*destination), now());
-    let again = destination.request(body(&*destination), now().plus(std::time::Duration::from_mins(1)));
+    let first = destination.request(body(&*destination), &Session::default(), now());
+    let again = destination.request(
+        body(&*destination),
+        &Session::default(),
+        now().plus(std::time::Duration::from_mins(1)),
+    );
     assert_eq!(text(&first, "webhook-id"), text(&again, "webhook-id"));
     assert_ne!(text(&first, "webhook-timestamp"), text(&again, "webhook-timestamp"));
     assert_eq!(text(&first, "webhook-signature").split(' ').count(), 2);

@@ -5,8 +5,8 @@ use std::net::TcpListener;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use destinations::Transport as _;
 use destinations::transport::HttpTransport;
+use destinations::{Session, Transport as _};
 use serde_json::{Value, json};
 use testkit::proxy::{ForwardProxy, ProxyOptions};
 
@@ -141,7 +141,7 @@ async fn metadata_addresses_are_reached_through_no_proxy_and_are_no_proxy() {
     let proxy = proxy(ProxyOptions::default()).await;
     let destination = collector("http://s.example", json!({"proxy": proxy.url()}));
     for url in ["http://169.254.169.254/", "https://[::ffff:169.254.169.254]/", "http://100.100.100.200/"] {
-        let mut request = destination.request(body(&*destination), now());
+        let mut request = destination.request(body(&*destination), &Session::default(), now());
         request.url = url.parse().unwrap();
         let error = HttpTransport::new().unwrap().send(request).await.unwrap_err();
         assert_eq!(error.to_string(), "link-local and cloud metadata addresses are not called", "{url}");

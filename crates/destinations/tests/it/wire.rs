@@ -1,8 +1,8 @@
 //! The wire formats, byte by byte.
 
-use base::Timestamp;
+use base::{Random, Timestamp};
 use bytes::Bytes;
-use destinations::{Destination, Request, Vendor};
+use destinations::{Destination, Request, Session, Vendor};
 use event::{Record, Stream};
 use serde_json::json;
 
@@ -23,7 +23,8 @@ fn sent(destination: &dyn Destination) -> String {
     }
     body.extend_from_slice(frame.close.as_bytes());
     let now = Timestamp::parse("2026-01-31T12:00:02Z").unwrap();
-    let Request { url, method, headers, body, .. } = destination.request(Bytes::from(body), now);
+    let Request { url, method, headers, body, .. } =
+        destination.request(Bytes::from(body), &Session::default(), now);
     let mut lines = vec![format!("{method} {url}")];
     lines.extend(headers.iter().map(|(name, value)| {
         let is_signature = name == "webhook-signature";
@@ -90,4 +91,30 @@ fn a_test_event_lies_nowhere() {
     let mut out = Vec::new();
     plain(Vendor::Https).encode(&Record::parse(&bytes).unwrap(), None, false, &mut out);
     assert!(!String::from_utf8(out).unwrap().contains("journalOffset"));
+}
+
+#[test]
+fn requests_of_one_session_show_the_same_channel_and_the_cookies_that_answers_set() {
+    let splunk = plain(Vendor::Splunk);
+    let now = Timestamp::default();
+    let mut session = Session::draw(now, &Random::from_seed(1));
+    let set = http::HeaderValue::from_static("AWSALB=a1; Path=/");
+    session.learn(&http::HeaderMap::from_iter([(http::header::SET_COOKIE, set)]));
+    let events = splunk.request(Bytes::from_static(b"{}"), &session, now);
+    let question = splunk.ack_request(&[0, 1], &session).unwrap();
+    let channel = session.channel().unwrap().to_string();
+    for request in [&events, &question] {
+        assert_eq!(request.headers["x-splunk-request-channel"], channel.as_str());
+        assert_eq!(request.headers["cookie"], "AWSALB=a1");
+        assert!(request.headers["cookie"].is_sensitive());
+        assert!(request.headers.contains_key("authorization"));
+    }
+    let asked = format!("https://splunk.example:8088/services/collector/ack?channel={channel}");
+    assert_eq!(question.url.as_str(), asked);
+    let another = Session::draw(now, &Random::from_seed(2));
+    assert_ne!(another.channel(), session.channel());
+    assert!(!splunk.request(Bytes::new(), &another, now).headers.contains_key("cookie"));
+    for vendor in [Vendor::Elasticsearch, Vendor::Https] {
+        assert!(plain(vendor).ack_request(&[0], &session).is_none());
+    }
 }

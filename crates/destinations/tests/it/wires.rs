@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base::{Secret, Timestamp};
 use bytes::Bytes;
 use destinations::transport::HttpTransport;
-use destinations::{Answer, Destination, Secrets, Settings, Transport, TransportError, Vendor};
+use destinations::{Answer, Destination, Secrets, Session, Settings, Transport, TransportError, Vendor};
 use event::native::{Instance, Selection};
 use event::{Record, Stream};
 use receiver::{Options, Receiver};
@@ -86,7 +86,7 @@ pub(crate) async fn send_by(
     transport: &HttpTransport,
     destination: &dyn Destination,
 ) -> Result<Answer, TransportError> {
-    transport.send(destination.request(body(destination), now())).await
+    transport.send(destination.request(body(destination), &Session::default(), now())).await
 }
 
 pub(crate) fn now() -> Timestamp {

@@ -143,3 +143,24 @@ async fn what_departs_from_the_promises_is_told() {
     assert!(serde_json::to_string(&stats).unwrap().contains("\"nProblems\":"));
     assert!(stats.to_string().contains("first: "), "{stats}");
 }
+
+#[tokio::test]
+async fn templates_and_policies_are_taken_as_by_a_cluster_and_are_no_events() {
+    let options = Options { check: true, token: Some(TOKEN.to_owned()), ..Options::default() };
+    let closed = Receiver::start(options).await.unwrap();
+    let receiver = Receiver::start(Options { check: true, ..Options::default() }).await.unwrap();
+    for path in [
+        "/_index_template/idstream",
+        "/_component_template/idstream-mappings",
+        "/_ilm/policy/idstream",
+        "/below/_plugins/_ism/policies/idstream",
+    ] {
+        let body = br#"{"template": {"mappings": {}}}"#.to_vec();
+        let taken = post(&receiver, Method::PUT, path, None, body.clone()).await;
+        assert_eq!((taken.status, &*taken.body), (200, &br#"{"acknowledged":true}"#[..]), "{path}");
+        assert_eq!(post(&receiver, Method::PUT, path, None, b"[".to_vec()).await.status, 400, "{path}");
+        assert_eq!(post(&closed, Method::PUT, path, None, body).await.status, 401, "{path}");
+    }
+    let stats = receiver.stats();
+    assert_eq!((stats.requests, stats.events, stats.problems.len()), (0, 0, 0), "{stats:?}");
+}

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod acks;
 mod counts;
 mod faults;
 mod sender;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use base::{EventId, Secret, Timestamp};
 use bytes::Bytes;
 use destinations::transport::HttpTransport;
-use destinations::{Answer, Destination, Outcome, Request, Settings, Transport, TransportError, Vendor};
+use destinations::{
+    Answer, Destination, Outcome, Request, Session, Settings, Transport, TransportError, Vendor,
+};
 use event::native::{Instance, Selection};
 use event::{Record, RecordBuilder, Section, Stream};
 use receiver::Receiver;
@@ -44,6 +46,11 @@ impl Sender {
 
     /// A request with these events.
     pub(crate) fn request(&self, numbers: &[u8]) -> Request {
+        self.request_in(&Session::default(), numbers)
+    }
+
+    /// The same, in a session.
+    pub(crate) fn request_in(&self, session: &Session, numbers: &[u8]) -> Request {
         let frame = self.destination.frame();
         let mut body = frame.open.as_bytes().to_vec();
         for (at, number) in numbers.iter().enumerate() {
@@ -58,7 +65,7 @@ impl Sender {
             self.destination.encode(&Record::parse(&record).unwrap(), Some((1, 0)), false, &mut body);
         }
         body.extend_from_slice(frame.close.as_bytes());
-        self.destination.request(Bytes::from(body), Timestamp::default())
+        self.destination.request(Bytes::from(body), session, Timestamp::default())
     }
 
     pub(crate) async fn send(&self, request: Request) -> Result<Answer, TransportError> {
@@ -68,7 +75,8 @@ impl Sender {
     /// Sends these events; one letter for each outcome: Delivered, Retry, Hold, Quarantine, Split; `!` for slow down.
     pub(crate) async fn outcomes(&self, numbers: &[u8]) -> String {
         let answer = self.send(self.request(numbers)).await.unwrap();
-        let verdict = self.destination.classify(numbers.len(), &answer);
+        let ids: Vec<EventId> = numbers.iter().copied().map(id).collect();
+        let verdict = self.destination.classify(&ids, &answer);
         let letters = verdict.outcomes.iter().map(|outcome| match outcome {
             Outcome::Delivered(_) => 'D',
             Outcome::Retry { .. } => 'R',

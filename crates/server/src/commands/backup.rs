@@ -6,7 +6,7 @@ use base::{ByteSize, Clock, Random, SystemClock};
 
 use super::Failure;
 use super::journal::{Where, advance, bar};
-use crate::output::answer;
+use crate::output::{answer, counted};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -48,8 +48,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let bytes = ByteSize(made.files.iter().map(|file| file.bytes).sum());
     let to = arguments.to.display();
     answer(format_args!(
-        "{to}: blocks {} to {}, {} events, {bytes}",
-        made.first_block, made.last_block, made.records
+        "{to}: blocks {} to {}, {}, {bytes}",
+        made.first_block,
+        made.last_block,
+        counted(made.records, "event")
     ))?;
     answer(format_args!("complete up to {}: every event accepted before is in it", made.complete_up_to))?;
     answer("the master key is not in it: keep a copy of the key elsewhere")
@@ -66,12 +68,12 @@ pub(crate) fn restore(arguments: &RestoreArguments) -> Result<(), Failure> {
     let restored = restored?;
     let (made, data) = (&restored.manifest, arguments.data.display());
     answer(format_args!(
-        "{data}: {} files, {}, blocks {} to {}, {} events",
+        "{data}: {} files, {}, blocks {} to {}, {}",
         made.files.len(),
         ByteSize(restored.bytes),
         made.first_block,
         made.last_block,
-        made.records
+        counted(made.records, "event")
     ))?;
     answer(format_args!(
         "events accepted up to {} are there; later ones may be missing",

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::Failure;
 use crate::client::Client;
-use crate::output::{answer, tell};
+use crate::output::{answer, counted, tell};
 use crate::settings::parse_url;
 
 const ERASURES: &str = "admin/api/v1/instance/erasures";
@@ -43,6 +43,9 @@ pub(crate) struct Arguments {
     /// The server's address
     #[arg(long, env = "IDSTREAM_URL", default_value = "http://127.0.0.1:7600", value_name = "URL", value_parser = parse_url)]
     url: url::Url,
+    /// File with the authority's certificate (PEM), when no public one vouches for the server: then only it is trusted
+    #[arg(long, alias = "ca", value_name = "FILE")]
+    ca_file: Option<PathBuf>,
     /// Token of an API client with the scope delete:event
     #[arg(long, env = "IDSTREAM_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     token: Option<String>,
@@ -53,7 +56,10 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let transport = Arc::new(destinations::transport::HttpTransport::new()?);
-    let client = Client::new(transport, arguments.url.clone(), &token(&arguments)?)?;
+    let mut client = Client::new(transport, arguments.url.clone(), &token(&arguments)?)?;
+    if let Some(file) = &arguments.ca_file {
+        client = client.trusting(file)?;
+    }
     let mut body = json!({ "dryRun": arguments.dry_run });
     for (name, value) in [("subject", &arguments.subject), ("eventId", &arguments.event_id)] {
         if let Some(value) = value {
@@ -98,7 +104,7 @@ fn say(erasure: &Value, is_dry_run: bool) -> Result<(), Failure> {
         );
     }
     let what = if is_dry_run { "would be erased" } else { "erased" };
-    answer(format_args!("{} events {what}", number(erasure, "nEvents")))?;
+    answer(format_args!("{} {what}", counted(number(erasure, "nEvents"), "event")))?;
     let destinations = erasure.get("destinations").and_then(Value::as_array);
     for of in
         destinations.into_iter().flatten().filter(|of| number(of, "received") + number(of, "withheld") > 0)

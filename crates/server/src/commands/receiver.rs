@@ -33,6 +33,9 @@ pub(crate) struct Arguments {
     /// Checks every document strictly and shows the first faults
     #[arg(long)]
     check: bool,
+    /// HEC: the token has indexer acknowledgement, and events are stored after so many milliseconds [default: it has none]
+    #[arg(long, value_name = "MS")]
+    acknowledge_after: Option<u64>,
     /// Does something wrong; may be given several times. Every form stands below
     #[arg(long, value_name = "WHEN=WHAT")]
     misbehave: Vec<Misbehaviour>,
@@ -49,6 +52,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         listen: arguments.listen,
         token: arguments.token,
         check: arguments.check,
+        acknowledges_after: arguments.acknowledge_after.map(Duration::from_millis),
         misbehaviour: arguments.misbehave,
         ..Default::default()
     };

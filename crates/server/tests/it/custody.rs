@@ -133,7 +133,7 @@ fn a_running_server_is_verified_and_damage_is_named_mended_and_told() {
     let (block, start) = damage(&segment, b"user-5@example.com");
     let (_, why) = fails(&verify);
     let place = format!("0000000000000001.segment at byte {start}: block {block}");
-    let lost = format!("block {block}: 1 events");
+    let lost = format!("block {block}: 1 event");
     assert!(why.contains(&place) && why.contains(&format!("lost: {lost}, stored between")), "{why}");
     let (answer, _) = fails(&["journal", "verify", "--json", "--data", text(&data)]);
     let answer: Value = serde_json::from_str(&answer).unwrap();
@@ -262,6 +262,71 @@ fn every_event_accepted_before_a_backup_of_a_busy_server_is_restored() {
 }
 
 #[test]
+fn heads_that_others_posted_are_left_out_and_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let server = Server::start(&data);
+    server.post(1);
+    server.stop();
+    let head = newest_head(&data);
+    let forged =
+        json!({"sourceId": "shop", "changes": [{"after": HeadText { sequence: 1, ..head.clone() }}]});
+    let told = json!({"_source": {"sourceId": "idstream", "changes": [{"after": head}]}});
+    let exported = directory.path().join("heads.ndjson");
+    let verify = ["journal", "verify", "--data", text(&data), "--heads", text(&exported)];
+    std::fs::write(&exported, format!("{told}\n{forged}\n")).unwrap();
+    let said = succeeds(&verify);
+    assert!(said.contains("heads from elsewhere: 1 fit; not from idstream, left out: 1"), "{said}");
+    let said = succeeds(&[&verify[..], &["--json"]].concat());
+    assert!(said.contains("\"headsNotFromIdstream\": 1"), "{said}");
+    std::fs::write(&exported, forged.to_string()).unwrap();
+    let (_, why) = fails(&verify);
+    assert!(why.contains("no signed head in it; not from idstream, left out: 1"), "{why}");
+}
+
+#[test]
+fn a_backup_is_refused_where_it_would_be_changed_and_is_still_restored_after() {
+    let directory = tempfile::tempdir().unwrap();
+    let (data, backup) = (directory.path().join("data"), directory.path().join("backup"));
+    let server = Server::start(&data);
+    server.post(1);
+    succeeds(&["backup", "--data", text(&data), "--to", text(&backup)]);
+    server.stop();
+    let key = directory.path().join("data.key");
+    let before = files(directory.path());
+    for command in [
+        &["serve", "--listen", "127.0.0.1:0"][..],
+        &["key", "rotate", "--key-file", text(&key)],
+        &["key", "rotate", "--dry-run", "--key-file", text(&key)],
+        &["journal", "repair", "--accept-loss"],
+    ] {
+        let (_, why) = fails(&[command, &["--data", text(&backup)]].concat());
+        let expected = format!("idstream restore --from {} --data", backup.display());
+        assert!(why.contains(&expected), "{command:?}: {why}");
+        assert_eq!(files(directory.path()), before, "{command:?}");
+    }
+    succeeds(&["key", "show", "--key-file", text(&key), "--data", text(&backup)]);
+    succeeds(&["journal", "repair", "--data", text(&backup)]);
+    let restored = directory.path().join("restored");
+    succeeds(&["restore", "--from", text(&backup), "--data", text(&restored)]);
+}
+
+/// Every file below a directory, with its content.
+fn files(directory: &Path) -> std::collections::BTreeMap<std::path::PathBuf, Vec<u8>> {
+    let mut found = std::collections::BTreeMap::new();
+    let mut paths = vec![directory.to_owned()];
+    while let Some(path) = paths.pop() {
+        if path.is_dir() {
+            paths.extend(std::fs::read_dir(&path).unwrap().map(|file| file.unwrap().path()));
+        } else {
+            let content = std::fs::read(&path).unwrap();
+            found.insert(path, content);
+        }
+    }
+    found
+}
+
+#[test]
 fn a_subject_is_erased_and_the_journal_still_verifies() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
@@ -273,8 +338,8 @@ fn a_subject_is_erased_and_the_journal_still_verifies() {
     let token = data.join("admin-token");
     let erase = ["erase", "--url", &url, "--token-file", text(&token), "--subject", "user-3@example.com"];
     let dry = [&erase[..], &["--dry-run"]].concat();
-    assert!(succeeds(&dry).contains("1 events would be erased"));
-    assert!(succeeds(&erase).contains("1 events erased"));
+    assert!(succeeds(&dry).contains("1 event would be erased"));
+    assert!(succeeds(&erase).contains("1 event erased"));
     assert!(succeeds(&erase).contains("0 events erased"));
     server.stop();
     let said = succeeds(&["journal", "verify", "--data", text(&data)]);

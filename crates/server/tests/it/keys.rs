@@ -80,7 +80,7 @@ fn a_rotated_key_opens_what_the_old_one_sealed_and_the_change_is_an_audit_log() 
     assert_eq!(read(&place.key_file()), old, "it was a dry run");
 
     let rotated = place.key(&["rotate"], &[]);
-    assert!(rotated.status.success() && rotated.stdout.contains("1 credentials sealed anew"), "{rotated:?}");
+    assert!(rotated.status.success() && rotated.stdout.contains("1 credential sealed anew"), "{rotated:?}");
     let new = read(&place.key_file());
     assert!(new != old && new.lines().count() == 1);
     let shown = place.key(&["show"], &[]);
@@ -181,4 +181,9 @@ fn credentials_that_need_a_key_that_is_gone_are_told_about_at_the_start() {
     let (server, _) = place.start(&variable(&old));
     let told = server.tells("some credentials are sealed with keys that are not here");
     assert!(told.contains("credentials=1"), "{told}");
+    drop(server);
+    let shown = place.key(&["show"], &variable(&old));
+    assert_eq!(shown.status.code(), Some(1), "{shown:?}");
+    assert!(shown.stdout.contains("is not here, 1 credential that cannot be opened"), "{shown:?}");
+    assert!(shown.stderr.contains("give idstream the keys that are missing"), "{shown:?}");
 }

@@ -119,7 +119,7 @@ fn a_master_key_that_does_not_fit_is_named_with_where_it_came_from() {
     for (arguments, environment, expected) in [
         (&["--key-file", "other.key"][..], None, &["the master key in other.key", "it had before"][..]),
         (&["--key-file", "short.key"], None, &["the master key in short.key", "32 bytes in base64"]),
-        (&["--key-file", "nowhere"], None, &["nowhere", "No such file"]),
+        (&["--key-file", "nowhere"], None, &["nowhere", "No such file", "the key with the id "]),
         (
             &[],
             Some(("IDSTREAM_MASTER_KEY", other)),
@@ -136,7 +136,9 @@ fn a_master_key_that_does_not_fit_is_named_with_where_it_came_from() {
     std::fs::remove_file(&key).unwrap();
     let ended = refused(directory.path(), data, &[]);
     assert!(
-        ended.stderr.contains("data.key is missing") && ended.stderr.contains("put it back"),
+        ended.stderr.contains("data.key is missing")
+            && ended.stderr.contains("the key with the id ")
+            && ended.stderr.contains("put it back"),
         "{ended:?}"
     );
     assert!(!key.exists());

@@ -192,3 +192,54 @@ fn a_token_that_is_not_known_ends_it_with_the_servers_words() {
     assert!(sent.stderr.contains("answered 401"), "{sent:?}");
     assert!(sent.stderr.contains("send the same file again"), "{sent:?}");
 }
+
+/// A server of another kind, or a proxy: whatever it is asked, it gives this answer.
+fn answering(status: &str, body: &str) -> std::net::SocketAddr {
+    use std::io::{BufRead, BufReader, Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let answer =
+        format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let mut length = 0;
+            loop {
+                let mut line = String::new();
+                if reader.read_line(&mut line).unwrap_or_default() < 3 {
+                    break;
+                }
+                if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+            }
+            let _gone = reader.take(length).read_to_end(&mut Vec::new());
+            let _gone = stream.write_all(answer.as_bytes());
+        }
+    });
+    address
+}
+
+#[test]
+fn an_answer_that_is_not_idstreams_ends_it_and_refuses_no_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("events");
+    std::fs::write(&file, format!("{}\n{}\n", event("ann"), event("bob"))).unwrap();
+    for (status, body, told) in [
+        ("400 Bad Request", "Client sent an HTTP request\n to an HTTPS server.\n", "answered 400, but"),
+        ("413 Too Large", "<html>\u{1b}[31mClient sent an HTTP request</html>", "answered 413, but"),
+        ("200 OK", "<html>Client sent an HTTP request</html>", "answered 200, but"),
+    ] {
+        let url = format!("http://{}", answering(status, body));
+        let mut command = idstream(&["send", "--token", "t", "--url", &url]);
+        command.arg(&file);
+        let sent = Program::start(command).ended();
+        assert_eq!(sent.status.code(), Some(1), "{sent:?}");
+        assert!(sent.stdout.ends_with("0 refused"), "{sent:?}");
+        for part in [told, "Client sent an HTTP request", "send the same file again"] {
+            assert!(sent.stderr.contains(part), "{part}: {sent:?}");
+        }
+        assert!(!sent.stderr.contains('\u{1b}'), "{sent:?}");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "no file of rejects");
+    }
+}

@@ -67,6 +67,11 @@ fn events_are_taken_over_tls_and_a_renewed_certificate_is_shown_without_a_restar
     let address = server.answers("listening on https://");
     let sent = place.send(&address, Some(&first));
     assert!(is_sent(&sent), "{sent:?}");
+    let mut erase = idstream(&["erase", "--subject", "nobody@example.com", "--url"]);
+    erase.arg(format!("https://{address}")).arg("--token-file").arg(place.file("data/admin-token"));
+    erase.arg("--ca-file").arg(place.file("ca.pem"));
+    let erased = Program::start(erase).ended();
+    assert_eq!(erased.stdout, "0 events erased", "{erased:?}");
     // At once, instead of trying again for minutes.
     for authority in [None, Some(&second)] {
         let refused = place.send(&address, authority);

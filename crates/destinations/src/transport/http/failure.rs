@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use rustls::{AlertDescription, CertificateError};
+use rustls::{AlertDescription, CertificateError, InvalidMessage};
 
 use super::resolver::{RefusedAddress, Unresolved};
 use crate::transport::{FailureKind, TransportError};
@@ -17,6 +17,8 @@ const TUNNEL_REFUSED: &str = "tunnel error: unsuccessful";
 pub(super) struct Errand {
     /// The destination's host.
     pub(super) host: String,
+    /// Its port.
+    pub(super) port: u16,
     /// `host:port` of the proxy that it goes through.
     pub(super) proxy: Option<String>,
 }
@@ -78,11 +80,13 @@ impl Errand {
 
     /// There is no connection, or not for long enough.
     fn unreached(&self, error: &reqwest::Error) -> TransportError {
-        let host = &self.host;
-        let (kind, what) = if find::<Unresolved>(error).is_some() {
-            (FailureKind::Resolve, format!("the host name {host} cannot be resolved"))
+        let Self { host, port, .. } = self;
+        let (kind, what) = if let Some(unresolved) = find::<Unresolved>(error) {
+            // The system's error has no kind of its own, and would only be called uncategorized.
+            let text = format!("the host name {host} cannot be resolved{}", unresolved.why());
+            return TransportError::new(FailureKind::Resolve, text);
         } else if error.is_connect() {
-            (FailureKind::Connect, format!("cannot connect to {host}"))
+            (FailureKind::Connect, format!("cannot connect to {host}:{port}"))
         } else {
             let what = format!("the connection to {host} ended before the whole answer was there");
             (FailureKind::Broken, what)
@@ -96,8 +100,11 @@ impl Errand {
     /// One side does not trust the other.
     fn mistrusted(&self, error: &rustls::Error) -> TransportError {
         use CertificateError as Bad;
-        let host = &self.host;
+        let Self { host, port, .. } = self;
         let (kind, text) = match error {
+            rustls::Error::InvalidMessage(
+                InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
+            ) => (FailureKind::NotTls, format!("what listens at {host}:{port} does not speak TLS")),
             rustls::Error::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. }) => {
                 (FailureKind::CertificateExpired, format!("the certificate of {host} has expired"))
             }

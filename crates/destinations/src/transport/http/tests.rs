@@ -80,16 +80,18 @@ async fn no_error_tells_the_credential_or_the_query() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let error = send(&format!("http://{closed}/path?token=hidden-query")).await.unwrap_err();
     assert_eq!(error.kind(), FailureKind::Connect, "{error}");
-    assert_eq!(error.to_string(), "cannot connect to 127.0.0.1: connection refused");
+    assert_eq!(error.to_string(), format!("cannot connect to {closed}: connection refused"));
     assert!(!format!("{error:?}").contains("hidden"), "{error:?}");
 }
 
 #[tokio::test]
-async fn a_certificate_problem_is_a_tls_failure() {
-    // Plain HTTP is no TLS handshake.
+async fn a_port_that_speaks_plain_http_is_told_apart_from_a_certificate_problem() {
     let (address, _served) = server(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n".to_vec());
     let error = send(&address.replace("http:", "https:")).await.unwrap_err();
-    assert_eq!(error.kind(), FailureKind::Tls, "{error:?}");
+    assert_eq!(error.kind(), FailureKind::NotTls, "{error:?}");
+    let place = address.strip_prefix("http://").unwrap().trim_end_matches('/');
+    assert_eq!(error.to_string(), format!("what listens at {place} does not speak TLS"));
+    assert!(error.hint().contains("http://") && !error.hint().contains("certificate"), "{}", error.hint());
 }
 
 #[tokio::test]
@@ -97,6 +99,7 @@ async fn a_name_without_an_address_is_named() {
     let error = send("http://no-such-host.invalid/").await.unwrap_err();
     assert_eq!(error.kind(), FailureKind::Resolve, "{error:?}");
     assert!(error.to_string().contains("no-such-host.invalid"), "{error}");
+    assert!(!error.to_string().contains("uncategorized"), "{error}");
 }
 
 #[tokio::test]

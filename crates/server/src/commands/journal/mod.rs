@@ -14,6 +14,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use journal::local::Gap;
 
 use super::{Failed, Failure};
+use crate::output::counted;
 use crate::settings;
 
 #[derive(clap::Args)]
@@ -104,7 +105,7 @@ fn told(gap: &Gap) -> String {
         1 => format!("block {}", gap.from),
         _ => format!("blocks {} to {}", gap.from, gap.until - 1),
     };
-    let events = gap.n_events().map_or("an unknown number of events".to_owned(), |n| format!("{n} events"));
+    let events = gap.n_events().map_or("an unknown number of events".to_owned(), |n| counted(n, "event"));
     let time = match (gap.after, gap.before) {
         (Some(after), Some(before)) => format!(", stored between {after} and {before}"),
         (Some(after), None) => format!(", stored after {after}"),

@@ -67,6 +67,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         return Ok(());
     }
+    custody::backup::expect_none(&data)?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(&directory)?);
     let lock = disk.lock().map_err(|error| match error.kind() {
         ErrorKind::WouldBlock => format!("a server is running on {}: stop it first", data.display()),

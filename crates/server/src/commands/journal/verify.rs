@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{Where, advance, bar, catalog, journal_in, told};
 use crate::commands::{Failed, Failure};
-use crate::output::{answer, tell};
+use crate::output::{answer, counted, tell};
 
 /// Longer lines of a file of heads are refused, in bytes.
 const MAX_LINE: u64 = 16 << 20;
@@ -55,12 +55,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let data = arguments.place.data()?;
     let directory = journal_in(&data)?;
     let catalog = catalog(&data)?;
-    let heads = arguments.heads.as_deref().map(read_heads).transpose()?.unwrap_or_default();
+    let kept = arguments.heads.as_deref().map(read_heads).transpose()?;
     let stored_key = catalog.as_ref().map(custody::key::public_key).transpose()?.flatten();
     let against = Against {
         known: catalog.as_ref().map(heads::known).transpose()?.flatten(),
         key: arguments.key.or(stored_key),
-        heads,
+        heads: kept.iter().flat_map(|kept| &kept.heads).copied().collect(),
+        restores: catalog.as_ref().map(custody::verify::untold_restores).unwrap_or_default(),
     };
     let disk = RealDisk::open_read_only(&directory)?;
     let bar = bar()?;
@@ -69,9 +70,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let verdict =
         verdict.map_err(Failed::at(format!("cannot verify the journal in {}", directory.display())))?;
     if arguments.json {
-        answer(serde_json::to_string_pretty(&as_json(&verdict))?)?;
+        answer(serde_json::to_string_pretty(&as_json(&verdict, kept.as_ref()))?)?;
     } else {
-        say(&directory, &verdict, arguments.heads.is_some())?;
+        say(&directory, &verdict, kept.as_ref())?;
     }
     match first_fault(&verdict) {
         None => Ok(()),
@@ -85,11 +86,19 @@ fn first_fault(verdict: &Verdict) -> Option<String> {
     problem.or_else(faults)
 }
 
+/// What a file of heads holds.
+struct Kept {
+    heads: Vec<SignedHead>,
+    /// Documents that others posted, with something like a head in them.
+    n_foreign: u64,
+}
+
 /// Heads from lines of JSON. Lines without a head are passed over, but a file without any is none.
-fn read_heads(path: &Path) -> Result<Vec<SignedHead>, Failure> {
+fn read_heads(path: &Path) -> Result<Kept, Failure> {
     let cannot = |what: String| format!("cannot read heads from {}: {what}", path.display());
     let file = File::open(path).map_err(|error| cannot(error.to_string()))?;
-    let (mut reader, mut found, mut number) = (BufReader::new(file), BTreeMap::new(), 0);
+    let (mut reader, mut found) = (BufReader::new(file), BTreeMap::new());
+    let (mut number, mut n_foreign) = (0, 0);
     loop {
         let mut line = Vec::new();
         let n = reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line);
@@ -102,27 +111,28 @@ fn read_heads(path: &Path) -> Result<Vec<SignedHead>, Failure> {
         }
         let value: Value = serde_json::from_slice(&line)
             .map_err(|error| cannot(format!("line {number} is not JSON: {error}")))?;
-        heads::find(&value, &mut found);
+        n_foreign += heads::find(&value, &mut found);
     }
     if found.is_empty() {
-        return Err(cannot("there is no signed head in it".to_owned()).into());
+        let left_out = if n_foreign > 0 { format!("; {}", foreign(n_foreign)) } else { String::new() };
+        return Err(cannot(format!("there is no signed head in it{left_out}")).into());
     }
-    Ok(found.into_values().collect())
+    Ok(Kept { heads: found.into_values().collect(), n_foreign })
 }
 
-fn say(directory: &Path, verdict: &Verdict, has_heads: bool) -> Result<(), Failure> {
+fn foreign(n: u64) -> String {
+    format!("not from idstream, left out: {n}")
+}
+
+fn say(directory: &Path, verdict: &Verdict, kept: Option<&Kept>) -> Result<(), Failure> {
     let survey = &verdict.survey;
     let size = ByteSize(survey.n_bytes);
     let blocks = match survey.next.checked_sub(survey.first) {
         None | Some(0) => "no blocks".to_owned(),
         Some(_) => format!("blocks {} to {}", survey.first, survey.next - 1),
     };
-    let n = survey.n_records;
-    answer(format_args!(
-        "{}: {blocks}, {n} events, {} erased, {size}",
-        directory.display(),
-        survey.n_erased
-    ))?;
+    let n = counted(survey.n_records, "event");
+    answer(format_args!("{}: {blocks}, {n}, {} erased, {size}", directory.display(), survey.n_erased))?;
     answer(format_args!("chain: {}", if survey.problems.is_empty() { "intact" } else { "BROKEN" }))?;
     if let Some(anchor) = survey.anchor {
         let signed = match (anchor.signed_by, anchor.signed_at) {
@@ -132,8 +142,9 @@ fn say(directory: &Path, verdict: &Verdict, has_heads: bool) -> Result<(), Failu
         answer(format_args!("dropped by retention: up to block {}, {signed}", anchor.sequence))?;
     }
     answer(format_args!("heads in the journal: {}", counts(&verdict.own)))?;
-    if has_heads {
-        answer(format_args!("heads from elsewhere: {}", counts(&verdict.elsewhere)))?;
+    if let Some(Kept { n_foreign, .. }) = kept {
+        let left_out = if *n_foreign > 0 { format!("; {}", foreign(*n_foreign)) } else { String::new() };
+        answer(format_args!("heads from elsewhere: {}{left_out}", counts(&verdict.elsewhere)))?;
     }
     for key in &verdict.keys {
         answer(format_args!("signed with: {key}"))?;
@@ -177,7 +188,7 @@ fn counts(heads: &Heads) -> String {
     parts.join(", ")
 }
 
-fn as_json(verdict: &Verdict) -> Value {
+fn as_json(verdict: &Verdict, kept: Option<&Kept>) -> Value {
     let survey = &verdict.survey;
     let heads = |heads: &Heads| {
         json!({
@@ -229,6 +240,7 @@ fn as_json(verdict: &Verdict) -> Value {
         }).collect::<Vec<_>>(),
         "headsInJournal": heads(&verdict.own),
         "headsFromElsewhere": heads(&verdict.elsewhere),
+        "headsNotFromIdstream": kept.map_or(0, |kept| kept.n_foreign),
         "keys": verdict.keys.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "sidecars": {"files": survey.n_sidecars, "bad": survey.bad_sidecars},
     })

@@ -3,14 +3,14 @@
 mod rotate;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base::Random;
 use catalog::{Catalog, Credential};
 
 use super::Failure;
 use crate::data::{self, MasterKey};
-use crate::output::answer;
+use crate::output::{answer, counted};
 use crate::settings::{self, Settings};
 
 #[derive(clap::Args)]
@@ -71,18 +71,31 @@ impl Where {
 }
 
 fn show(settings: &Settings) -> Result<(), Failure> {
-    expect_catalog(settings)?;
-    let (key, catalog) = open(settings, &Random::from_system())?;
+    let data = &settings.server.data;
+    // Read only: what is looked at may be a backup.
+    let catalog = super::journal::catalog(data)?.ok_or_else(|| no_catalog(data))?;
+    let key = data::master_key(settings, false, &Random::from_system())?;
     answer(format_args!("the master key in {}", key.origin))?;
     let mut counts = counts(&catalog);
     for (at, id) in key.keyring.key_ids().enumerate() {
         let use_ = if at == 0 { "seals and opens" } else { "opens only" };
-        answer(format_args!("{id}  {use_}, {} credentials", counts.remove(id).unwrap_or_default()))?;
+        let n = counted(counts.remove(id).unwrap_or_default() as u64, "credential");
+        answer(format_args!("{id}  {use_}, {n}"))?;
     }
-    for (id, n) in counts {
-        answer(format_args!("{id}  is not here, {n} credentials that cannot be opened"))?;
+    for (id, n) in &counts {
+        let n = counted(*n as u64, "credential");
+        answer(format_args!("{id}  is not here, {n} that cannot be opened"))?;
     }
-    Ok(())
+    match counts.values().sum::<usize>() {
+        0 => Ok(()),
+        n => Err(format!(
+            "{} cannot be opened: give idstream the keys that are missing, behind the first one in {}, or give these \
+             credentials anew",
+            counted(n as u64, "credential"),
+            key.origin
+        )
+        .into()),
+    }
 }
 
 /// Fails unless there is a catalog: none must be made.
@@ -90,8 +103,11 @@ fn expect_catalog(settings: &Settings) -> Result<(), Failure> {
     if data::catalog_file(settings).exists() {
         return Ok(());
     }
-    let data = settings.server.data.display();
-    Err(format!("there is no catalog in {data}: name the server's data directory with --data").into())
+    Err(no_catalog(&settings.server.data))
+}
+
+fn no_catalog(data: &Path) -> Failure {
+    format!("there is no catalog in {}: name the server's data directory with --data", data.display()).into()
 }
 
 /// The keys, and the catalog that is there already.

@@ -9,7 +9,7 @@ use catalog::{Catalog, Credential, KeyFile, Keyring};
 use super::{Failure, counts, expect_catalog, open};
 use crate::commands::Failed;
 use crate::data::{self, MasterKey};
-use crate::output::{ReaderGone, answer};
+use crate::output::{ReaderGone, answer, counted};
 use crate::settings::Settings;
 
 /// Credentials that are named when they cannot be opened; the others are counted.
@@ -25,6 +25,7 @@ struct Rotation<'a> {
 
 pub(super) fn run(settings: &Settings, is_dry: bool) -> Result<(), Failure> {
     expect_catalog(settings)?;
+    custody::backup::expect_none(&settings.server.data)?;
     let random = Random::from_system();
     // Held to the end: a server would go on sealing with the key that it has read.
     let _lock = if is_dry { None } else { Some(data::lock(settings)?) };
@@ -79,11 +80,12 @@ impl Rotation<'_> {
 
     fn foretell(&self) -> Result<(), Failure> {
         let n_sealed = self.catalog.credentials().len();
+        let sealed = counted(n_sealed as u64, "credential");
         let MasterKey { keyring, origin, file } = &self.key;
         if !self.is_single() {
             let n = n_sealed - counts(&self.catalog).remove(keyring.key_id()).unwrap_or_default();
             return answer(format_args!(
-                "would seal {n} of {n_sealed} credentials with key {}, the first one in {origin}",
+                "would seal {n} of {sealed} with key {}, the first one in {origin}",
                 keyring.key_id()
             ));
         }
@@ -91,7 +93,7 @@ impl Rotation<'_> {
             return Err(by_hand(origin).into());
         }
         answer(format_args!(
-            "would put a new key before key {} into {origin}, seal {n_sealed} credentials with it, and leave it there alone; \
+            "would put a new key before key {} into {origin}, seal {sealed} with it, and leave it there alone; \
              the old key would be kept in a file beside it",
             keyring.key_id()
         ))
@@ -111,7 +113,8 @@ impl Rotation<'_> {
         let credentials = self.catalog.credentials();
         if let Some(old) = credentials.iter().find(|credential| credential.key_id() != keyring.key_id()) {
             let n = self.catalog.reseal(&old.kind, &old.id, keyring, self.random)?;
-            return Ok(Some(format!("{}/{}: {n} credentials sealed anew", old.kind, old.id)));
+            let n = counted(n as u64, "credential");
+            return Ok(Some(format!("{}/{}: {n} sealed anew", old.kind, old.id)));
         }
         for credential in &credentials {
             credential.check(keyring)?;
@@ -121,7 +124,8 @@ impl Rotation<'_> {
             api::audit::key_rotated(before, keyring.key_id(), credentials.len(), self.now, self.random)
         };
         if keyring.adopt(&self.catalog, self.random, note)? {
-            return Ok(Some(format!("all {} credentials open with the new key", credentials.len())));
+            let n = counted(credentials.len() as u64, "credential");
+            return Ok(Some(format!("every credential opens with the new key ({n})")));
         }
         if self.is_single() {
             return Ok(None);

@@ -41,7 +41,8 @@ whenever something went wrong, whole or mended: what is stored already is not st
 the server remembers ids (72 hours unless it is set otherwise).
 
 Refused lines are written to a file of their own, each with its reason: mend them there and send that
-file.
+file. A file that is there already is never written over. An answer that is not idstream's, such as a
+proxy's, refuses no line: it ends the run.
 
     idstream send events.ndjson --token-file token
     idstream send events.ndjson.rejected --token-file token
@@ -67,7 +68,8 @@ pub(crate) struct Arguments {
     /// Requests under way at once
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     connections: u16,
-    /// Where refused lines are written; must not be there yet [default: FILE.rejected]
+    /// Where refused lines are written; must not be there yet [default: FILE.rejected, or FILE.rejected.2 and so on when that
+    /// is there]
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
     /// Store lines without an eventID anew, even if they are stored already
@@ -109,9 +111,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     match rejects.path().map(|path| path.display()) {
         None => Ok(()),
         Some(path) => {
-            let n_lines = totals.refused;
-            let what =
-                format!("{n_lines} lines were refused: mend them in {path}, then: idstream send {path}");
+            let what = match totals.refused {
+                1 => format!("1 line was refused: mend it in {path}, then: idstream send {path}"),
+                n => format!("{n} lines were refused: mend them in {path}, then: idstream send {path}"),
+            };
             Err(what.into())
         }
     }
@@ -149,7 +152,8 @@ impl Sending {
             }
             let Some(done) = under_way.join_next().await else { continue };
             for (batch, answer) in done?? {
-                let refused = self.totals.add(batch, &answer);
+                let counted = self.totals.add(batch, &answer);
+                let refused = counted.ok_or_else(|| self.sender.client.foreign(INTAKE, &answer))?;
                 self.refuse(&refused)?;
             }
             let Totals { accepted, refused, .. } = self.totals;

@@ -20,15 +20,20 @@ impl std::fmt::Display for Totals {
     }
 }
 
+/// A receipt, or an error that idstream tells. Any other text has none of these members.
 #[derive(Deserialize)]
-struct Answered {
-    #[serde(default)]
-    accepted: Vec<Stored>,
-    #[serde(default)]
-    rejected: Vec<Rejected>,
-    /// Of an error.
-    #[serde(default)]
-    detail: String,
+#[serde(untagged)]
+enum Answered {
+    Receipt {
+        accepted: Vec<Stored>,
+        rejected: Vec<Rejected>,
+    },
+    Error {
+        #[serde(rename = "errorKey")]
+        _key: String,
+        #[serde(default)]
+        detail: String,
+    },
 }
 
 #[derive(Deserialize)]
@@ -46,21 +51,19 @@ struct Rejected {
 }
 
 impl Totals {
-    /// Counts the answer to a request; the lines of it that were refused.
-    pub(super) fn add(&mut self, batch: Batch, answer: &Answer) -> Vec<Refused> {
-        let refused = match serde_json::from_slice::<Answered>(&answer.body) {
-            Ok(answered) if answered.accepted.is_empty() && answered.rejected.is_empty() => {
-                all_refused(batch, &answered.detail)
+    /// Counts the answer to a request; the lines of it that were refused. `None` when the answer is not idstream's: it says
+    /// nothing about the lines, and good ones must not be taken for refused.
+    pub(super) fn add(&mut self, batch: Batch, answer: &Answer) -> Option<Vec<Refused>> {
+        let refused = match serde_json::from_slice::<Answered>(&answer.body).ok()? {
+            Answered::Receipt { accepted, rejected } => {
+                self.accepted += accepted.len() as u64;
+                self.duplicates += accepted.iter().filter(|stored| stored.duplicate).count() as u64;
+                singly_refused(batch, rejected)
             }
-            Ok(answered) => {
-                self.accepted += answered.accepted.len() as u64;
-                self.duplicates += answered.accepted.iter().filter(|stored| stored.duplicate).count() as u64;
-                singly_refused(batch, answered.rejected)
-            }
-            Err(_) => all_refused(batch, "the server's answer was not understood"),
+            Answered::Error { detail, .. } => all_refused(batch, &detail),
         };
         self.refused += refused.len() as u64;
-        refused
+        Some(refused)
     }
 }
 
@@ -86,7 +89,7 @@ mod tests {
     use super::super::naming::Names;
     use super::*;
 
-    fn add(body: &str) -> (Totals, Vec<(u64, String)>) {
+    fn add(body: &str) -> Option<(Totals, Vec<(u64, String)>)> {
         let file = &b"{}\n\n{}\n{}"[..];
         let mut lines = Lines::new(file, Names::new("t", String::new()));
         let batch = Batch { lines: lines.next_portion(10).unwrap().unwrap().lines };
@@ -97,24 +100,32 @@ mod tests {
             body: body.to_owned().into(),
         };
         let mut totals = Totals::default();
-        let refused = totals.add(batch, &answer);
-        (totals, refused.into_iter().map(|refused| (refused.line.number, refused.reason)).collect())
+        let refused = totals.add(batch, &answer)?;
+        Some((totals, refused.into_iter().map(|refused| (refused.line.number, refused.reason)).collect()))
     }
 
     #[test]
     fn refused_events_are_told_by_their_lines() {
         let (totals, refused) = add(r#"{"accepted":[{"index":0},{"index":1,"duplicate":true}],
-                "rejected":[{"index":2,"errorKey":"invalidEvent","field":"date","detail":"is required"}]}"#);
+                "rejected":[{"index":2,"errorKey":"invalidEvent","field":"date","detail":"is required"}]}"#)
+        .unwrap();
         assert_eq!(totals, Totals { accepted: 2, duplicates: 1, refused: 1 });
         assert_eq!(refused, [(4, "date: is required".to_owned())]);
     }
 
     #[test]
     fn a_request_that_is_refused_as_a_whole_counts_each_of_its_lines() {
-        let (totals, refused) = add(r#"{"status":400,"detail":"no good"}"#);
+        let (totals, refused) = add(r#"{"errorKey":"invalidRequest","detail":"no good"}"#).unwrap();
         assert_eq!((totals.refused, refused.len()), (3, 3));
         assert_eq!(refused[1], (3, "refused together with the lines around it: no good".to_owned()));
-        let (totals, refused) = add("<html>");
-        assert_eq!((totals.refused, refused.len()), (3, 3));
+    }
+
+    #[test]
+    fn an_answer_that_is_not_idstreams_refuses_no_line() {
+        for body in
+            ["", "<html>", "null", "[]", "{}", r#"{"status":400,"detail":"no good"}"#, r#"{"accepted":1}"#]
+        {
+            assert_eq!(add(body), None, "{body}");
+        }
     }
 }

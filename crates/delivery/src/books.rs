@@ -1,0 +1,173 @@
+//! The books of a configuration: its two consumers, of all events and of the parked ones, taken together.
+
+use std::collections::HashMap;
+
+use base::{EventId, Timestamp};
+use event::quarantine::{Change, Standing};
+use journal::{AppendError, ConsumerCommand, ConsumerState, Journal, JournalError, Tally};
+
+use crate::parking::{Told, each_block, find, told};
+use crate::places::{consumer_name, parked_name};
+use crate::quarantine::{KeepError, note};
+
+/// Why a parked event is in quarantine that was given up after a pause.
+const GIVEN_UP: &str =
+    "given up with all else that had gathered in a pause; until then the destination stumbled over it";
+
+/// The copy of an event that is still parked.
+#[derive(Clone, Copy, Debug)]
+struct Copied {
+    /// The block of the original; 0 when it cannot be told.
+    from: u64,
+    /// The event's own time.
+    time: Timestamp,
+    since: Timestamp,
+    bytes: u64,
+}
+
+/// What is parked of a configuration, by event.
+type Parked = HashMap<EventId, Copied>;
+
+/// The two consumers of a configuration; `None` for one that is not there.
+async fn consumers(
+    journal: &dyn Journal,
+    id: &str,
+) -> Result<(Option<ConsumerState>, Option<ConsumerState>), JournalError> {
+    let consumers = journal.consumers(ConsumerCommand::List).await?;
+    Ok((find(&consumers, consumer_name(id)), find(&consumers, parked_name(id))))
+}
+
+/// Reads what is parked, from the first block on that the consumer of parked events has not settled.
+async fn parked(journal: &dyn Journal, id: &str, from: u64) -> Result<Parked, JournalError> {
+    let mut parked = Parked::new();
+    each_block(journal, from, |block| {
+        for (offset, record) in block.records() {
+            match told(&record, id) {
+                Some(Told::Parked(reason)) => {
+                    let original = reason.journal_offset.split_once('.');
+                    let copied = Copied {
+                        from: original.and_then(|(block, _)| block.parse().ok()).unwrap_or_default(),
+                        time: record.time(),
+                        since: block.appended_at(),
+                        bytes: block.record_bytes(offset.index as usize).map_or(0, |copy| copy.len() as u64),
+                    };
+                    parked.insert(reason.event_id, copied);
+                }
+                Some(Told::Ended(event, _)) => drop(parked.remove(&event)),
+                None => {}
+            }
+        }
+    })
+    .await?;
+    Ok(parked)
+}
+
+/// The books of a configuration, parked events put where they belong: those that are still parked are pending, those whose
+/// parking ended are in the column of their end. `None` when it has no place in the journal.
+pub async fn books(journal: &dyn Journal, id: &str) -> Result<Option<ConsumerState>, JournalError> {
+    Ok(match consumers(journal, id).await? {
+        (Some(main), Some(own)) => {
+            let parked = parked(journal, id, own.floor).await?;
+            Some(together(main, &own.tally, &parked))
+        }
+        (main, _) => main,
+    })
+}
+
+/// The first block of which an event may still be sent: it is not settled, or the event is parked. 0 when the configuration
+/// has no place.
+pub(crate) async fn floor(journal: &dyn Journal, id: &str) -> Result<u64, JournalError> {
+    Ok(match consumers(journal, id).await? {
+        (Some(main), Some(own)) => {
+            let parked = parked(journal, id, own.floor).await?;
+            parked.values().map(|copied| copied.from).fold(main.floor, u64::min)
+        }
+        (main, _) => main.map_or(0, |main| main.floor),
+    })
+}
+
+/// Leaves all parked events in quarantine: they are tried no more. Doing it again does nothing.
+pub(crate) async fn give_up_parked(
+    journal: &dyn Journal,
+    id: &str,
+    now: Timestamp,
+) -> Result<(), JournalError> {
+    let (_, Some(own)) = consumers(journal, id).await? else { return Ok(()) };
+    for (event_id, copied) in parked(journal, id, own.floor).await? {
+        let change = Change {
+            configuration_id: id.to_owned(),
+            event_id,
+            changed_at: now,
+            standing: Standing::Quarantined,
+            grade: None,
+            reason: Some(GIVEN_UP.to_owned()),
+        };
+        note(journal, &change, copied.time).await.map_err(refused)?;
+    }
+    Ok(())
+}
+
+fn refused(error: KeepError) -> JournalError {
+    match error {
+        KeepError::Journal(AppendError::Journal(error)) | KeepError::Consumer(error) => error,
+        error => JournalError::Disk(std::io::Error::other(error)),
+    }
+}
+
+fn together(main: ConsumerState, own: &Tally, parked: &Parked) -> ConsumerState {
+    let mut tally = Tally {
+        confirmed: main.tally.confirmed + own.confirmed,
+        diverted: main.tally.diverted + own.diverted,
+        accepted: main.tally.accepted + own.accepted,
+        quarantined: main.tally.quarantined.saturating_sub(own.delivered() + parked.len() as u64),
+        ..main.tally
+    };
+    // A parked event was delivered while its block was open, and the block was given up with it.
+    let n_twice = tally.total().saturating_sub(main.appended);
+    tally.discarded = tally.discarded.saturating_sub(n_twice);
+    if tally.total() >= main.appended {
+        // At most the settling of a block is.
+        return ConsumerState { tally, pending_bytes: 0, oldest_pending: None, ..main };
+    }
+    let bytes: u64 = parked.values().map(|copied| copied.bytes).sum();
+    let oldest = parked.values().map(|copied| copied.since).chain(main.oldest_pending).min();
+    ConsumerState { tally, pending_bytes: main.pending_bytes + bytes, oldest_pending: oldest, ..main }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn main(tally: Tally) -> ConsumerState {
+        let oldest_pending = Some(Timestamp::default());
+        ConsumerState { appended: 10, tally, pending_bytes: 7, oldest_pending, ..ConsumerState::default() }
+    }
+
+    fn copies(n: u8) -> Parked {
+        let copied = Copied { from: 1, time: Timestamp::default(), since: Timestamp::default(), bytes: 5 };
+        (0..n).map(|n| (EventId::from_bytes([n; 16]), copied)).collect()
+    }
+
+    #[test]
+    fn what_is_parked_is_pending_with_the_bytes_of_its_copy() {
+        let settled = ConsumerState {
+            pending_bytes: 0,
+            oldest_pending: None,
+            ..main(Tally { confirmed: 8, quarantined: 2, ..Tally::default() })
+        };
+        let books = together(settled, &Tally::default(), &copies(1));
+        assert_eq!((books.tally.total(), books.tally.quarantined), (9, 1));
+        assert_eq!((books.pending_bytes, books.oldest_pending), (5, Some(Timestamp::default())));
+        let books = together(settled, &Tally { accepted: 1, ..Tally::default() }, &copies(0));
+        assert_eq!((books.tally.total(), books.tally.quarantined, books.tally.accepted), (10, 1, 1));
+        assert_eq!((books.pending_bytes, books.oldest_pending), (0, None));
+    }
+
+    #[test]
+    fn an_event_that_was_delivered_from_parking_is_not_given_up_with_its_block() {
+        let given_up = main(Tally { confirmed: 4, discarded: 6, ..Tally::default() });
+        let books = together(given_up, &Tally { confirmed: 1, ..Tally::default() }, &copies(0));
+        let expected = Tally { confirmed: 5, discarded: 5, ..Tally::default() };
+        assert_eq!((books.tally, books.pending_bytes), (expected, 0));
+    }
+}
