@@ -163,7 +163,7 @@ pub fn back_up(
 }
 
 /// Fails when `data` is a backup. To be asked before anything is opened to be written in it: a backup whose files change is
-/// refused by [`restore`], and is lost.
+/// refused by [`restore()`], and is lost.
 pub fn expect_none(data: &Path) -> Result<(), BackupError> {
     if data.join(MANIFEST).exists() { Err(BackupError::IsBackup(data.to_owned())) } else { Ok(()) }
 }
