@@ -19,6 +19,7 @@ NUMBERS = itertools.count(1)
 # lists them.
 BEYOND_A_SCHEMA = (
     "must be given when type, url, headerName, proxy or caCertificate changes",
+    "must hold the token of an HTTP Event Collector",
     "must be the id of the path",
     "must be false while includeBodies is",
     "must be user:password",
