@@ -1,17 +1,13 @@
 //! `idstream erase`: has a running server erase every stored event of a subject, or one event.
 
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use base::Secret;
 use http::Method;
 use serde_json::{Value, json};
 
 use super::Failure;
-use crate::client::Client;
+use super::called::Called;
 use crate::output::{answer, counted, tell};
-use crate::settings::parse_url;
 
 const ERASURES: &str = "admin/api/v1/instance/erasures";
 /// How often the server is asked how far it is.
@@ -40,26 +36,12 @@ pub(crate) struct Arguments {
     /// Only counts the events
     #[arg(long)]
     dry_run: bool,
-    /// The server's address
-    #[arg(long, env = "IDSTREAM_URL", default_value = "http://127.0.0.1:7600", value_name = "URL", value_parser = parse_url)]
-    url: url::Url,
-    /// File with the authority's certificate (PEM), when no public one vouches for the server: then only it is trusted
-    #[arg(long, alias = "ca", value_name = "FILE")]
-    ca_file: Option<PathBuf>,
-    /// Token of an API client with the scope delete:event
-    #[arg(long, env = "IDSTREAM_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    token: Option<String>,
-    /// File that holds the token; other users of this machine can see --token, but not this
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    called: Called,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let transport = Arc::new(destinations::transport::HttpTransport::new()?);
-    let mut client = Client::new(transport, arguments.url.clone(), &token(&arguments)?)?;
-    if let Some(file) = &arguments.ca_file {
-        client = client.trusting(file)?;
-    }
+    let client = arguments.called.client(&arguments.called.token()?)?;
     let mut body = json!({ "dryRun": arguments.dry_run });
     for (name, value) in [("subject", &arguments.subject), ("eventId", &arguments.event_id)] {
         if let Some(value) = value {
@@ -75,18 +57,6 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         erasure = client.json(Method::GET, &format!("{ERASURES}/{id}"), None).await?;
     }
     say(&erasure, arguments.dry_run)
-}
-
-fn token(arguments: &Arguments) -> Result<Secret, Failure> {
-    match (&arguments.token, &arguments.token_file) {
-        (_, Some(file)) => {
-            let text = std::fs::read_to_string(file)
-                .map_err(|error| format!("cannot read the token from {}: {error}", file.display()))?;
-            Ok(Secret::new(text.trim()))
-        }
-        (Some(token), None) => Ok(Secret::new(token.trim())),
-        (None, None) => Err("a token is needed: --token, --token-file or IDSTREAM_TOKEN".into()),
-    }
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {

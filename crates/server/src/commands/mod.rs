@@ -1,6 +1,7 @@
 //! One file per subcommand.
 
 pub(crate) mod backup;
+mod called;
 pub(crate) mod demo;
 pub(crate) mod erase;
 pub(crate) mod journal;

@@ -10,16 +10,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Backoff, Random, Secret};
+use base::{Backoff, Random};
 use destinations::Answer;
 use http::{HeaderValue, Method};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinSet;
 
+use super::called::Called;
 use super::{Failed, Failure};
 use crate::client::{Client, ClientError};
 use crate::output::{ReaderGone, answer, tell};
-use crate::settings::parse_url;
 use lines::{Batch, Lines, Refused};
 use naming::{Names, content_hash};
 use rejects::Rejects;
@@ -50,18 +50,8 @@ proxy's, refuses no line: it ends the run.
 pub(crate) struct Arguments {
     /// File with one event per line (`-` for standard input)
     file: PathBuf,
-    /// The server's address
-    #[arg(long, env = "IDSTREAM_URL", default_value = "http://127.0.0.1:7600", value_name = "URL", value_parser = parse_url)]
-    url: url::Url,
-    /// File with the authority's certificate (PEM), when no public one vouches for the server: then only it is trusted
-    #[arg(long, alias = "ca", value_name = "FILE")]
-    ca_file: Option<PathBuf>,
-    /// Token of an API client with the scope write:event
-    #[arg(long, env = "IDSTREAM_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    token: Option<String>,
-    /// File that holds the token; other users of this machine can see --token, but not this
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    called: Called,
     /// Events of one request
     #[arg(long, default_value_t = 500, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     batch: u16,
@@ -85,12 +75,8 @@ pub(crate) struct Arguments {
 struct Unfinished(#[source] Failure);
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let token = token(&arguments)?;
-    let transport = Arc::new(destinations::transport::HttpTransport::new()?);
-    let mut client = Client::new(transport, arguments.url.clone(), &token)?;
-    if let Some(file) = &arguments.ca_file {
-        client = client.trusting(file)?;
-    }
+    let token = arguments.called.token()?;
+    let client = arguments.called.client(&token)?;
     let random = Arc::new(Random::from_system());
     let salt = if arguments.again { format!("{:016x}", random.up_to(u64::MAX)) } else { String::new() };
     let lines = Lines::new(open(&arguments)?, Names::new(token.expose(), salt));
@@ -169,18 +155,6 @@ impl Sending {
             self.sender.bar.suspend(|| tell(text));
         }
         self.rejects.add(refused)
-    }
-}
-
-fn token(arguments: &Arguments) -> Result<Secret, Failure> {
-    match (&arguments.token, &arguments.token_file) {
-        (_, Some(file)) => {
-            let text = std::fs::read_to_string(file)
-                .map_err(|error| format!("cannot read the token from {}: {error}", file.display()))?;
-            Ok(Secret::new(text.trim()))
-        }
-        (Some(token), None) => Ok(Secret::new(token.clone())),
-        (None, None) => Err("a token is needed: --token, --token-file or IDSTREAM_TOKEN".into()),
     }
 }
 
