@@ -125,6 +125,7 @@ fn looking() -> Router<ApiState> {
         .route(&below("dryRun"), granted_with(GET, SEE, EVENTS, event_streaming::dry_run_stored))
         .route(&beside("dryRun"), granted_with(POST, CHANGE, EVENTS, event_streaming::dry_run_unsaved))
         .route(&below("preview"), granted_with(GET, SEE, EVENTS, event_streaming::preview_stored))
+        .route(&below("reconcile"), granted_with(POST, CHANGE, EVENTS, event_streaming::reconcile))
         .route(&beside("preview"), granted_with(POST, CHANGE, EVENTS, event_streaming::preview_unsaved))
 }
 

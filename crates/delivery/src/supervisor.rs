@@ -20,6 +20,7 @@ use crate::crew::Crew;
 use crate::fence::HandOver;
 use crate::lasting::AllLasting;
 use crate::looking::{AT_A_TIME, DryRun, LookError, Previews, Sought, dry_run, preview};
+use crate::reconciling::{Period, ReconcileError, Reconciled, reconcile};
 use crate::resume::{PauseError, carry_out_all, chosen, give_up};
 use crate::status::Status;
 use crate::trial::{Trial, TrialError, announce, test_events, try_out};
@@ -179,6 +180,18 @@ impl Supervisor {
     ) -> Result<Previews, LookError> {
         let _turn = self.looks.try_acquire()?;
         preview(&self.parts, configuration, sought).await
+    }
+
+    /// Asks the destination of `configuration` which of the events of a period it holds, beginning with the block `from`.
+    /// Takes about 10 seconds at most, and what its last answer takes.
+    pub async fn reconcile(
+        &self,
+        configuration: &Configuration,
+        period: Period,
+        from: u64,
+    ) -> Result<Reconciled, ReconcileError> {
+        let _turn = self.looks.try_acquire()?;
+        reconcile(&self.parts, configuration, period, from).await
     }
 
     /// Sends one event to the destination of `before` outside the journal, as well as it goes, when it would not get it

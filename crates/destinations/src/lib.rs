@@ -25,8 +25,8 @@ pub use fields::Address;
 pub use network::Route;
 pub use registry::{Settings, SettingsError, Vendor};
 pub use seam::{
-    Ack, AckVerdict, Acknowledgement, Answer, BatchLimits, Destination, Frame, Grade, Outcome, Request,
-    Verdict,
+    Ack, AckVerdict, Acknowledgement, Answer, BatchLimits, Destination, Frame, Grade, Lookup, Outcome,
+    Request, Verdict,
 };
 pub use secrets::{SecretName, Secrets};
 pub use session::Session;

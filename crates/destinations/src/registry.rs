@@ -11,7 +11,7 @@ use crate::batching::Batching;
 use crate::fields::{Address, Fields};
 use crate::network::Network;
 use crate::seam::Destination;
-use crate::secrets::{SIGNING_SECRETS, SecretName, Secrets};
+use crate::secrets::{READ_CREDENTIAL, SIGNING_SECRETS, SecretName, Secrets};
 use crate::way::Way;
 use crate::{elasticsearch, https, splunk};
 
@@ -163,6 +163,7 @@ impl Settings {
             SecretName::ClientKey => self.network.has_client_certificate(),
             SecretName::ProxyCredential => self.network.has_proxy(),
             SecretName::SigningSecret | SecretName::SecondSigningSecret => self.vendor() == Vendor::Https,
+            SecretName::ReadCredential => self.vendor() == Vendor::Elasticsearch,
         }
     }
 
@@ -180,6 +181,9 @@ impl Settings {
         };
         if self.vendor() != Vendor::Https && secrets.signing().next().is_some() {
             errors.push(SettingsError::new(SIGNING_SECRETS, "are for the type https only"));
+        }
+        if self.vendor() != Vendor::Elasticsearch && secrets.read_credential().is_some() {
+            errors.push(SettingsError::new(READ_CREDENTIAL, "is for the type elasticsearch only"));
         }
         let made = self.made(secrets, instance, NativeProfile::new(instance, selection), way);
         match made {
@@ -204,7 +208,7 @@ impl Settings {
                 Arc::new(splunk::Splunk::new(settings, &credential, &instance.domain, profile, way)?)
             }
             Part::Elasticsearch(settings) => {
-                Arc::new(elasticsearch::Elasticsearch::new(settings, &credential, profile, way)?)
+                Arc::new(elasticsearch::Elasticsearch::new(settings, secrets, profile, way)?)
             }
             Part::Https(settings) => Arc::new(https::Https::new(settings, secrets, profile, way)?),
         })

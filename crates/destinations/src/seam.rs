@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base::{EventId, Timestamp};
 use bytes::Bytes;
-use event::Record;
+use event::{Record, Stream};
 
 use crate::network::Route;
 use crate::session::Session;
@@ -47,6 +47,22 @@ pub trait Destination: Send + Sync + 'static {
     /// What the answer to [`Destination::ack_request`] proves.
     fn classify_acks(&self, _acks: &[u64], answer: &Answer) -> AckVerdict {
         AckVerdict::Lost { reason: format!("HTTP {}", answer.status) }
+    }
+
+    /// The question which of these events of one stream are stored, [`Destination::max_lookup`] of them at most. Nothing is
+    /// changed by it. `None`: nobody can ask.
+    fn lookup_request(&self, _stream: Stream, _ids: &[EventId]) -> Option<Request> {
+        None
+    }
+
+    /// Most events of one [`Destination::lookup_request`]; 0: nobody can ask.
+    fn max_lookup(&self) -> usize {
+        0
+    }
+
+    /// What the answer to [`Destination::lookup_request`] proves.
+    fn classify_lookup(&self, _ids: &[EventId], answer: &Answer) -> Lookup {
+        Lookup::Unanswered { reason: format!("HTTP {}", answer.status) }
     }
 
     /// `text` with the credential masked in every form in which it is sent. For whoever shows an answer as it came.
@@ -175,6 +191,24 @@ pub enum AckVerdict {
     },
     /// The answer is not the vendor's own, or did not come: ids may have been acknowledged in it, and be forgotten.
     Lost {
+        /// Why, in the destination's words.
+        reason: String,
+    },
+}
+
+/// What an answer proves about which events are stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// For each event that was asked for, in order: where it lies, once for each copy. Empty: it is not there, or cannot be
+    /// found yet.
+    Held(Vec<Vec<String>>),
+    /// Nothing is proven; it can be asked again.
+    Unanswered {
+        /// Why, in the destination's words.
+        reason: String,
+    },
+    /// Only an operator can mend it, such as a credential that may not read.
+    Refused {
         /// Why, in the destination's words.
         reason: String,
     },

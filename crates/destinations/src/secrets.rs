@@ -31,16 +31,19 @@ pub enum SecretName {
     SigningSecret,
     /// What they are signed with too, while one secret is being changed for the other.
     SecondSigningSecret,
+    /// The credential that stored events are looked for with, when it is not the one that they are sent with.
+    ReadCredential,
 }
 
 impl SecretName {
     /// Every name.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::ApiKey,
         Self::ClientKey,
         Self::ProxyCredential,
         Self::SigningSecret,
         Self::SecondSigningSecret,
+        Self::ReadCredential,
     ];
 
     /// A name for its place in the catalog.
@@ -51,6 +54,7 @@ impl SecretName {
             Self::ProxyCredential => "proxyCredential",
             Self::SigningSecret => "signingSecret",
             Self::SecondSigningSecret => "secondSigningSecret",
+            Self::ReadCredential => READ_CREDENTIAL,
         }
     }
 
@@ -61,12 +65,15 @@ impl SecretName {
             Self::ClientKey => network::CLIENT_KEY,
             Self::ProxyCredential => network::PROXY_CREDENTIAL,
             Self::SigningSecret | Self::SecondSigningSecret => SIGNING_SECRETS,
+            Self::ReadCredential => READ_CREDENTIAL,
         }
     }
 }
 
 /// The field with the secrets that requests are signed with.
 pub(crate) const SIGNING_SECRETS: &str = "signingSecrets";
+/// The field with the credential that stored events are looked for with.
+pub(crate) const READ_CREDENTIAL: &str = "readCredential";
 
 /// Opened secrets, by name. Not printable.
 #[derive(Clone, Debug, Default)]
@@ -93,6 +100,8 @@ impl Secrets {
         let mut found = Self::default();
         let api_key = fields.raw_text("apiKey", MAX_API_KEY);
         found.note(SecretName::ApiKey, api_key);
+        let read = fields.raw_text(READ_CREDENTIAL, MAX_API_KEY);
+        found.note(SecretName::ReadCredential, read);
         // That it is no object is told where its other fields are read.
         let network = configuration.get("network").filter(|network| network.is_object());
         if let Some(mut network) = network.and_then(|_| fields.nested("network")) {
@@ -123,6 +132,11 @@ impl Secrets {
     /// The credential; empty when there is none.
     pub fn api_key(&self) -> Secret {
         self.get(SecretName::ApiKey).cloned().unwrap_or_else(|| Secret::new(""))
+    }
+
+    /// The one that stored events are looked for with; `None`: there is no other than the credential.
+    pub(crate) fn read_credential(&self) -> Option<&Secret> {
+        self.get(SecretName::ReadCredential).filter(|secret| !secret.expose().is_empty())
     }
 
     /// Those that requests are signed with; empty ones are none.

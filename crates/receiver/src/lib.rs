@@ -16,6 +16,7 @@ mod hec;
 mod misbehave;
 mod plain;
 mod reading;
+mod search;
 mod server;
 mod tally;
 

@@ -25,6 +25,7 @@ use crate::hec::{self, Said};
 use crate::misbehave::{Misbehaviour, Plan, What};
 use crate::plain;
 use crate::reading::Piece;
+use crate::search;
 use crate::tally::{Stats, Tally};
 
 /// Called with the bytes of each event that is taken: HEC's envelope, bulk's document line, any other's document.
@@ -105,6 +106,11 @@ impl Receiver {
         self.shared.tally.has(id)
     }
 
+    /// Forgets that it has taken the event with this id, as a cluster that lost it.
+    pub fn forget(&self, id: &base::EventId) {
+        self.shared.tally.forget(id);
+    }
+
     /// Forgets every acknowledgement, as an indexer that restarts.
     pub fn forget_acknowledgements(&self) {
         self.shared.acks.forget();
@@ -173,6 +179,8 @@ enum Protocol {
     Bulk {
         url_names_index: bool,
     },
+    /// A cluster's search for documents by their ids.
+    Search,
     /// Templates and lifecycle policies of a cluster: they are taken, and no events.
     Setup,
     Plain,
@@ -191,6 +199,7 @@ impl Protocol {
             Some(_) => Self::Unknown(StatusCode::NOT_FOUND),
             None if !posts => Self::Unknown(StatusCode::METHOD_NOT_ALLOWED),
             None if parts.method == Method::PUT && is_setup(path) => Self::Setup,
+            None if path.ends_with("/_search") => Self::Search,
             None if path.ends_with("/_bulk") => Self::Bulk { url_names_index: path != "/_bulk" },
             None => Self::Plain,
         }
@@ -260,6 +269,11 @@ impl Shared {
         {
             return Ok(self.setup(&parts, body).response(false));
         }
+        if matches!(protocol, Protocol::Search)
+            && let Ok(body) = &body
+        {
+            return Ok(self.search(&parts, body).response(false));
+        }
         if let Protocol::HecAck = protocol {
             let told = body
                 .map_or_else(|_| Told::hec(Said { code: 6, number: None }), |body| self.acks(&parts, &body));
@@ -312,6 +326,7 @@ impl Shared {
             Protocol::Plain
             | Protocol::HecHealth
             | Protocol::HecAck
+            | Protocol::Search
             | Protocol::Setup
             | Protocol::Unknown(_) => self.plain(parts, body),
         }
@@ -370,6 +385,21 @@ impl Shared {
             return Told::new(StatusCode::BAD_REQUEST, bulk::refusal(&refusal, 400));
         }
         Told::new(StatusCode::OK, "{\"acknowledged\":true}")
+    }
+
+    fn search(&self, parts: &Parts, body: &[u8]) -> Told {
+        if door::other(&parts.headers, self.token.as_deref()).is_err() {
+            return unauthenticated();
+        }
+        let mut names = parts.uri.path().trim_matches('/').rsplit('/').skip(1);
+        let index = names.next().unwrap_or("documents");
+        match search::answer(body, index, |id| self.tally.has(id)) {
+            Some(answer) => Told::new(StatusCode::OK, answer),
+            None => {
+                let refusal = ("parsing_exception", "only ids can be searched for here".to_owned());
+                Told::new(StatusCode::BAD_REQUEST, bulk::refusal(&refusal, 400))
+            }
+        }
     }
 
     fn bulk(&self, parts: &Parts, body: &[u8], url_names_index: bool, what: Option<&What>) -> Told {

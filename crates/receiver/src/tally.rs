@@ -73,6 +73,11 @@ impl Tally {
         self.0.lock().seen.contains(id)
     }
 
+    /// Its counts stay: they only grow.
+    pub(crate) fn forget(&self, id: &EventId) {
+        self.0.lock().seen.remove(id);
+    }
+
     pub(crate) fn request(&self, n_bytes: usize) {
         let mut counts = self.0.lock();
         counts.stats.requests += 1;

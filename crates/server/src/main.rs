@@ -51,6 +51,8 @@ enum Command {
     Restore(commands::backup::RestoreArguments),
     /// Has a server erase every stored event of a subject, or one event
     Erase(commands::erase::Arguments),
+    /// Compares what a destination holds with what it was sent, and sends again what is missing
+    Reconcile(commands::reconcile::Arguments),
     /// Shows and replaces the master key that credentials are sealed with
     Key(commands::key::Arguments),
     /// Shows it all at work: a server, two stand-in receivers and the traffic of an identity platform
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
             Command::Backup(arguments) => commands::backup::run(&arguments),
             Command::Restore(arguments) => commands::backup::restore(&arguments),
             Command::Erase(arguments) => commands::erase::run(arguments).await,
+            Command::Reconcile(arguments) => commands::reconcile::run(arguments).await,
             Command::Key(arguments) => commands::key::run(arguments),
             Command::Demo(arguments) => commands::demo::run(arguments).await,
         }

@@ -43,6 +43,8 @@ pub enum ErrorKey {
     LimitReached,
     /// Somebody else changed it in the meantime.
     ChangedMeanwhile,
+    /// The destination cannot be asked which events it holds.
+    NotReconcilable,
     /// The configuration does not await a choice.
     NotAwaitingChoice,
     /// A request with this idempotency key is under way.
@@ -71,7 +73,7 @@ pub enum ErrorKey {
 
 impl ErrorKey {
     /// Every key.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::Validation,
         Self::MalformedBody,
         Self::EmptyBody,
@@ -91,6 +93,7 @@ impl ErrorKey {
         Self::InUse,
         Self::LimitReached,
         Self::ChangedMeanwhile,
+        Self::NotReconcilable,
         Self::NotAwaitingChoice,
         Self::IdempotencyKeyInFlight,
         Self::PreconditionFailed,
@@ -136,6 +139,7 @@ impl ErrorKey {
             Self::InUse => ("inUse", StatusCode::CONFLICT),
             Self::LimitReached => ("limitReached", StatusCode::CONFLICT),
             Self::ChangedMeanwhile => ("changedMeanwhile", StatusCode::CONFLICT),
+            Self::NotReconcilable => ("notReconcilable", StatusCode::CONFLICT),
             Self::NotAwaitingChoice => ("notAwaitingChoice", StatusCode::CONFLICT),
             Self::IdempotencyKeyInFlight => ("idempotencyKeyInFlight", StatusCode::CONFLICT),
             Self::PreconditionFailed => ("preconditionFailed", StatusCode::PRECONDITION_FAILED),

@@ -192,7 +192,17 @@ const fn fields_of(vendor: Vendor) -> &'static [&'static str] {
             "network",
             "batch",
         ],
-        Vendor::Elasticsearch => &["url", "apiKey", "apiKeySet", "index", "authScheme", "network", "batch"],
+        Vendor::Elasticsearch => &[
+            "url",
+            "apiKey",
+            "apiKeySet",
+            "readCredential",
+            "readCredentialSet",
+            "index",
+            "authScheme",
+            "network",
+            "batch",
+        ],
         Vendor::Https => &[
             "url",
             "apiKey",

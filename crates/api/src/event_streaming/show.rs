@@ -80,8 +80,12 @@ fn with_marks(configuration: &Configuration) -> Value {
         .filter(|name| is_set(*name))
         .count();
     if let Some(shown) = shown.as_object_mut() {
-        if is_set(SecretName::ApiKey) {
-            shown.insert("apiKeySet".to_owned(), true.into());
+        for (name, mark) in
+            [(SecretName::ApiKey, "apiKeySet"), (SecretName::ReadCredential, "readCredentialSet")]
+        {
+            if is_set(name) {
+                shown.insert(mark.to_owned(), true.into());
+            }
         }
         if n_signing > 0 {
             shown.insert("signingSecretsSet".to_owned(), n_signing.into());

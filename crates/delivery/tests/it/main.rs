@@ -6,5 +6,6 @@ mod acknowledgement;
 mod leaving;
 mod parking;
 mod pipeline;
+mod reconciling;
 mod toggling;
 mod world;

@@ -46,7 +46,11 @@ impl World {
     }
 
     pub(crate) async fn supervisor(&self) -> Supervisor {
-        Supervisor::start(Parts {
+        Supervisor::start(self.parts()).await
+    }
+
+    pub(crate) fn parts(&self) -> Parts {
+        Parts {
             journal: self.journal.clone(),
             catalog: self.catalog.clone(),
             keyring: Arc::clone(&self.keyring),
@@ -59,8 +63,7 @@ impl World {
             },
             clock: self.clock.clone(),
             random: Arc::clone(&self.random),
-        })
-        .await
+        }
     }
 
     pub(crate) fn sealed(&self, id: &str) -> catalog::Sealed {

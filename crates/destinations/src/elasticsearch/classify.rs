@@ -44,9 +44,9 @@ struct Item<'a> {
 }
 
 #[derive(Deserialize)]
-struct Failure<'a> {
+pub(super) struct Failure<'a> {
     #[serde(borrow, rename = "type", default)]
-    kind: Cow<'a, str>,
+    pub(super) kind: Cow<'a, str>,
     #[serde(borrow, default)]
     reason: Option<Cow<'a, str>>,
 }
@@ -175,7 +175,7 @@ fn is_of_the_document(failure: &Failure<'_>) -> bool {
     OF_THE_DOCUMENT.contains(&&*failure.kind) && !OF_THE_SETUP.iter().any(|words| reason.contains(words))
 }
 
-fn words(failure: &Failure<'_>, hush: &Hush) -> String {
+pub(super) fn words(failure: &Failure<'_>, hush: &Hush) -> String {
     match failure.reason.as_deref() {
         Some(reason) => hush.reason(&format!("{}: {reason}", failure.kind)),
         None => hush.reason(&failure.kind),

@@ -7,7 +7,7 @@ use event::native::NativeProfile;
 use event::{Record, Stream};
 
 use crate::elasticsearch::Settings;
-use crate::streams::{PerStream, short_name};
+use crate::streams::PerStream;
 
 /// A prepared writer of lines.
 #[derive(Debug)]
@@ -40,12 +40,7 @@ impl Lines {
 
 fn action(settings: &Settings, stream: Stream) -> String {
     let mut action = String::from("{\"create\":{");
-    let index = match &settings.index {
-        Some(index) => Some(index.clone()),
-        None if settings.url_names_index() => None,
-        None => Some(format!("logs-idstream.{}-default", short_name(stream))),
-    };
-    if let Some(index) = index {
+    if let Some(index) = settings.index_of(stream) {
         action.push_str("\"_index\":");
         append_string(&index, &mut action);
         action.push(',');

@@ -8,6 +8,7 @@
 
 mod classify;
 mod encode;
+mod lookup;
 mod settings;
 pub mod template;
 
@@ -15,8 +16,8 @@ use base::{EventId, Secret, Timestamp};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use event::Record;
 use event::native::NativeProfile;
+use event::{Record, Stream};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use url::Url;
@@ -25,7 +26,8 @@ pub use self::settings::{AuthScheme, Settings};
 use crate::credential;
 use crate::reason::Hush;
 use crate::registry::SettingsError;
-use crate::seam::{Answer, BatchLimits, Destination, Frame, Request, Verdict};
+use crate::seam::{Answer, BatchLimits, Destination, Frame, Lookup, Request, Verdict};
+use crate::secrets::{READ_CREDENTIAL, Secrets};
 use crate::session::Session;
 use crate::way::Way;
 
@@ -37,6 +39,9 @@ const MAX_BEARER_CHARS: usize = 4096;
 pub struct Elasticsearch {
     endpoint: Url,
     headers: HeaderMap,
+    settings: Settings,
+    /// Of searches.
+    reading: HeaderMap,
     lines: encode::Lines,
     way: Way,
     hush: Hush,
@@ -46,31 +51,59 @@ impl Elasticsearch {
     /// From valid settings and a credential. An empty credential sends none: a cluster may be open.
     pub(crate) fn new(
         settings: &Settings,
-        credential: &Secret,
+        secrets: &Secrets,
         profile: NativeProfile,
         way: Way,
     ) -> Result<Self, Vec<SettingsError>> {
-        let max = match settings.auth_scheme {
-            AuthScheme::Bearer => MAX_BEARER_CHARS,
-            AuthScheme::ApiKey | AuthScheme::Basic => credential::MAX_CHARS,
-        };
-        credential::check_length(credential, max)?;
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
-        let mut hush = vec![credential.clone()];
-        if !credential.expose().is_empty() {
-            let (scheme, sent) = presented(settings.auth_scheme, credential)?;
-            headers.insert(AUTHORIZATION, credential::header(&format!("{scheme} {}", sent.expose()))?);
-            hush.push(sent);
-        }
+        let (scheme, credential) = (settings.auth_scheme, secrets.api_key());
+        let mut hush = Vec::new();
+        let headers = headers("application/x-ndjson", scheme, &credential, &mut hush)?;
+        let reader = secrets.read_credential().unwrap_or(&credential);
+        let reading = headers_of_searches(scheme, reader, &mut hush)?;
         Ok(Self {
             endpoint: settings.endpoint(),
             headers,
+            settings: settings.clone(),
+            reading,
             lines: encode::Lines::new(settings, profile),
             hush: way.hush(Hush::new(hush)),
             way,
         })
     }
+}
+
+/// The headers of requests with this credential. What is sent of it is put into `hush`.
+fn headers(
+    content_type: &'static str,
+    scheme: AuthScheme,
+    credential: &Secret,
+    hush: &mut Vec<Secret>,
+) -> Result<HeaderMap, Vec<SettingsError>> {
+    let max = match scheme {
+        AuthScheme::Bearer => MAX_BEARER_CHARS,
+        AuthScheme::ApiKey | AuthScheme::Basic => credential::MAX_CHARS,
+    };
+    credential::check_length(credential, max)?;
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    hush.push(credential.clone());
+    if !credential.expose().is_empty() {
+        let (scheme, sent) = presented(scheme, credential)?;
+        headers.insert(AUTHORIZATION, credential::header(&format!("{scheme} {}", sent.expose()))?);
+        hush.push(sent);
+    }
+    Ok(headers)
+}
+
+/// The same for searches; what is wrong is said of the field that brings their credential.
+fn headers_of_searches(
+    scheme: AuthScheme,
+    credential: &Secret,
+    hush: &mut Vec<Secret>,
+) -> Result<HeaderMap, Vec<SettingsError>> {
+    let named = |error: SettingsError| SettingsError::new(READ_CREDENTIAL, error.message);
+    headers("application/json", scheme, credential, hush)
+        .map_err(|errors| errors.into_iter().map(named).collect())
 }
 
 /// The value of an `Authorization` header.
@@ -118,6 +151,19 @@ impl Destination for Elasticsearch {
 
     fn classify(&self, ids: &[EventId], answer: &Answer) -> Verdict {
         classify::classify(ids, answer, &self.hush)
+    }
+
+    fn lookup_request(&self, stream: Stream, ids: &[EventId]) -> Option<Request> {
+        let search = self.settings.search(stream)?;
+        Some(self.way.post(search, self.reading.clone(), lookup::body(ids).into()))
+    }
+
+    fn max_lookup(&self) -> usize {
+        if self.settings.has_date_math() { 0 } else { lookup::MAX_IDS }
+    }
+
+    fn classify_lookup(&self, ids: &[EventId], answer: &Answer) -> Lookup {
+        lookup::classify(ids, answer, &self.hush)
     }
 
     fn scrub(&self, text: &str) -> String {

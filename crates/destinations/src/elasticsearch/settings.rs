@@ -1,10 +1,13 @@
 //! Elasticsearch's part of a configuration.
 
+use event::Stream;
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::lookup;
 use crate::fields::{Address, Fields};
 use crate::registry::SettingsError;
+use crate::streams::short_name;
 
 /// What is kept of an answer: one short entry for every item, in order, and nothing of the documents.
 const FILTER: &str = "filter_path=took,errors,items.*._id,items.*.status,items.*.error.type,items.*.error.reason,items.*.failure_store";
@@ -87,11 +90,51 @@ impl Settings {
         endpoint
     }
 
+    /// Where the stored events of a stream are searched for: in the index or data stream that they are sent to. `None` when
+    /// its name depends on the day.
+    pub(crate) fn search(&self, stream: Stream) -> Option<Url> {
+        if self.has_date_math() {
+            return None;
+        }
+        let mut search = self.url.url().clone();
+        let path = search.path().trim_end_matches('/');
+        let above = path.strip_suffix("/_bulk").unwrap_or(path).to_owned();
+        search.set_path(&match self.index_of(stream) {
+            Some(index) if self.url_names_index() => {
+                // The action names another index than the endpoint, and is the one that counts.
+                let (above, _) = above.rsplit_once('/').unwrap_or_default();
+                format!("{above}/{index}/_search")
+            }
+            Some(index) => format!("{above}/{index}/_search"),
+            None => format!("{above}/_search"),
+        });
+        search.set_query(Some(lookup::QUERY));
+        Some(search)
+    }
+
+    /// Whether the name of the index depends on the day.
+    pub(crate) fn has_date_math(&self) -> bool {
+        self.index.as_deref().is_some_and(is_date_math)
+    }
+
+    /// The index or data stream that the actions of a stream name; `None` where the endpoint does.
+    pub(super) fn index_of(&self, stream: Stream) -> Option<String> {
+        match &self.index {
+            Some(index) => Some(index.clone()),
+            None if self.url_names_index() => None,
+            None => Some(format!("logs-idstream.{}-default", short_name(stream))),
+        }
+    }
+
     /// Whether the endpoint itself names the index (`/index/_bulk`), so that actions need not.
     pub(crate) fn url_names_index(&self) -> bool {
         let path = self.url.url().path().trim_end_matches('/');
         names_bulk(path) && path != "/_bulk"
     }
+}
+
+fn is_date_math(index: &str) -> bool {
+    index.starts_with('<') && index.ends_with('>')
 }
 
 fn names_bulk(path: &str) -> bool {
@@ -100,7 +143,7 @@ fn names_bulk(path: &str) -> bool {
 
 /// What is wrong with an index name. Date math (`<logs-{now/d}>`) is left to the cluster.
 pub(super) fn unfit(index: &str) -> Option<&'static str> {
-    if index.starts_with('<') && index.ends_with('>') {
+    if is_date_math(index) {
         return None;
     }
     let forbidden = |c: char| c.is_whitespace() || "\\/*?\"<>|,#:".contains(c);
@@ -132,6 +175,27 @@ mod tests {
             assert_eq!(settings.endpoint().as_str(), format!("{endpoint}?{FILTER}"));
             assert_eq!(settings.url_names_index(), names_index, "{given}");
         }
+    }
+
+    #[test]
+    fn events_are_searched_for_where_they_are_sent() {
+        for (given, searched) in [
+            (json!({"url": "https://e:9200"}), "https://e:9200/logs-idstream.audit-default/_search"),
+            (json!({"url": "https://e/", "index": "i"}), "https://e/i/_search"),
+            (json!({"url": "https://e/_bulk?pipeline=p", "index": "i"}), "https://e/i/_search"),
+            (json!({"url": "https://g/search/"}), "https://g/search/logs-idstream.audit-default/_search"),
+            (json!({"url": "https://e/audit/_bulk"}), "https://e/audit/_search"),
+            (json!({"url": "https://g/x/audit/_bulk", "index": "i"}), "https://g/x/i/_search"),
+        ] {
+            let search = Settings::parse(&given).unwrap().search(Stream::AuditLog).unwrap();
+            assert_eq!(search.as_str(), format!("{searched}?{}", lookup::QUERY));
+        }
+        let dated = json!({"url": "https://e/", "index": "<audit-{now/d}>"});
+        assert_eq!(
+            Settings::parse(&dated).unwrap().search(Stream::AuditLog),
+            None,
+            "yesterday's is elsewhere"
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub(crate) mod erase;
 pub(crate) mod journal;
 pub(crate) mod key;
 pub(crate) mod receiver;
+pub(crate) mod reconcile;
 pub(crate) mod send;
 pub(crate) mod serve;
 pub(crate) mod template;
