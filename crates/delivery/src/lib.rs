@@ -21,6 +21,7 @@ mod parked;
 mod parking;
 mod places;
 mod quarantine;
+pub mod quarantined;
 mod resume;
 mod selector;
 mod sorted;
@@ -36,7 +37,8 @@ pub use configuration::{
 };
 pub use fence::HandOver;
 pub use looking::{DryRun, Ended, Kind, LookError, MAX_EVENTS, Preview, Previews, Sought, StreamRun};
-pub use places::{admit, configuration_id, consumer_name, dismiss, is_admitted, is_for_parked};
+pub use places::{admit, configuration_id, consumer_name, dismiss, is_admitted, is_of_copies};
+pub use quarantined::{QuarantineError, Quarantined};
 pub use resume::{Backlog, PauseError, Resume, ResumeFrom, ResumeLimits, end_pause};
 pub use selector::Unselected;
 pub use status::{Acknowledging, State, Status};

@@ -20,6 +20,7 @@ use crate::crew::Crew;
 use crate::fence::HandOver;
 use crate::lasting::AllLasting;
 use crate::looking::{AT_A_TIME, DryRun, LookError, Previews, Sought, dry_run, preview};
+use crate::quarantined::Quarantined;
 use crate::resume::{PauseError, carry_out_all, chosen, give_up};
 use crate::status::Status;
 use crate::trial::{Trial, TrialError, announce, test_events, try_out};
@@ -63,6 +64,7 @@ pub struct Supervisor {
     parts: Parts,
     statuses: Statuses,
     lasting: AllLasting,
+    quarantined: Quarantined,
     looks: Semaphore,
     stop: watch::Sender<bool>,
     standstills: mpsc::Sender<oneshot::Sender<Standstill>>,
@@ -82,7 +84,10 @@ impl Supervisor {
         let is_complete = crew.adjust().await;
         let (standstills, asked) = mpsc::channel(1);
         let task = tokio::spawn(follow(crew, is_complete, changes, stopped, asked));
+        let quarantined =
+            Quarantined::new(Arc::clone(&parts.journal), parts.catalog.clone(), Arc::clone(&parts.clock));
         Self {
+            quarantined,
             parts,
             statuses,
             lasting,
@@ -103,6 +108,11 @@ impl Supervisor {
     /// What a configuration has delivered in the last day; `None` when it has had no worker since the process started.
     pub fn volume(&self, id: &str) -> Option<Measured> {
         self.lasting.get(id)?.measured(self.parts.clock.now())
+    }
+
+    /// Where entries in quarantine stand.
+    pub const fn quarantined(&self) -> &Quarantined {
+        &self.quarantined
     }
 
     /// The first block of which a configuration may still send an event, for [`Supervisor::hand_over`].
