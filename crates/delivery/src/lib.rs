@@ -25,6 +25,7 @@ pub mod quarantined;
 mod resume;
 mod selector;
 mod sorted;
+mod starting;
 mod status;
 mod supervisor;
 mod trial;
@@ -41,6 +42,7 @@ pub use places::{admit, configuration_id, consumer_name, dismiss, is_admitted, i
 pub use quarantined::{QuarantineError, Quarantined};
 pub use resume::{Backlog, PauseError, Resume, ResumeFrom, ResumeLimits, end_pause};
 pub use selector::Unselected;
+pub use starting::{StartFrom, StartsAt, admit_from, is_at_its_start};
 pub use status::{Acknowledging, State, Status};
 pub use supervisor::{Parts, Standstill, Supervisor};
 pub use trial::{Trial, TrialError};

@@ -6,5 +6,7 @@ mod acknowledgement;
 mod leaving;
 mod parking;
 mod pipeline;
+mod quarantine;
+mod starting;
 mod toggling;
 mod world;

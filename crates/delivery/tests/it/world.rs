@@ -69,11 +69,21 @@ impl World {
     }
 
     pub(crate) async fn configure(&self, id: &str, vendor: Vendor, audit: bool) {
+        self.configure_with(id, vendor, audit, |_| {}).await;
+    }
+
+    pub(crate) async fn configure_with(
+        &self,
+        id: &str,
+        vendor: Vendor,
+        audit: bool,
+        with: impl FnOnce(&mut Configuration),
+    ) {
         let url = match vendor {
             Vendor::Https => serde_json::json!({"url": "http://192.0.2.2/array", "headerName": "x-key"}),
             _ => serde_json::json!({"url": "http://192.0.2.1:8088"}),
         };
-        let configuration = Configuration {
+        let mut configuration = Configuration {
             id: id.to_owned(),
             name: id.to_owned(),
             description: None,
@@ -87,8 +97,10 @@ impl World {
             filter: Filter::default(),
             earlier: Vec::new(),
             sends_from: None,
+            start_from: None,
             resume: delivery::Resume::default(),
         };
+        with(&mut configuration);
         delivery::admit(&*self.journal, id).await.unwrap();
         self.catalog.create(id, &configuration, None).unwrap();
     }
