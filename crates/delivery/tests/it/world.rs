@@ -131,6 +131,22 @@ impl World {
         ids
     }
 
+    /// Appends one block of so many events; their ids.
+    pub(crate) async fn append_block(&self, n_events: usize) -> Vec<EventId> {
+        let (stream, now) = (Stream::AccountEvent, self.clock.now());
+        let ids: Vec<EventId> = (0..n_events).map(|_| EventId::draw(now, &self.random)).collect();
+        let entry = |id: &EventId| {
+            let mut builder = RecordBuilder::new(stream, *id, now, now);
+            builder.section(Section::Source, "simulated");
+            builder.section(Section::Header, "\"type\":\"customerFlow\"");
+            let record = builder.finish().unwrap();
+            Entry { record, producer: Producer(1), on_conflict: OnConflict::Refuse }
+        };
+        let append = Append { stream, entries: ids.iter().map(entry).collect(), request_key: None };
+        self.journal.append(append).await.unwrap();
+        ids
+    }
+
     pub(crate) async fn state(&self, id: &str) -> ConsumerState {
         let all = self.journal.consumers(ConsumerCommand::List).await.unwrap();
         all.into_iter().find(|consumer| consumer.name == delivery::consumer_name(id).unwrap()).unwrap().state
