@@ -195,18 +195,24 @@ mod tests {
     fn what_finds_no_room_is_counted_and_read_again_when_there_is_some() {
         let mut view = View::with_room_for(4);
         let blocks: Vec<Block> = (1..=6).map(|n| block(n, &[copy(n, Standing::Quarantined, "no")])).collect();
-        blocks.iter().for_each(|block| view.read(block, |_| true));
+        for block in &blocks {
+            view.read(block, |_| true);
+        }
         let entries = view.entries("c").unwrap();
         assert_eq!((entries.len(), entries.n_unlisted, stands(&view, 5)), (4, 2, None));
         assert!(!view.make_room(), "there is none");
         let ended = block(7, &[change(1, 1, Standing::Discarded), change(2, 1, Standing::Delivered)]);
         view.read(&ended, |_| true);
         assert!(view.make_room() && view.next == 0);
-        blocks.iter().chain([&ended]).for_each(|block| view.read(block, |_| true));
+        for block in blocks.iter().chain([&ended]) {
+            view.read(block, |_| true);
+        }
         assert_eq!(stands(&view, 4), Some(Standing::Quarantined));
         let mut view = View::with_room_for(4);
-        blocks.iter().take(2).chain([&ended]).for_each(|block| view.read(block, |_| true));
-        blocks.iter().skip(2).for_each(|block| view.read(block, |_| true));
+        let in_between = blocks.iter().take(2).chain([&ended]).chain(blocks.iter().skip(2));
+        for block in in_between {
+            view.read(block, |_| true);
+        }
         let entries = view.entries("c").unwrap();
         assert_eq!((entries.len(), entries.totals().quarantined), (4, 4), "what is ended made room");
         assert_eq!((stands(&view, 1), stands(&view, 6)), (None, Some(Standing::Quarantined)));
