@@ -88,6 +88,7 @@ pub fn router(state: ApiState) -> Router {
         .route(&format!("{STREAMING}/presets"), granted(GET, SEE, event_streaming::presets))
         .route(&format!("{STREAMING}/test"), granted(POST, CHANGE, event_streaming::test_unsaved))
         .merge(looking())
+        .merge(quarantine())
         .merge(claims())
         .route(CLIENTS, granted(GET, SEE, clients::list).merge(granted(POST, CHANGE, clients::create)))
         .route(
@@ -127,6 +128,15 @@ fn looking() -> Router<ApiState> {
         .route(&below("preview"), granted_with(GET, SEE, EVENTS, event_streaming::preview_stored))
         .route(&below("reconcile"), granted_with(POST, CHANGE, EVENTS, event_streaming::reconcile))
         .route(&beside("preview"), granted_with(POST, CHANGE, EVENTS, event_streaming::preview_unsaved))
+}
+
+/// What a destination will never take. Its document shows an event: for those who may read them.
+fn quarantine() -> Router<ApiState> {
+    let below = |rest: &str| format!("{STREAMING}/{{id}}/quarantine{rest}");
+    Router::new()
+        .route(&below(""), granted(GET, SEE, event_streaming::list_quarantined))
+        .route(&below("/{event}"), granted_with(GET, SEE, EVENTS, event_streaming::inspect_quarantined))
+        .route(&below("/discard"), granted(POST, CHANGE, event_streaming::discard_quarantined))
 }
 
 /// Native claims. The contract lets every API client list them.

@@ -8,6 +8,8 @@ use event::StreamSet;
 const PREFIX: &str = "cfg/";
 /// And what the names of their parked events' consumers end with.
 const PARKED: &str = "/parked";
+/// And what those end with that count what became of entries in quarantine.
+const AFTERWARDS: &str = "/afterwards";
 
 /// The consumer of a configuration.
 pub fn consumer_name(id: &str) -> Option<ConsumerName> {
@@ -19,10 +21,21 @@ pub(crate) fn parked_name(id: &str) -> Option<ConsumerName> {
     ConsumerName::new(format!("{PREFIX}{id}{PARKED}"))
 }
 
-/// Whether a consumer is that of some configuration's parked events. It holds no retention back: their copies are kept as
-/// long as the quarantine stream is.
-pub fn is_for_parked(name: &ConsumerName) -> bool {
-    name.as_str().starts_with(PREFIX) && name.as_str().ends_with(PARKED)
+/// The consumer that counts what became of a configuration's entries in quarantine.
+pub(crate) fn afterwards_name(id: &str) -> Option<ConsumerName> {
+    ConsumerName::new(format!("{PREFIX}{id}{AFTERWARDS}"))
+}
+
+/// The configuration whose consumer of that kind it is.
+pub(crate) fn counted_afterwards(name: &ConsumerName) -> Option<&str> {
+    name.as_str().strip_prefix(PREFIX)?.strip_suffix(AFTERWARDS)
+}
+
+/// Whether a consumer reads the copies of some configuration: of its parked events, or what became of entries. It holds no
+/// retention back: copies are kept as long as the quarantine stream is.
+pub fn is_of_copies(name: &ConsumerName) -> bool {
+    let ends_so = [PARKED, AFTERWARDS].iter().any(|end| name.as_str().ends_with(end));
+    name.as_str().starts_with(PREFIX) && ends_so
 }
 
 /// The configuration that a consumer belongs to; `None` for other consumers.
@@ -38,9 +51,9 @@ pub async fn admit(journal: &dyn Journal, id: &str) -> Result<(), JournalError> 
     journal.consumers(create).await.map(drop)
 }
 
-/// Takes a configuration's place away, and that of its parked events.
+/// Takes a configuration's place away, and those of its copies.
 pub async fn dismiss(journal: &dyn Journal, id: &str) -> Result<(), JournalError> {
-    for name in [Some(named(id)?), parked_name(id)].into_iter().flatten() {
+    for name in [Some(named(id)?), parked_name(id), afterwards_name(id)].into_iter().flatten() {
         journal.consumers(ConsumerCommand::Remove { name }).await?;
     }
     Ok(())
@@ -52,6 +65,6 @@ pub async fn is_admitted(journal: &dyn Journal, id: &str) -> Result<bool, Journa
     Ok(journal.consumers(ConsumerCommand::List).await?.iter().any(|consumer| consumer.name == name))
 }
 
-fn named(id: &str) -> Result<ConsumerName, JournalError> {
+pub(crate) fn named(id: &str) -> Result<ConsumerName, JournalError> {
     consumer_name(id).ok_or(JournalError::Refused("the id cannot name a consumer"))
 }

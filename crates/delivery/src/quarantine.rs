@@ -64,6 +64,7 @@ impl Quarantine {
             reason: shortened(event.reason),
             attempts: event.attempts,
             standing: event.standing,
+            run: None,
         };
         wrap(&event.record, &reason, self.clock.now()).map(entry)
     }

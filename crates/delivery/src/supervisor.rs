@@ -21,6 +21,7 @@ use crate::fence::HandOver;
 use crate::lasting::AllLasting;
 use crate::looking::{AT_A_TIME, DryRun, LookError, Previews, Sought, dry_run, preview};
 use crate::reconciling::{Period, ReconcileError, Reconciled, reconcile};
+use crate::quarantined::{Quarantined, afterwards};
 use crate::resume::{PauseError, carry_out_all, chosen, give_up};
 use crate::status::Status;
 use crate::trial::{Trial, TrialError, announce, test_events, try_out};
@@ -64,6 +65,7 @@ pub struct Supervisor {
     parts: Parts,
     statuses: Statuses,
     lasting: AllLasting,
+    quarantined: Quarantined,
     looks: Semaphore,
     stop: watch::Sender<bool>,
     standstills: mpsc::Sender<oneshot::Sender<Standstill>>,
@@ -75,15 +77,28 @@ impl Supervisor {
     pub async fn start(parts: Parts) -> Self {
         carry_out_all(&*parts.journal, &parts.catalog, parts.clock.now()).await;
         let statuses = Statuses::default();
+        // Before anybody trims: what is counted stays.
+        afterwards::count_all(&*parts.journal, &parts.catalog).await;
         let (stop, stopped) = watch::channel(false);
+        let (journal, catalog) = (Arc::clone(&parts.journal), parts.catalog.clone());
+        let counting = tokio::spawn(afterwards::keep_counting(journal, catalog, stopped.clone()));
         let mut changes = parts.catalog.watch();
         changes.borrow_and_update();
         let lasting = AllLasting::default();
         let mut crew = Crew::new(parts.clone(), Arc::clone(&statuses), lasting.clone());
         let is_complete = crew.adjust().await;
         let (standstills, asked) = mpsc::channel(1);
-        let task = tokio::spawn(follow(crew, is_complete, changes, stopped, asked));
+        let following = follow(crew, is_complete, changes, stopped, asked);
+        let task = tokio::spawn(async move {
+            following.await;
+            if let Err(error) = counting.await {
+                tracing::error!(%error, "counting what became of entries in quarantine ended badly");
+            }
+        });
+        let quarantined =
+            Quarantined::new(Arc::clone(&parts.journal), parts.catalog.clone(), Arc::clone(&parts.clock));
         Self {
+            quarantined,
             parts,
             statuses,
             lasting,
@@ -104,6 +119,11 @@ impl Supervisor {
     /// What a configuration has delivered in the last day; `None` when it has had no worker since the process started.
     pub fn volume(&self, id: &str) -> Option<Measured> {
         self.lasting.get(id)?.measured(self.parts.clock.now())
+    }
+
+    /// Where entries in quarantine stand.
+    pub const fn quarantined(&self) -> &Quarantined {
+        &self.quarantined
     }
 
     /// The first block of which a configuration may still send an event, for [`Supervisor::hand_over`].

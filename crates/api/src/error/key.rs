@@ -47,6 +47,10 @@ pub enum ErrorKey {
     NotReconcilable,
     /// The configuration does not await a choice.
     NotAwaitingChoice,
+    /// Another number of entries is meant than the caller expects.
+    UnexpectedCount,
+    /// None of the events is in quarantine.
+    NotInQuarantine,
     /// A request with this idempotency key is under way.
     IdempotencyKeyInFlight,
     /// `If-Match` names another revision.
@@ -73,7 +77,7 @@ pub enum ErrorKey {
 
 impl ErrorKey {
     /// Every key.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 34] = [
         Self::Validation,
         Self::MalformedBody,
         Self::EmptyBody,
@@ -95,6 +99,8 @@ impl ErrorKey {
         Self::ChangedMeanwhile,
         Self::NotReconcilable,
         Self::NotAwaitingChoice,
+        Self::UnexpectedCount,
+        Self::NotInQuarantine,
         Self::IdempotencyKeyInFlight,
         Self::PreconditionFailed,
         Self::BodyTooLarge,
@@ -141,6 +147,8 @@ impl ErrorKey {
             Self::ChangedMeanwhile => ("changedMeanwhile", StatusCode::CONFLICT),
             Self::NotReconcilable => ("notReconcilable", StatusCode::CONFLICT),
             Self::NotAwaitingChoice => ("notAwaitingChoice", StatusCode::CONFLICT),
+            Self::UnexpectedCount => ("unexpectedCount", StatusCode::CONFLICT),
+            Self::NotInQuarantine => ("notInQuarantine", StatusCode::CONFLICT),
             Self::IdempotencyKeyInFlight => ("idempotencyKeyInFlight", StatusCode::CONFLICT),
             Self::PreconditionFailed => ("preconditionFailed", StatusCode::PRECONDITION_FAILED),
             Self::BodyTooLarge => ("bodyTooLarge", StatusCode::PAYLOAD_TOO_LARGE),

@@ -7,5 +7,7 @@ mod leaving;
 mod parking;
 mod pipeline;
 mod reconciling;
+mod quarantine;
+mod starting;
 mod toggling;
 mod world;
