@@ -138,7 +138,10 @@ pub async fn is_at_its_start(
 
 /// The first block of events that was appended at `time` or later. Halves the journal: at most 64 blocks are read. Where a
 /// clock was set back, it may be a later one of several such blocks.
-async fn first_since(journal: &dyn Journal, time: Timestamp) -> Result<Option<Arc<Block>>, JournalError> {
+pub(crate) async fn first_since(
+    journal: &dyn Journal,
+    time: Timestamp,
+) -> Result<Option<Arc<Block>>, JournalError> {
     let head = journal.head();
     let (mut from, mut until, mut found) = (head.first, head.next, None);
     while from < until {

@@ -20,8 +20,8 @@ use crate::crew::Crew;
 use crate::fence::HandOver;
 use crate::lasting::AllLasting;
 use crate::looking::{AT_A_TIME, DryRun, LookError, Previews, Sought, dry_run, preview};
-use crate::reconciling::{Period, ReconcileError, Reconciled, reconcile};
 use crate::quarantined::{Quarantined, afterwards};
+use crate::reconciling::{Period, ReconcileError, Reconciled, reconcile};
 use crate::resume::{PauseError, carry_out_all, chosen, give_up};
 use crate::status::Status;
 use crate::trial::{Trial, TrialError, announce, test_events, try_out};
@@ -211,7 +211,7 @@ impl Supervisor {
         from: u64,
     ) -> Result<Reconciled, ReconcileError> {
         let _turn = self.looks.try_acquire()?;
-        reconcile(&self.parts, configuration, period, from).await
+        reconcile(&self.parts, configuration, &self.quarantined, period, from).await
     }
 
     /// Sends one event to the destination of `before` outside the journal, as well as it goes, when it would not get it

@@ -5,8 +5,8 @@ mod dry_run;
 mod filter;
 mod parse;
 mod preview;
-mod reconcile;
 mod quarantine;
+mod reconcile;
 mod renaming;
 mod resume;
 mod show;
@@ -30,10 +30,10 @@ pub(crate) use self::dry_run::{stored as dry_run_stored, unsaved as dry_run_unsa
 pub(crate) use self::filter::presets;
 use self::parse::{Known, Wanted};
 pub(crate) use self::preview::{of_stored as preview_stored, of_unsaved as preview_unsaved};
-pub(crate) use self::reconcile::reconcile;
 pub(crate) use self::quarantine::{
     discard as discard_quarantined, inspect as inspect_quarantined, list as list_quarantined,
 };
+pub(crate) use self::reconcile::reconcile;
 pub(crate) use self::renaming::{adopt_names, that_select};
 pub(crate) use self::resume::resume;
 use self::show::ConfigurationOut;

@@ -8,6 +8,7 @@ use event::Stream;
 use http::StatusCode;
 use serde::Serialize;
 
+use super::quarantine::untold;
 use super::unsaved::problem;
 use super::{ENTITY, find};
 use crate::call::{self, Answer, Call};
@@ -110,6 +111,7 @@ fn refused(error: ReconcileError) -> ApiError {
     match error {
         ReconcileError::Trial(error) => problem(error),
         ReconcileError::Journal(error) => error.into(),
+        ReconcileError::Quarantine(error) => untold(error),
         ReconcileError::Unable(why) => ApiError::new(ErrorKey::NotReconcilable, why).about(ENTITY),
         ReconcileError::Busy => {
             let detail = "others are looking at stored events now: try again in a few seconds";

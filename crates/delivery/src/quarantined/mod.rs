@@ -22,6 +22,7 @@ mod reading;
 mod showing;
 mod view;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,5 +107,21 @@ impl Quarantined {
         self.read_on().await?;
         let view = self.0.view.lock();
         Ok(view.entries(id).and_then(|entries| entries.find(event)).map(|slot| slot.standing))
+    }
+
+    /// Which of these events a configuration has copied and not delivered after all. What replays have copied is not among
+    /// them: it was delivered before, or not, on its own.
+    pub(crate) async fn undelivered(
+        &self,
+        id: &str,
+        events: &[EventId],
+    ) -> Result<HashSet<EventId>, QuarantineError> {
+        self.read_on().await?;
+        let view = self.0.view.lock();
+        let Some(entries) = view.entries(id) else { return Ok(HashSet::new()) };
+        let is_undelivered = |event: &EventId| {
+            entries.find(*event).is_some_and(|slot| slot.standing != Standing::Delivered && !slot.is_of_run)
+        };
+        Ok(events.iter().copied().filter(is_undelivered).collect())
     }
 }

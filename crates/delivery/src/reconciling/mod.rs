@@ -22,6 +22,8 @@ use crate::configuration::Configuration;
 use crate::looking::prepare;
 use crate::parking::find;
 use crate::places::consumer_name;
+use crate::quarantined::{QuarantineError, Quarantined};
+use crate::starting::first_since;
 use crate::supervisor::Parts;
 use crate::trial::TrialError;
 
@@ -93,6 +95,9 @@ pub enum ReconcileError {
     /// The journal cannot be read.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// What is in quarantine is not known.
+    #[error(transparent)]
+    Quarantine(#[from] QuarantineError),
     /// This destination cannot be asked; the text says why.
     #[error("{0}")]
     Unable(&'static str),
@@ -111,6 +116,7 @@ impl From<tokio::sync::TryAcquireError> for ReconcileError {
 pub(crate) async fn reconcile(
     parts: &Parts,
     configuration: &Configuration,
+    quarantined: &Quarantined,
     period: Period,
     from: u64,
 ) -> Result<Reconciled, ReconcileError> {
@@ -127,9 +133,12 @@ pub(crate) async fn reconcile(
             "the configuration has no place in the journal: it has sent nothing",
         ));
     };
-    let from = from.max(place.started_at).max(parts.journal.head().first);
+    let first = first_since(&*parts.journal, period.from).await?.map(|block| block.sequence());
+    let from = from.max(place.started_at).max(first.unwrap_or(u64::MAX));
     let mut call = Call {
-        expecting: Expecting::of(parts, configuration, period, from).await?,
+        configuration: &configuration.id,
+        quarantined,
+        expecting: Expecting::of(configuration, period),
         destination,
         transport: Arc::clone(&parts.transport),
         found: Reconciled::default(),
@@ -141,7 +150,9 @@ pub(crate) async fn reconcile(
 }
 
 /// One call on its way.
-struct Call {
+struct Call<'a> {
+    configuration: &'a str,
+    quarantined: &'a Quarantined,
     expecting: Expecting,
     destination: Arc<dyn Destination>,
     transport: Arc<dyn Transport>,
@@ -156,7 +167,7 @@ enum Refusal {
     Refused(String),
 }
 
-impl Call {
+impl Call<'_> {
     async fn go(
         &mut self,
         parts: &Parts,
@@ -175,15 +186,19 @@ impl Call {
             let Some(last) = blocks.last() else { break };
             let next = last.sequence() + 1;
             self.n_bytes += blocks.iter().map(|block| block.payload_bytes()).sum::<usize>();
-            match self.ask_about(&blocks).await {
-                Ok(()) => at = next,
+            let mut found = Reconciled::default();
+            let expected = self.expected(&blocks, &mut found).await?;
+            match self.ask_about(&expected, &mut found).await {
+                Ok(()) => self.found.add(found),
                 Err(Refusal::Unanswered(reason)) => return Ok(Paused::Unanswered(at, reason)),
                 Err(Refusal::Refused(reason)) => return Ok(Paused::Refused(at, reason)),
             }
+            at = next;
             if last.appended_at() >= period.until.plus(STORED_WITHIN) {
                 return Ok(Paused::Done);
             }
         }
+        // What is stored from now on is received now.
         let is_all = parts.clock.now() >= period.until && parts.journal.head().next <= floor;
         Ok(if is_all { Paused::Done } else { Paused::Unsettled(at.max(floor)) })
     }
@@ -192,10 +207,24 @@ impl Call {
         self.found.n_expected >= MAX_EVENTS as u64 || self.n_bytes >= MAX_BYTES || Instant::now() >= self.end
     }
 
-    /// Asks about the events of some blocks. Nothing of them is counted unless all is answered.
-    async fn ask_about(&mut self, blocks: &[Arc<Block>]) -> Result<(), Refusal> {
-        let mut found = Reconciled::default();
-        let expected = self.expecting.of_blocks(blocks, &mut found);
+    /// The events of some blocks that the destination should hold.
+    async fn expected(
+        &self,
+        blocks: &[Arc<Block>],
+        found: &mut Reconciled,
+    ) -> Result<Vec<Expected>, ReconcileError> {
+        let mut expected = self.expecting.of_blocks(blocks, found);
+        let ids: Vec<EventId> = expected.iter().map(|event| event.id).collect();
+        let set_aside = self.quarantined.undelivered(self.configuration, &ids).await?;
+        expected.retain(|event| !set_aside.contains(&event.id));
+        found.n_set_aside = set_aside.len() as u64;
+        found.n_expected = expected.len() as u64;
+        found.n_assumed = expected.iter().filter(|event| event.is_assumed).count() as u64;
+        Ok(expected)
+    }
+
+    /// Asks about these events. What was found counts only when all is answered.
+    async fn ask_about(&self, expected: &[Expected], found: &mut Reconciled) -> Result<(), Refusal> {
         for stream in Stream::PRODUCT {
             let of_stream: Vec<&Expected> =
                 expected.iter().filter(|expected| expected.stream == stream).collect();
@@ -211,7 +240,6 @@ impl Call {
                 }
             }
         }
-        self.found.add(found);
         Ok(())
     }
 

@@ -83,7 +83,7 @@ fn unknown() -> ApiError {
     ApiError::new(ErrorKey::NotFound, detail).about(ENTITY)
 }
 
-fn untold(error: QuarantineError) -> ApiError {
+pub(super) fn untold(error: QuarantineError) -> ApiError {
     let detail = match &error {
         QuarantineError::BeingRead { .. } => format!("{error}: ask again"),
         QuarantineError::Journal(_) => {
