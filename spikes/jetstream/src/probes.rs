@@ -46,6 +46,10 @@ pub async fn run(server: &mut Server) -> Result<usize, Failure> {
         "an atomic batch of 3 is stored wholly, and not at all when one id of it is taken",
         batch(&client, &context).await,
     );
+    tell(
+        "a fetch without waiting right after a publish was answered may find nothing (counted)",
+        early(&context).await,
+    );
     tell("a consumer can be set back and forward (2.14)", reset(&context).await);
     tell("two writers at once store each id once, in one order", writers(server).await);
     tell("the checkpoint of a consumer that another process has moved is refused", fence(server).await);
@@ -97,6 +101,18 @@ async fn stale(context: &Context) -> Result<bool, Failure> {
     first.double_ack().await?;
     tokio::time::sleep(Duration::from_millis(500)).await;
     Ok(again.info()?.delivered == 2 && fetch(&consumer).await?.is_empty())
+}
+
+async fn early(context: &Context) -> Result<bool, Failure> {
+    let stream = fresh(context, "early", 0).await?;
+    let consumer = consumer(&stream, Duration::from_secs(30)).await?;
+    let mut n_empty = 0;
+    for _ in 0..1_000 {
+        context.publish("early.a", "".into()).await?.await?;
+        n_empty += usize::from(fetch(&consumer).await?.is_empty());
+    }
+    println!("    ({n_empty} of 1000 found nothing)");
+    Ok(true)
 }
 
 async fn twice(context: &Context) -> Result<bool, Failure> {
