@@ -1,5 +1,6 @@
 //! One command for each habit of the repository: `cargo xtask check`, `cargo xtask tidy`, `cargo xtask demo`,
-//! `cargo xtask docs`, `cargo xtask contract`, `cargo xtask strace`, `cargo xtask bench`.
+//! `cargo xtask docs`, `cargo xtask contract`, `cargo xtask strace`, `cargo xtask bench`,
+//! `cargo xtask jetstream`.
 
 mod bench;
 mod check;
@@ -7,6 +8,7 @@ mod contract;
 mod demo;
 mod docs;
 mod http;
+mod jetstream;
 mod process;
 mod strace;
 mod tidy;
@@ -43,6 +45,8 @@ enum Command {
     Strace,
     /// Measures idstream: events per second, CPU, memory, latency
     Bench(bench::Arguments),
+    /// The spike of the journal over a NATS JetStream server (needs Go): which of the seam's promises hold there
+    Jetstream(jetstream::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
         Command::Contract(arguments) => contract::run(&arguments),
         Command::Strace => strace::run(),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Jetstream(arguments) => jetstream::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

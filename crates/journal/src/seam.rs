@@ -52,12 +52,16 @@ pub const fn max_record_bytes(stream: Stream) -> usize {
 ///   lease and settle. An **offset** is (block sequence, index in the block): logical, never a file position.
 /// * `append` returns when what it stored would survive the loss of power. Each event has a receipt of its own:
 ///   atomicity is per event, not per call.
+///   Sequences rise and may have gaps: numbers that belong to no block.
 /// * A **consumer** has a start and sees every block of its streams from there on at least once. A leased block is not
 ///   leased again until its lease expires, is handed back, or the process restarts. Several leases of one consumer may
-///   be out at once, and blocks may be leased again out of order.
+///   be out at once, and blocks may be leased again out of order. One process at a time works a consumer; when another
+///   takes over, the leases of the first one are stale.
 /// * A settled block is never leased again, except those settled within the last second before a crash.
 /// * A lease that expired answers [`LeaseError::Stale`] when it is settled or extended; a settle may also be lost. Both
 ///   mean only that the block comes again.
+/// * A call that fails with a [`JournalError`] may have been done all the same: the answer was lost. Appended again, its
+///   entries are duplicates; settled again, its lease is stale.
 /// * Records come back exactly as they were appended.
 ///
 /// Who retries: every error says whether trying again can help ([`JournalError::is_retryable`]).
@@ -100,7 +104,8 @@ pub trait Journal: Send + Sync + 'static {
     /// Consumers whose floor is below are moved up; what they had not settled counts as expired in their tally.
     async fn trim(&self, up_to: u64) -> Result<(), JournalError>;
 
-    /// Where the journal begins and ends.
+    /// Where the journal begins and ends, as far as this process knows: every block whose append was answered here lies
+    /// below `next`. Where several processes append, others may have gone on.
     fn head(&self) -> Head;
 }
 
@@ -402,7 +407,7 @@ pub struct ConsumerState {
 pub struct Head {
     /// The sequence of the oldest stored block; equal to `next` when there is none.
     pub first: u64,
-    /// The sequence that the next block will have.
+    /// The sequence that the next block will have, or less. There need not be a block just below.
     pub next: u64,
     /// Bytes on disk (or in memory).
     pub stored_bytes: u64,
@@ -410,7 +415,7 @@ pub struct Head {
     pub poisoned: bool,
 }
 
-/// Why nothing was stored.
+/// Why an append has no receipts.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
     /// Too much is waiting to be written. Nothing was stored; try again after a moment.
@@ -428,7 +433,7 @@ pub enum AppendError {
         /// The entry's place.
         index: usize,
     },
-    /// The journal cannot go on; see the cause.
+    /// The journal cannot go on; see the cause. Some of it may be stored.
     #[error(transparent)]
     Journal(#[from] JournalError),
 }

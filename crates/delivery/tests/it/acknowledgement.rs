@@ -77,7 +77,13 @@ async fn what_is_taken_and_not_acknowledged_is_pending() {
 }
 
 async fn nothing_is_confirmed_that_is_not_stored(seed: u64) {
-    let whims = ModelOptions { max_leased: 50, lost_settles: 5, stale_settles: 5, ..ModelOptions::default() };
+    let whims = ModelOptions {
+        max_leased: 50,
+        lost_settles: 5,
+        stale_settles: 5,
+        gaps: 30,
+        ..ModelOptions::default()
+    };
     let faulty = IndexerOptions { forgotten: 5, lost_answers: 10, restarts: 5, ..IndexerOptions::default() };
     let wanted = if seed.is_multiple_of(2) { "auto" } else { "required" };
     let world = world(seed, whims, wanted, faulty).await;

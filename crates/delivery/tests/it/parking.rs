@@ -220,8 +220,14 @@ async fn nothing_is_parked_while_the_destination_takes_nothing() {
 #[tokio::test(start_paused = true)]
 async fn parking_survives_lost_settles_with_balanced_books() {
     for seed in 0..4 {
-        let whims =
-            ModelOptions { max_leased: 50, lost_settles: 20, stale_settles: 20, ..ModelOptions::default() };
+        let whims = ModelOptions {
+            max_leased: 50,
+            lost_settles: 20,
+            stale_settles: 20,
+            lost_answers: 5,
+            gaps: 30,
+            ..ModelOptions::default()
+        };
         let world = World::new(seed, whims);
         world.net.set_faults(NO_FAULTS);
         let supervisor = world.supervisor().await;

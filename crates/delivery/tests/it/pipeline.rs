@@ -13,7 +13,14 @@ use crate::world::{NO_FAULTS, World};
 
 /// How many events were refused.
 async fn every_event_ends_in_one_column(seed: u64) -> usize {
-    let whims = ModelOptions { max_leased: 50, lost_settles: 5, stale_settles: 5, ..ModelOptions::default() };
+    let whims = ModelOptions {
+        max_leased: 50,
+        lost_settles: 5,
+        stale_settles: 5,
+        lost_answers: 5,
+        gaps: 30,
+        ..ModelOptions::default()
+    };
     let world = World::new(seed, whims);
     let supervisor = world.supervisor().await;
     world.configure("hec", Vendor::Splunk, false).await;

@@ -76,8 +76,13 @@ struct Load {
 
 impl Load {
     async fn new(seed: u64) -> Self {
-        let whims =
-            ModelOptions { max_leased: 50, lost_settles: 5, stale_settles: 5, ..ModelOptions::default() };
+        let whims = ModelOptions {
+            max_leased: 50,
+            lost_settles: 5,
+            stale_settles: 5,
+            gaps: 30,
+            ..ModelOptions::default()
+        };
         let world = World::new(seed, whims);
         let mut histories = BTreeMap::new();
         for (id, vendor, _) in DESTINATIONS {

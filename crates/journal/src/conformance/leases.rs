@@ -18,7 +18,7 @@ async fn stored(rig: &Rig, n: u64) {
 /// And its lease is stale.
 pub async fn a_settled_block_does_not_come_again(rig: Rig) {
     stored(&rig, 3).await;
-    let leases = rig.lease("c").await;
+    let leases = rig.lease_with("c", LeaseLimits { ttl: rig.seconds(60), ..limits() }).await;
     assert_eq!(sequences(&leases), [1, 2, 3]);
     assert!(leases.iter().all(|lease| lease.deliveries == 1));
     assert!(rig.lease("c").await.is_empty(), "leased blocks are not leased again");
@@ -27,7 +27,7 @@ pub async fn a_settled_block_does_not_come_again(rig: Rig) {
         let again = rig.journal.settle(lease.id, Settlement::Done(confirmed(&lease.block))).await;
         assert!(matches!(again, Err(LeaseError::Stale)));
     }
-    tokio::time::advance(Duration::from_hours(2)).await;
+    rig.pass(120).await;
     assert!(rig.lease("c").await.is_empty());
     assert_eq!(rig.consumer("c").await.state.tally.confirmed, 3);
 }
@@ -36,10 +36,10 @@ pub async fn a_settled_block_does_not_come_again(rig: Rig) {
 pub async fn a_block_handed_back_comes_again_after_its_delay(rig: Rig) {
     stored(&rig, 1).await;
     let lease = rig.lease("c").await.remove(0);
-    rig.journal.settle(lease.id, Settlement::HandBack(Duration::from_secs(30))).await.expect("hand back");
-    tokio::time::advance(Duration::from_secs(29)).await;
+    rig.journal.settle(lease.id, Settlement::HandBack(rig.seconds(30))).await.expect("hand back");
+    rig.pass(29).await;
     assert!(rig.lease("c").await.is_empty());
-    tokio::time::advance(Duration::from_secs(1)).await;
+    rig.pass(1).await;
     let again = rig.lease("c").await;
     assert_eq!((sequences(&again), again[0].deliveries), (vec![1], 2));
     assert!(matches!(rig.journal.extend(lease.id, Duration::from_secs(1)).await, Err(LeaseError::Stale)));
@@ -48,10 +48,10 @@ pub async fn a_block_handed_back_comes_again_after_its_delay(rig: Rig) {
 /// Whether or not it has come again.
 pub async fn an_expired_lease_is_stale_and_the_block_comes_again(rig: Rig) {
     stored(&rig, 1).await;
-    let short = LeaseLimits { ttl: Duration::from_secs(10), ..limits() };
+    let short = LeaseLimits { ttl: rig.seconds(10), ..limits() };
     let lease = rig.lease_with("c", short).await.remove(0);
     assert_eq!(rig.consumer("c").await.state.n_leased, 1);
-    tokio::time::advance(Duration::from_secs(10)).await;
+    rig.pass(10).await;
     assert_eq!(rig.consumer("c").await.state.n_leased, 0);
     let done = Settlement::Done(confirmed(&lease.block));
     assert!(matches!(rig.journal.settle(lease.id, done).await, Err(LeaseError::Stale)));
@@ -65,10 +65,10 @@ pub async fn an_expired_lease_is_stale_and_the_block_comes_again(rig: Rig) {
 /// From the time of the extension on.
 pub async fn an_extended_lease_lasts(rig: Rig) {
     stored(&rig, 1).await;
-    let lease = rig.lease_with("c", LeaseLimits { ttl: Duration::from_secs(10), ..limits() }).await.remove(0);
-    tokio::time::advance(Duration::from_secs(9)).await;
-    rig.journal.extend(lease.id, Duration::from_secs(10)).await.expect("extend");
-    tokio::time::advance(Duration::from_secs(9)).await;
+    let lease = rig.lease_with("c", LeaseLimits { ttl: rig.seconds(10), ..limits() }).await.remove(0);
+    rig.pass(9).await;
+    rig.journal.extend(lease.id, rig.seconds(10)).await.expect("extend");
+    rig.pass(9).await;
     assert!(rig.lease("c").await.is_empty());
     rig.confirm(&lease).await;
 }
@@ -88,7 +88,9 @@ pub async fn limits_bound_a_lease_but_one_block_always_fits(rig: Rig) {
 
 /// With the real clock: a paused one would jump while a disk is busy.
 pub async fn a_lease_waits_for_an_append(rig: Rig) {
-    tokio::time::resume();
+    if rig.pace == super::Pace::Paused {
+        tokio::time::resume();
+    }
     stored(&rig, 0).await;
     let journal = Arc::clone(&rig.journal);
     let waiting = LeaseLimits { wait: Duration::from_hours(1), ..limits() };
@@ -101,17 +103,17 @@ pub async fn a_lease_waits_for_an_append(rig: Rig) {
 /// Expired, or handed back.
 pub async fn a_lease_waits_for_a_block_to_come_back(rig: Rig) {
     stored(&rig, 2).await;
-    let leases = rig.lease_with("c", LeaseLimits { ttl: Duration::from_mins(1), ..limits() }).await;
-    rig.journal.settle(leases[1].id, Settlement::HandBack(Duration::from_secs(5))).await.expect("hand back");
+    let leases = rig.lease_with("c", LeaseLimits { ttl: rig.seconds(60), ..limits() }).await;
+    rig.journal.settle(leases[1].id, Settlement::HandBack(rig.seconds(5))).await.expect("hand back");
     let begin = tokio::time::Instant::now();
     for (sequence, seconds) in [(2, 5), (1, 60)] {
-        let again = rig.lease_with("c", LeaseLimits { wait: Duration::from_secs(100), ..limits() }).await;
+        let again = rig.lease_with("c", LeaseLimits { wait: rig.seconds(100), ..limits() }).await;
         assert_eq!(sequences(&again), [sequence]);
-        assert_eq!(begin.elapsed().as_secs(), seconds);
+        assert_eq!(rig.seconds_since(begin), seconds);
     }
-    let none = rig.lease_with("c", LeaseLimits { wait: Duration::from_secs(10), ..limits() }).await;
+    let none = rig.lease_with("c", LeaseLimits { wait: rig.seconds(10), ..limits() }).await;
     assert!(none.is_empty());
-    assert_eq!(begin.elapsed().as_secs(), 70);
+    assert_eq!(rig.seconds_since(begin), 70);
 }
 
 /// Not until the time at which the lease would have ended before.
@@ -123,9 +125,9 @@ pub async fn a_lease_waits_for_one_that_was_cut_short(rig: Rig) {
     let waiting = LeaseLimits { wait: Duration::from_hours(1), ..limits() };
     let task = tokio::spawn(async move { journal.lease(&name("c"), StreamSet::product(), waiting).await });
     tokio::task::yield_now().await;
-    rig.journal.extend(lease.id, Duration::from_secs(5)).await.expect("extend");
+    rig.journal.extend(lease.id, rig.seconds(5)).await.expect("extend");
     assert_eq!(sequences(&task.await.expect("task").expect("lease")), [1]);
-    assert_eq!(begin.elapsed().as_secs(), 5);
+    assert_eq!(rig.seconds_since(begin), 5);
 }
 
 /// A consumer may lease fewer streams than it has, in any order.

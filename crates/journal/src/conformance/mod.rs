@@ -2,6 +2,8 @@
 //!
 //! A backend's tests call [`conformance_suite!`](crate::conformance_suite) with a function that opens an empty journal.
 //! The suite runs with a paused runtime clock; a wall clock that the suite turns by hand is handed over.
+//!
+//! A backend in another process has timers of its own, which no paused clock moves. It runs [`all`] with [`Pace::Real`].
 
 #![expect(clippy::expect_used, clippy::panic, reason = "tests, though they live in the library")]
 
@@ -10,6 +12,7 @@ pub mod consumers;
 pub mod leases;
 pub mod reads;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,40 +29,75 @@ use crate::{
 #[macro_export]
 macro_rules! conformance_suite {
     ($open:expr) => {
-        $crate::conformance_suite!(@module $open, appends:
-            records_come_back_as_they_were_appended, receipts_name_the_place_of_each_event,
-            an_id_is_stored_once, appends_at_once_store_an_id_once, an_id_belongs_to_its_producer_and_content,
-            a_key_with_another_body_stores_nothing, a_key_is_forgotten_after_a_day,
-            a_forgotten_key_can_be_used_again_for_a_day,
-            what_is_no_record_of_the_stream_is_refused);
-        $crate::conformance_suite!(@module $open, leases:
-            a_settled_block_does_not_come_again, a_block_handed_back_comes_again_after_its_delay,
-            an_expired_lease_is_stale_and_the_block_comes_again, an_extended_lease_lasts,
-            limits_bound_a_lease_but_one_block_always_fits, a_lease_waits_for_an_append,
-            a_lease_waits_for_a_block_to_come_back, a_lease_waits_for_one_that_was_cut_short, leasing_streams_one_by_one_misses_nothing,
-            a_tally_that_does_not_count_every_event_is_refused, endless_durations_are_no_error,
-            without_a_consumer_nothing_is_leased);
-        $crate::conformance_suite!(@module $open, consumers:
-            consumers_do_not_know_of_each_other, consumers_begin_where_they_are_told,
-            a_consumer_ends_where_it_is_told, the_books_balance_at_every_step, a_consumers_books_count_its_streams_only,
-            seeking_gives_up_what_is_passed, seeking_back_is_refused, trimming_expires_what_was_not_settled,
-            trimming_leaves_settled_events_alone, a_removed_consumers_leases_are_stale);
-        $crate::conformance_suite!(@module $open, reads:
-            reading_in_steps_sees_every_block_once, reading_is_bounded_by_bytes_and_range, reading_sees_settled_blocks);
+        $crate::conformance_suite!(@all module $open);
     };
-    (@module $open:expr, $module:ident: $($name:ident),+ $(,)?) => {
-        mod $module {
-            use super::*;
-            $(
-                #[tokio::test(start_paused = true)]
-                async fn $name() {
-                    let clock = std::sync::Arc::new($crate::conformance::clock());
-                    let (journal, _guard) = $open(std::sync::Arc::clone(&clock));
-                    $crate::conformance::$module::$name($crate::conformance::Rig { journal, clock }).await;
-                }
-            )+
+    (@all $form:ident $open:expr) => {
+        $crate::conformance_suite! { @$form $open;
+            appends: records_come_back_as_they_were_appended, receipts_name_the_place_of_each_event,
+                an_id_is_stored_once, appends_at_once_store_an_id_once,
+                an_id_belongs_to_its_producer_and_content, a_key_with_another_body_stores_nothing,
+                a_key_is_forgotten_after_a_day, a_forgotten_key_can_be_used_again_for_a_day,
+                what_is_no_record_of_the_stream_is_refused;
+            leases: a_settled_block_does_not_come_again, a_block_handed_back_comes_again_after_its_delay,
+                an_expired_lease_is_stale_and_the_block_comes_again, an_extended_lease_lasts,
+                limits_bound_a_lease_but_one_block_always_fits, a_lease_waits_for_an_append,
+                a_lease_waits_for_a_block_to_come_back, a_lease_waits_for_one_that_was_cut_short,
+                leasing_streams_one_by_one_misses_nothing,
+                a_tally_that_does_not_count_every_event_is_refused, endless_durations_are_no_error,
+                without_a_consumer_nothing_is_leased;
+            consumers: consumers_do_not_know_of_each_other, consumers_begin_where_they_are_told,
+                a_consumer_ends_where_it_is_told, the_books_balance_at_every_step,
+                a_consumers_books_count_its_streams_only, seeking_gives_up_what_is_passed,
+                seeking_back_is_refused, trimming_expires_what_was_not_settled,
+                trimming_leaves_settled_events_alone, a_removed_consumers_leases_are_stale;
+            reads: reading_in_steps_sees_every_block_once, reading_is_bounded_by_bytes_and_range,
+                reading_sees_settled_blocks;
         }
     };
+    (@module $open:expr; $($module:ident: $($name:ident),+;)+) => {$(
+        mod $module {
+            use super::*;
+            $crate::conformance_suite! { @tests $open; $module: $($name),+ }
+        }
+    )+};
+    (@tests $open:expr; $module:ident: $($name:ident),+) => {$(
+        #[tokio::test(start_paused = true)]
+        async fn $name() {
+            let clock = std::sync::Arc::new($crate::conformance::clock());
+            let (journal, _guard) = $open(std::sync::Arc::clone(&clock));
+            let pace = $crate::conformance::Pace::Paused;
+            $crate::conformance::$module::$name($crate::conformance::Rig { journal, clock, pace }).await;
+        }
+    )+};
+    (@list $_none:expr; $($module:ident: $($name:ident),+;)+) => {
+        vec![$($($crate::conformance::Test {
+            name: concat!(stringify!($module), "::", stringify!($name)),
+            run: |rig| Box::pin($crate::conformance::$module::$name(rig)),
+        }),+),+]
+    };
+}
+
+/// One test of the suite. It panics when the journal does not do what it must.
+#[derive(Clone, Copy)]
+pub struct Test {
+    /// Its module and name.
+    pub name: &'static str,
+    /// Runs it.
+    pub run: fn(Rig) -> Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+/// The whole suite, for those that cannot be tested with a paused clock.
+pub fn all() -> Vec<Test> {
+    crate::conformance_suite!(@all list ())
+}
+
+/// How time passes while a test runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// The runtime's clock is paused and moved by hand.
+    Paused,
+    /// It passes by itself. One second of the suite lasts this long.
+    Real(Duration),
 }
 
 /// A journal under test.
@@ -68,6 +106,8 @@ pub struct Rig {
     pub journal: Arc<dyn Journal>,
     /// Its clock.
     pub clock: Arc<ManualClock>,
+    /// How time passes.
+    pub pace: Pace,
 }
 
 /// The clock that a test begins with.
@@ -128,6 +168,29 @@ pub fn confirmed(block: &Block) -> Tally {
 }
 
 impl Rig {
+    /// So many seconds of the suite.
+    fn seconds(&self, n: u32) -> Duration {
+        match self.pace {
+            Pace::Paused => Duration::from_secs(n.into()),
+            Pace::Real(second) => second * n,
+        }
+    }
+
+    /// Waits until so many seconds have passed; where they pass by themselves half a second more, because the timers of
+    /// another process are a little late.
+    async fn pass(&self, n: u32) {
+        match self.pace {
+            Pace::Paused => tokio::time::advance(self.seconds(n)).await,
+            Pace::Real(second) => tokio::time::sleep(second * n + second / 2).await,
+        }
+    }
+
+    /// Whole seconds since then.
+    fn seconds_since(&self, begin: tokio::time::Instant) -> u32 {
+        let whole = begin.elapsed().as_nanos() / self.seconds(1).as_nanos();
+        u32::try_from(whole).expect("a short test")
+    }
+
     /// Stores one event a block.
     async fn store(&self, stream: Stream, numbers: impl IntoIterator<Item = u64>) {
         for n in numbers {

@@ -1,8 +1,9 @@
 //! The journal in memory: for tests and simulation, shaped like a remote one (JetStream) rather than like `local`.
 //!
-//! Leases expire, blocks that come again come in a random order, a settle may be lost or answer `Stale`, the number of
-//! blocks out at once is bounded, and any number of writers append at once. It is slow and simple on purpose: it counts
-//! where `local` calculates, so that the two can check each other. Nothing is durable.
+//! Leases expire, blocks that come again come in a random order, a settle may be lost or answer `Stale`, an answer may be
+//! lost after the deed, sequences have gaps, the number of blocks out at once is bounded, and any number of writers append
+//! at once. It is slow and simple on purpose: it counts where `local` calculates, so that the two can check each other.
+//! Nothing is durable.
 
 mod consumer;
 mod store;
@@ -34,6 +35,11 @@ pub struct ModelOptions {
     pub lost_settles: u8,
     /// How many settles of a hundred answer `Stale`, and the block comes again.
     pub stale_settles: u8,
+    /// How many appends and settles of a hundred are done, and answer that they failed: a connection broke in between.
+    pub lost_answers: u8,
+    /// How many blocks of a hundred are followed by a sequence that belongs to no block, as where a broker keeps other
+    /// messages, or has deleted some.
+    pub gaps: u8,
     /// How long ids are remembered.
     pub dedupe_window: Duration,
     /// How long request keys are remembered.
@@ -41,12 +47,14 @@ pub struct ModelOptions {
 }
 
 impl Default for ModelOptions {
-    /// A well-behaved journal: nothing is lost, 1,000 blocks out, windows of 72 and 24 hours.
+    /// A well-behaved journal: nothing is lost, no gaps, 1,000 blocks out, windows of 72 and 24 hours.
     fn default() -> Self {
         Self {
             max_leased: 1_000,
             lost_settles: 0,
             stale_settles: 0,
+            lost_answers: 0,
+            gaps: 0,
             dedupe_window: Duration::from_hours(72),
             request_key_window: Duration::from_hours(24),
         }
@@ -72,6 +80,14 @@ impl ModelJournal {
         percent > 0 && self.random.up_to(99) < u64::from(percent)
     }
 
+    /// Loses the answer to what was done, now and then.
+    fn lose_answer(&self) -> Result<(), JournalError> {
+        if self.happens(self.options.lost_answers) {
+            return Err(JournalError::Disk(std::io::ErrorKind::TimedOut.into()));
+        }
+        Ok(())
+    }
+
     /// Loses a lease, now and then.
     fn misbehave(&self, lease: LeaseId) -> Option<Result<(), LeaseError>> {
         let answer = if self.happens(self.options.stale_settles) {
@@ -91,8 +107,10 @@ impl ModelJournal {
 impl Journal for ModelJournal {
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         let prepared = Prepared::new(append, &self.random)?;
-        let appended = self.store.lock().append(prepared, self.clock.now(), &self.options)?;
+        let has_gap = || self.happens(self.options.gaps);
+        let appended = self.store.lock().append(prepared, self.clock.now(), &self.options, has_gap)?;
         self.changed.notify_waiters();
+        self.lose_answer()?;
         Ok(appended)
     }
 
@@ -131,7 +149,8 @@ impl Journal for ModelJournal {
         }
         let answer = self.store.lock().settle(lease, settlement);
         self.changed.notify_waiters();
-        answer
+        answer?;
+        Ok(self.lose_answer()?)
     }
 
     async fn read(&self, range: ReadRange) -> Result<Vec<Arc<Block>>, JournalError> {

@@ -23,7 +23,8 @@ pub(super) struct Store {
     blocks: BTreeMap<u64, Arc<Block>>,
     /// Sequences dropped by trimming: all up to this one.
     trimmed: u64,
-    n_blocks_ever: u64,
+    /// The last sequence that was given away, whether or not to a block.
+    last: u64,
     ids: HashMap<EventId, (Owner, Timestamp)>,
     keys: HashMap<EventId, ([u8; 8], Timestamp)>,
     consumers: BTreeMap<ConsumerName, ModelConsumer>,
@@ -37,6 +38,7 @@ impl Store {
         prepared: Prepared,
         now: Timestamp,
         options: &ModelOptions,
+        has_gap: impl Fn() -> bool,
     ) -> Result<Appended, AppendError> {
         if let Some(key) = prepared.request_key {
             let known = self.keys.get(&key.id);
@@ -59,18 +61,24 @@ impl Store {
             self.ids.insert(entry.id, (entry.owner, now));
             let bytes: usize = open.iter().map(|entry| entry.record.len()).sum();
             if bytes + entry.record.len() > MAX_BLOCK_BYTES {
-                self.close_block(prepared.stream, now, std::mem::take(&mut open));
+                self.close_block(prepared.stream, now, std::mem::take(&mut open), &has_gap);
             }
             receipts.push(Receipt::Stored(Offset { block: self.next(), index: open.len() as u32 }));
             open.push(entry);
         }
         if !open.is_empty() {
-            self.close_block(prepared.stream, now, open);
+            self.close_block(prepared.stream, now, open, &has_gap);
         }
         Ok(Appended { receipts })
     }
 
-    fn close_block(&mut self, stream: event::Stream, now: Timestamp, entries: Vec<PreparedEntry>) {
+    fn close_block(
+        &mut self,
+        stream: event::Stream,
+        now: Timestamp,
+        entries: Vec<PreparedEntry>,
+        has_gap: &impl Fn() -> bool,
+    ) {
         let mut payload = Vec::new();
         let mut ends = Vec::new();
         for entry in entries {
@@ -78,7 +86,7 @@ impl Store {
             ends.push(payload.len() as u32);
         }
         let block = Block::new(self.next(), stream, now, Bytes::from(payload), ends);
-        self.n_blocks_ever += 1;
+        self.last += 1 + u64::from(has_gap());
         for consumer in self.consumers.values_mut() {
             consumer.appended(&block);
         }
@@ -86,7 +94,7 @@ impl Store {
     }
 
     const fn next(&self) -> u64 {
-        self.n_blocks_ever + 1
+        self.last + 1
     }
 
     fn first(&self) -> u64 {
@@ -235,7 +243,7 @@ impl Store {
                 let to = self.resolve(to);
                 let consumer =
                     self.consumers.get_mut(&name).ok_or(JournalError::Refused(crate::seam::NO_CONSUMER))?;
-                if to < consumer.floor(&self.blocks, self.n_blocks_ever + 1) {
+                if to < consumer.floor(&self.blocks, self.last + 1) {
                     return Err(JournalError::Refused(crate::seam::SEEK_BACK));
                 }
                 let passed = consumer.unsettled(&self.blocks).filter(|block| block.sequence() < to);
