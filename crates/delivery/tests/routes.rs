@@ -104,6 +104,7 @@ impl World {
             filter: Filter::default(),
             earlier: Vec::new(),
             sends_from: None,
+            backlog: delivery::Budget::default(),
             resume: delivery::Resume::default(),
         }
     }

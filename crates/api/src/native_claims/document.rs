@@ -114,6 +114,7 @@ mod tests {
             earlier: Vec::new(),
             sends_from: None,
             filter: event::filter::Filter::default(),
+            backlog: delivery::Budget::default(),
             resume: delivery::Resume::default(),
         };
         let renamed = names.renamed(&with(&[("2", "email"), ("1", "tier"), ("gone", "old")])).unwrap();

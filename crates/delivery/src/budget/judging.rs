@@ -31,6 +31,16 @@ pub struct DiskSpace {
     pub free: u64,
     /// Bytes below which nothing more is taken in.
     pub reserve: u64,
+    /// Bytes of the journal when this was measured.
+    pub stored: u64,
+}
+
+impl DiskSpace {
+    /// The same when the journal has grown to so many bytes.
+    pub(super) const fn grown_to(self, stored: u64) -> Self {
+        let free = self.free.saturating_sub(stored.saturating_sub(self.stored));
+        Self { free, ..self }
+    }
 }
 
 /// Why intake refuses.
@@ -60,7 +70,9 @@ impl fmt::Display for Refusal {
 
 impl Refusal {
     fn stands(before: Option<&Self>, why: Why, id: Option<&str>) -> bool {
-        before.is_some_and(|before| before.why == why && (why == Why::Disk || before.configuration_id.as_deref() == id))
+        before.is_some_and(|before| {
+            before.why == why && (why == Why::Disk || before.configuration_id.as_deref() == id)
+        })
     }
 }
 
@@ -141,7 +153,7 @@ mod tests {
 
     use super::*;
 
-    const ROOMY: DiskSpace = DiskSpace { free: 10_000, reserve: 1_000 };
+    const ROOMY: DiskSpace = DiskSpace { free: 10_000, reserve: 1_000, stored: 0 };
 
     fn account(id: &str, bytes: u64, budget: Budget) -> Account {
         let backlog = Backlog { bytes, oldest: Some(Timestamp::default()), ..Backlog::default() };
@@ -163,7 +175,7 @@ mod tests {
         assert_eq!(judged(None, &with(2 << 20), ROOMY), None);
         let refusal = judged(None, &with((2 << 20) + 1), ROOMY).unwrap();
         assert_eq!((refusal.why, refusal.configuration_id.as_deref()), (Why::Spent(Limit::Bytes), Some("a")));
-        for part in ["\"the a\" (a)", "2 MiB", "backlog.maxBytes", "release"] {
+        for part in ["\"the a\" (a)", "2.0 MiB", "backlog.maxBytes", "release"] {
             assert!(refusal.to_string().contains(part), "{refusal}");
         }
         assert!(judged(Some(&refusal), &with(2_000_000), ROOMY).is_some());
@@ -189,7 +201,7 @@ mod tests {
     #[test]
     fn the_reserve_of_the_disk_is_never_used_up_by_intake() {
         let accounts = [account("a", 9, Budget::default())];
-        let at = |free| DiskSpace { free, reserve: 1_000 };
+        let at = |free| DiskSpace { free, reserve: 1_000, stored: 0 };
         assert_eq!(judged(None, &accounts, at(1_000)), None);
         let refusal = judged(None, &accounts, at(999)).unwrap();
         assert_eq!((refusal.why, refusal.configuration_id.as_deref()), (Why::Disk, Some("a")));
@@ -201,7 +213,9 @@ mod tests {
     fn only_who_holds_back_more_than_retention_keeps_is_blamed_for_a_full_disk() {
         let recent = Account { floor: 10, ..account("a", 9, Budget::default()) };
         let releases = Budget { when_spent: WhenSpent::Release, ..Budget::default() };
-        let refusal = judged(None, &[recent, account("b", 9, releases)], DiskSpace { free: 0, reserve: 1 }).unwrap();
+        let refusal =
+            judged(None, &[recent, account("b", 9, releases)], DiskSpace { free: 0, reserve: 1, stored: 0 })
+                .unwrap();
         assert_eq!(refusal.configuration_id, None);
         assert!(refusal.to_string().contains("shorten retention"), "{refusal}");
     }

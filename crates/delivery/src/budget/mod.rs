@@ -10,6 +10,7 @@
 //! What decides is in values without I/O: [`Budget`], [`judge`], [`time_left`].
 
 mod judging;
+mod look;
 mod outlook;
 mod release;
 mod watch;
@@ -20,6 +21,7 @@ use base::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::judging::{Account, DiskSpace, Refusal, Why, judge};
+pub(crate) use self::look::look;
 pub use self::outlook::{Bounds, Limit, Outlook, Sample, time_left};
 pub use self::release::release;
 pub use self::watch::{Backlogs, Measures};
@@ -104,7 +106,7 @@ mod tests {
     #[test]
     fn a_budget_is_spent_above_its_limit_and_free_again_below_nine_tenths() {
         let now = Timestamp::default().plus(Duration::from_hours(100));
-        let of = |bytes, hours| Backlog {
+        let of = |bytes, hours: u64| Backlog {
             bytes,
             oldest: Some(Timestamp::default().plus(Duration::from_hours(100 - hours))),
             ..Backlog::default()

@@ -267,11 +267,7 @@ impl Store {
 }
 
 /// Sequence and size of each block below `to` that the consumer has not settled.
-fn unsettled_below(
-    consumer: &ModelConsumer,
-    blocks: &BTreeMap<u64, Arc<Block>>,
-    to: u64,
-) -> Vec<(u64, u64)> {
+fn unsettled_below(consumer: &ModelConsumer, blocks: &BTreeMap<u64, Arc<Block>>, to: u64) -> Vec<(u64, u64)> {
     let below = consumer.unsettled(blocks).filter(|block| block.sequence() < to);
     below.map(|block| (block.sequence(), block.n_records() as u64)).collect()
 }
