@@ -10,6 +10,7 @@ use event::native::Selection;
 use event::{Stream, StreamSet, claims};
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Budget;
 use crate::resume::Resume;
 use crate::starting::StartFrom;
 
@@ -46,6 +47,9 @@ pub struct Configuration {
     /// Which events of these streams.
     #[serde(default, skip_serializing_if = "Filter::is_empty")]
     pub filter: Filter,
+    /// What may gather that is not delivered.
+    #[serde(default, skip_serializing_if = "Budget::is_default")]
+    pub backlog: Budget,
     /// What was selected before, oldest first, as long as events of that time are not settled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier: Vec<Epoch>,
@@ -301,6 +305,7 @@ mod tests {
             earlier: Vec::new(),
             sends_from: None,
             start_from: None,
+            backlog: Budget::default(),
             resume: Resume::default(),
         }
     }

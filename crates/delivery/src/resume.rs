@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use base::Timestamp;
 use catalog::{Catalog, CatalogError, Found};
-use journal::{ConsumerCommand, Journal, JournalError, StartAt};
+use journal::{ConsumerCommand, ConsumerState, Journal, JournalError, StartAt};
 use serde::{Deserialize, Serialize};
 
 use crate::books::give_up_parked;
@@ -135,17 +135,23 @@ impl Backlog {
             let next = journal.head().next;
             let consumers = journal.consumers(ConsumerCommand::List).await?;
             let state = consumers.into_iter().find(|each| Some(&each.name) == name.as_ref());
-            measured = state.map_or(Self { next, ..Self::default() }, |consumer| Self {
-                events: consumer.state.appended.saturating_sub(consumer.state.tally.total()),
-                bytes: consumer.state.pending_bytes,
-                oldest: consumer.state.oldest_pending,
-                next,
-            });
+            let nothing = Self { next, ..Self::default() };
+            measured = state.map_or(nothing, |consumer| Self::of_state(&consumer.state, next));
             if journal.head().next == next {
                 break;
             }
         }
         Ok(measured)
+    }
+
+    /// What a consumer has not settled of the blocks below `next`.
+    pub(crate) fn of_state(state: &ConsumerState, next: u64) -> Self {
+        Self {
+            events: state.appended.saturating_sub(state.tally.total()),
+            bytes: state.pending_bytes,
+            oldest: state.oldest_pending,
+            next,
+        }
     }
 
     /// Whether it is too much to be sent unasked.

@@ -15,6 +15,7 @@ use tokio::sync::{OwnedMutexGuard, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::books;
+use crate::budget::{Backlogs, look};
 use crate::configuration::Configuration;
 use crate::crew::Crew;
 use crate::fence::HandOver;
@@ -66,6 +67,7 @@ pub struct Supervisor {
     statuses: Statuses,
     lasting: AllLasting,
     quarantined: Quarantined,
+    backlogs: Backlogs,
     looks: Semaphore,
     stop: watch::Sender<bool>,
     standstills: mpsc::Sender<oneshot::Sender<Standstill>>,
@@ -102,6 +104,7 @@ impl Supervisor {
             parts,
             statuses,
             lasting,
+            backlogs: Backlogs::default(),
             looks: Semaphore::new(AT_A_TIME),
             stop,
             standstills,
@@ -124,6 +127,21 @@ impl Supervisor {
     /// Where entries in quarantine stand.
     pub const fn quarantined(&self) -> &Quarantined {
         &self.quarantined
+    }
+
+    /// What is known of all backlogs: whether intake must refuse, and how much time is left.
+    pub const fn backlogs(&self) -> &Backlogs {
+        &self.backlogs
+    }
+
+    /// Looks at all backlogs and notes them: to be called every few seconds. What has to be given up of spent budgets expires.
+    /// Of blocks from `kept_from` on retention removes nothing, whoever has settled them; `retention` is the shortest one.
+    pub async fn look_at_backlogs(
+        &self,
+        kept_from: u64,
+        retention: Option<Duration>,
+    ) -> Result<(), JournalError> {
+        look(&self.parts, &self.backlogs, kept_from, retention).await
     }
 
     /// The first block of which a configuration may still send an event, for [`Supervisor::hand_over`].

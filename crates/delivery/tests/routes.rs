@@ -105,6 +105,7 @@ impl World {
             earlier: Vec::new(),
             sends_from: None,
             start_from: None,
+            backlog: delivery::Budget::default(),
             resume: delivery::Resume::default(),
         }
     }

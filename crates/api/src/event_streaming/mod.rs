@@ -1,5 +1,6 @@
 //! The contract's calls on event streaming configurations, and our status of one.
 
+mod backlog;
 mod change;
 mod dry_run;
 mod filter;
@@ -270,6 +271,7 @@ fn complete(
         earlier: Vec::new(),
         sends_from: None,
         start_from: before.map_or(wanted.start_from, |before| before.start_from),
+        backlog: wanted.backlog,
         resume: Resume::default(),
     })
 }

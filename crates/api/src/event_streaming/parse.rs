@@ -2,19 +2,21 @@
 
 use base::Timestamp;
 use base::mask::MaskRule;
-use delivery::{AccountSwitch, AuditSwitch, Configuration, HookSwitch, ResumeFrom, SelectedClaim, StartFrom};
+use delivery::{
+    AccountSwitch, AuditSwitch, Budget, Configuration, HookSwitch, ResumeFrom, SelectedClaim, StartFrom,
+};
 use destinations::{SecretName, Secrets, Settings, Vendor};
 use event::filter::Filter;
 use serde_json::Value;
 
 use super::show::AWAITING;
-use super::{ENTITY, field_error, filter, resume, start};
+use super::{ENTITY, backlog, field_error, filter, resume, start};
 use crate::error::ApiError;
 use crate::fields::{Complaints, Fields};
 use crate::native_claims::ClaimNames;
 
 /// The fields of a request: the contract's, and what an answer has more.
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 14] = [
     "id",
     "name",
     "description",
@@ -25,6 +27,7 @@ const FIELDS: [&str; 13] = [
     "auditLogStreaming",
     "eventHookLogStreaming",
     "filter",
+    backlog::FIELD,
     resume::FIELD,
     start::FIELD,
     AWAITING,
@@ -49,6 +52,7 @@ pub(super) struct Wanted {
     pub(super) audit: AuditSwitch,
     pub(super) hook: HookSwitch,
     pub(super) filter: Filter,
+    pub(super) backlog: Budget,
     /// What becomes of its backlog, when this enables it after a pause.
     pub(super) resume_from: Option<ResumeFrom>,
     /// Where it begins, when it is new.
@@ -100,6 +104,7 @@ pub(super) fn wanted(
     let audit = audit(&fields.object("auditLogStreaming", &mut complaints), &mut complaints);
     let hook = hook(&fields.object("eventHookLogStreaming", &mut complaints), &mut complaints);
     let filter = filter::filter(&fields, &mut complaints);
+    let backlog = backlog::budget(&fields, &mut complaints);
     let resume_from = resume::choice(&fields, &mut complaints);
     if known.is_none() && resume_from.is_some() {
         fields.complain(
@@ -119,6 +124,7 @@ pub(super) fn wanted(
         audit,
         hook,
         filter,
+        backlog,
         resume_from,
         start_from,
     }))

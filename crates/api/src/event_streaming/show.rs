@@ -2,7 +2,7 @@
 //! secret.
 
 use base::Timestamp;
-use delivery::Configuration;
+use delivery::{Budget, Configuration};
 use destinations::SecretName;
 use event::filter::Filter;
 use serde::Serialize;
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::start::StartsAtOut;
 
-/// The contract's `EventStreamingResponse`. `includeRaw`, `includeBodies`, `filter`, `awaitingChoiceSince`
+/// The contract's `EventStreamingResponse`. `includeRaw`, `includeBodies`, `filter`, `backlog`, `awaitingChoiceSince`
 /// and `startsAt` are additions.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -27,6 +27,8 @@ pub(super) struct ConfigurationOut {
     event_hook_log_streaming: HookOut,
     #[serde(skip_serializing_if = "Filter::is_empty")]
     filter: Filter,
+    #[serde(skip_serializing_if = "Budget::is_default")]
+    backlog: Budget,
     /// Since when it sends nothing, although it is enabled, until somebody chooses.
     #[serde(skip_serializing_if = "Option::is_none")]
     awaiting_choice_since: Option<Timestamp>,
@@ -127,6 +129,7 @@ impl ConfigurationOut {
             },
             filter: configuration.filter.clone(),
             starts_at: None,
+            backlog: configuration.backlog,
             awaiting_choice_since: configuration.resume.awaits_since.filter(|_| configuration.enabled),
         }
     }

@@ -115,6 +115,7 @@ mod tests {
             sends_from: None,
             start_from: None,
             filter: event::filter::Filter::default(),
+            backlog: delivery::Budget::default(),
             resume: delivery::Resume::default(),
         };
         let renamed = names.renamed(&with(&[("2", "email"), ("1", "tier"), ("gone", "old")])).unwrap();

@@ -16,8 +16,17 @@ use journal::model::{ModelJournal, ModelOptions};
 use journal::{Append, ConsumerCommand, ConsumerState, Entry, Journal, OnConflict, Producer, ReadRange};
 use testkit::net::{Faults, SimNet};
 
-pub(crate) const NO_FAULTS: Faults =
-    Faults { lost_request: 0, lost_answer: 0, busy: 0, poison: 0, item_busy: 0, unfit: 0, hang: 0, echo: 0 };
+pub(crate) const NO_FAULTS: Faults = Faults {
+    lost_request: 0,
+    lost_answer: 0,
+    busy: 0,
+    poison: 0,
+    item_busy: 0,
+    unfit: 0,
+    hang: 0,
+    echo: 0,
+    broken: 0,
+};
 pub(crate) const SOME_OF_EVERYTHING: Faults =
     Faults { lost_request: 10, lost_answer: 10, busy: 10, poison: 20, item_busy: 20, ..NO_FAULTS };
 
@@ -75,6 +84,18 @@ impl World {
         self.configure_with(id, vendor, audit, |_| {}).await;
     }
 
+    /// The same with a destination of its own.
+    pub(crate) async fn configure_at(
+        &self,
+        id: &str,
+        vendor: Vendor,
+        settings: serde_json::Value,
+        audit: bool,
+    ) {
+        let settings = Settings::parse(vendor, &settings).unwrap().to_json();
+        self.configure_with(id, vendor, audit, |configuration| configuration.settings = settings).await;
+    }
+
     pub(crate) async fn configure_with(
         &self,
         id: &str,
@@ -101,6 +122,7 @@ impl World {
             earlier: Vec::new(),
             sends_from: None,
             start_from: None,
+            backlog: delivery::Budget::default(),
             resume: delivery::Resume::default(),
         };
         with(&mut configuration);
