@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use base::{Random, Secret};
+use base::{Random, Secret, Timestamp};
 use catalog::{Document as _, KeyError, Keyring, Sealed};
 use destinations::{SecretName, Secrets, Vendor};
 use event::filter::Filter;
@@ -52,6 +52,12 @@ pub struct Configuration {
     /// before is forgotten, or what came before was given up. `None`: nobody knows; it was stored before this was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sends_from: Option<u64>,
+    /// Since when an operator has paused it: nothing is sent, and what comes is kept for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_since: Option<Timestamp>,
+    /// Since when it is not enabled. `None`: it is enabled, or was disabled before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled_since: Option<Timestamp>,
     /// A pause that is not over although it is enabled again.
     #[serde(default, skip_serializing_if = "is_over")]
     pub resume: Resume,
@@ -296,6 +302,8 @@ mod tests {
             filter: Filter::default(),
             earlier: Vec::new(),
             sends_from: None,
+            paused_since: None,
+            disabled_since: None,
             resume: Resume::default(),
         }
     }

@@ -104,6 +104,8 @@ impl World {
             filter: Filter::default(),
             earlier: Vec::new(),
             sends_from: None,
+            paused_since: None,
+            disabled_since: None,
             resume: delivery::Resume::default(),
         }
     }

@@ -48,11 +48,10 @@ pub(crate) async fn run(
     }
 }
 
-/// Whether a configuration delivers, so that what it has not delivered must stay. While it awaits a choice nobody may
-/// know of that: it must not fill the disk. One that cannot be read may deliver again once it is mended.
-fn runs(found: &Result<Found<Configuration>, CatalogError>) -> bool {
+/// Whether what a configuration has not delivered must stay. One that cannot be read may deliver again once it is mended.
+fn holds_back(found: &Result<Found<Configuration>, CatalogError>) -> bool {
     match found {
-        Ok(found) => found.value.runs(),
+        Ok(found) => found.value.holds_back(),
         Err(error) => {
             tracing::error!(%error, "retention keeps what this configuration has not delivered");
             true
@@ -66,20 +65,20 @@ async fn trim(
     clock: &dyn Clock,
     policy: &Policy,
 ) -> Result<(), Failure> {
-    let runs: HashMap<String, bool> =
-        catalog.list_each().into_iter().map(|(id, found)| (id, runs(&found))).collect();
+    let known: HashMap<String, bool> =
+        catalog.list_each().into_iter().map(|(id, found)| (id, holds_back(&found))).collect();
     let consumers = journal.consumers(ConsumerCommand::List).await?;
     let mut holds = Vec::new();
     for Consumer { name, state, .. } in consumers {
         let configuration = delivery::configuration_id(&name);
-        // One that is disabled, or awaits a choice, keeps its place but holds nothing back; nor does one that is not there:
+        // One that is disabled keeps its place but holds nothing back; nor does one that is not there:
         // it is being created, a crash left it behind, or an older copy of the catalog was restored. Such a place goes
         // when retention has passed it.
         // Parked events hold nothing back either: an event that a destination never takes must not keep a disk full.
         let holds_back = !delivery::is_for_parked(&name)
-            && configuration.is_none_or(|id| runs.get(id).copied().unwrap_or(false));
+            && configuration.is_none_or(|id| known.get(id).copied().unwrap_or(false));
         holds.push(Hold { floor: state.floor, holds: holds_back });
-        if let Some(id) = configuration.filter(|id| !runs.contains_key(*id) && state.tally.expired > 0) {
+        if let Some(id) = configuration.filter(|id| !known.contains_key(*id) && state.tally.expired > 0) {
             tracing::warn!(id, "removing the place of a configuration that does not exist");
             delivery::dismiss(journal, id).await?;
         }
@@ -128,7 +127,7 @@ mod tests {
             catalog.create(id, &Raw(document), None).unwrap();
             let each = catalog.list_each::<Configuration>();
             let (_, found) = each.iter().find(|(known, _)| known == id).unwrap();
-            assert_eq!(runs(found), expected, "{id}: {found:?}");
+            assert_eq!(holds_back(found), expected, "{id}: {found:?}");
             assert_eq!(found.is_err(), id == "from a newer version");
         }
     }

@@ -114,6 +114,8 @@ mod tests {
             earlier: Vec::new(),
             sends_from: None,
             filter: event::filter::Filter::default(),
+            paused_since: None,
+            disabled_since: None,
             resume: delivery::Resume::default(),
         };
         let renamed = names.renamed(&with(&[("2", "email"), ("1", "tier"), ("gone", "old")])).unwrap();

@@ -87,6 +87,8 @@ impl World {
             filter: Filter::default(),
             earlier: Vec::new(),
             sends_from: None,
+            paused_since: None,
+            disabled_since: None,
             resume: delivery::Resume::default(),
         };
         delivery::admit(&*self.journal, id).await.unwrap();
