@@ -62,7 +62,7 @@ impl Worker {
             self.gate.proved(taken);
         }
         if let Some(asked) = asked.filter(|_| !sorted.again.is_empty()) {
-            self.gate.wait(now + asked.min(LONGEST_ASKED));
+            self.gate.wait(now, asked.min(LONGEST_ASKED), &self.setting.random);
         }
         match (sorted.again.is_empty(), batch.is_parked) {
             (true, _) => {}

@@ -10,6 +10,7 @@ use event::native::Selection;
 use event::{Stream, StreamSet, claims};
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Budget;
 use crate::resume::Resume;
 
 /// How many earlier selections are remembered, each until its events are settled. Without a bound the documents of one that
@@ -45,6 +46,9 @@ pub struct Configuration {
     /// Which events of these streams.
     #[serde(default, skip_serializing_if = "Filter::is_empty")]
     pub filter: Filter,
+    /// What may gather that is not delivered.
+    #[serde(default, skip_serializing_if = "Budget::is_default")]
+    pub backlog: Budget,
     /// What was selected before, oldest first, as long as events of that time are not settled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier: Vec<Epoch>,
@@ -302,8 +306,12 @@ mod tests {
             filter: Filter::default(),
             earlier: Vec::new(),
             sends_from: None,
+<<<<<<< HEAD
             paused_since: None,
             disabled_since: None,
+=======
+            backlog: Budget::default(),
+>>>>>>> budgets
             resume: Resume::default(),
         }
     }

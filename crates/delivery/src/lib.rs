@@ -8,6 +8,7 @@ mod acks;
 mod answers;
 mod batch;
 mod books;
+mod budget;
 mod configuration;
 mod confirming;
 mod crew;
@@ -34,6 +35,10 @@ mod volume;
 mod worker;
 
 pub use books::books;
+pub use budget::{
+    Account, Backlogs, Bounds, Budget, DiskSpace, Limit, Measures, Outlook, Refusal, Sample, WhenSpent, Why,
+    judge, release, time_left,
+};
 pub use configuration::{
     AccountSwitch, AuditSwitch, Configuration, Epoch, HookSwitch, MAX_EARLIER, SelectedClaim, seal,
 };

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use base::Timestamp;
 use catalog::{Catalog, CatalogError, Found};
-use journal::{ConsumerCommand, Journal, JournalError, StartAt};
+use journal::{ConsumerCommand, ConsumerState, Journal, JournalError, StartAt};
 use serde::{Deserialize, Serialize};
 
 use crate::books::give_up_parked;
@@ -110,13 +110,6 @@ impl Configuration {
     pub const fn runs(&self) -> bool {
         self.enabled && self.paused_since.is_none() && !self.resume.is_waiting()
     }
-
-    /// Whether what it has not delivered is kept for it, within its budget: while it delivers, and while it is paused, up to
-    /// the choice that may end the pause. A disabled one keeps its place and no more; so does one that awaits a choice after
-    /// it was disabled: nobody may know of that.
-    pub const fn holds_back(&self) -> bool {
-        self.enabled && (self.paused_since.is_some() || !self.resume.is_waiting())
-    }
 }
 
 /// What has gathered for a configuration: all that is not settled, whether its settings select it or not. Not the parked
@@ -143,17 +136,23 @@ impl Backlog {
             let next = journal.head().next;
             let consumers = journal.consumers(ConsumerCommand::List).await?;
             let state = consumers.into_iter().find(|each| Some(&each.name) == name.as_ref());
-            measured = state.map_or(Self { next, ..Self::default() }, |consumer| Self {
-                events: consumer.state.appended.saturating_sub(consumer.state.tally.total()),
-                bytes: consumer.state.pending_bytes,
-                oldest: consumer.state.oldest_pending,
-                next,
-            });
+            let nothing = Self { next, ..Self::default() };
+            measured = state.map_or(nothing, |consumer| Self::of_state(&consumer.state, next));
             if journal.head().next == next {
                 break;
             }
         }
         Ok(measured)
+    }
+
+    /// What a consumer has not settled of the blocks below `next`.
+    pub(crate) fn of_state(state: &ConsumerState, next: u64) -> Self {
+        Self {
+            events: state.appended.saturating_sub(state.tally.total()),
+            bytes: state.pending_bytes,
+            oldest: state.oldest_pending,
+            next,
+        }
     }
 
     /// Whether it is too much to be sent unasked.

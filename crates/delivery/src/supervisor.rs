@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::books;
+use crate::budget::{Backlogs, look};
 use crate::configuration::Configuration;
 use crate::crew::Crew;
 use crate::fence::HandOver;
@@ -66,6 +67,7 @@ pub struct Supervisor {
     parts: Parts,
     statuses: Statuses,
     lasting: AllLasting,
+    backlogs: Backlogs,
     looks: Semaphore,
     stop: watch::Sender<bool>,
     standstills: mpsc::Sender<oneshot::Sender<Standstill>>,
@@ -89,6 +91,7 @@ impl Supervisor {
             parts,
             statuses,
             lasting,
+            backlogs: Backlogs::default(),
             looks: Semaphore::new(AT_A_TIME),
             stop,
             standstills,
@@ -144,6 +147,21 @@ impl Supervisor {
     /// What a configuration has delivered in the last day; `None` when it has had no worker since the process started.
     pub fn volume(&self, id: &str) -> Option<Measured> {
         self.lasting.get(id)?.measured(self.parts.clock.now())
+    }
+
+    /// What is known of all backlogs: whether intake must refuse, and how much time is left.
+    pub const fn backlogs(&self) -> &Backlogs {
+        &self.backlogs
+    }
+
+    /// Looks at all backlogs and notes them: to be called every few seconds. What has to be given up of spent budgets expires.
+    /// Of blocks from `kept_from` on retention removes nothing, whoever has settled them; `retention` is the shortest one.
+    pub async fn look_at_backlogs(
+        &self,
+        kept_from: u64,
+        retention: Option<Duration>,
+    ) -> Result<(), JournalError> {
+        look(&self.parts, &self.backlogs, kept_from, retention).await
     }
 
     /// The first block of which a configuration may still send an event, for [`Supervisor::hand_over`].
