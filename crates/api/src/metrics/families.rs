@@ -25,10 +25,12 @@ fn load(number: &AtomicU64) -> u64 {
     number.load(Ordering::Relaxed)
 }
 
-/// Times by their bounds in milliseconds.
+/// Times by their bounds in milliseconds; the last count is of those beyond all bounds.
 fn histogram(bounds: &[u64], counts: impl IntoIterator<Item = u64>, sum_ms: u64) -> Value {
-    let bounds = bounds.iter().map(|ms| *ms as f64 / 1e3).chain([f64::MAX]);
-    Value::Histogram(bounds.zip(counts).collect(), sum_ms as f64 / 1e3)
+    let counts: Vec<u64> = counts.into_iter().collect();
+    let total = counts.iter().sum();
+    let bounds = bounds.iter().map(|ms| *ms as f64 / 1e3);
+    Value::Histogram(bounds.zip(counts).collect(), total, sum_ms as f64 / 1e3)
 }
 
 pub(super) fn instance(state: &ApiState) -> Vec<Family> {
