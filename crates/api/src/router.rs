@@ -86,14 +86,10 @@ pub fn router(state: ApiState) -> Router {
                 .merge(granted(PUT, CHANGE, event_streaming::replace))
                 .merge(granted(DELETE, CHANGE, event_streaming::delete)),
         )
-        .route(&below(STREAMING, "/status"), granted(GET, SEE, event_streaming::status))
-        .route(&format!("{STREAMING}/status"), granted(GET, SEE, event_streaming::statuses))
-        .route(&below(STREAMING, "/attempts"), granted(GET, SEE, event_streaming::attempts))
-        .route(&below(STREAMING, "/pause"), granted(POST, CHANGE, event_streaming::pause))
-        .route(&below(STREAMING, "/resume"), granted(POST, CHANGE, event_streaming::resume))
         .route(&below(STREAMING, "/test"), granted(POST, CHANGE, event_streaming::test_stored))
         .route(&format!("{STREAMING}/presets"), granted(GET, SEE, event_streaming::presets))
         .route(&format!("{STREAMING}/test"), granted(POST, CHANGE, event_streaming::test_unsaved))
+        .merge(faring())
         .merge(looking())
         .merge(claims())
         .route(CLIENTS, granted(GET, SEE, clients::list).merge(granted(POST, CHANGE, clients::create)))
@@ -122,6 +118,17 @@ pub fn router(state: ApiState) -> Router {
         })
         .layer(from_fn_with_state(state.clone(), limit))
         .with_state(state)
+}
+
+/// How configurations fare, and pauses.
+fn faring() -> Router<ApiState> {
+    let below = |rest: &str| format!("{STREAMING}/{{id}}/{rest}");
+    Router::new()
+        .route(&below("status"), granted(GET, SEE, event_streaming::status))
+        .route(&format!("{STREAMING}/status"), granted(GET, SEE, event_streaming::statuses))
+        .route(&below("attempts"), granted(GET, SEE, event_streaming::attempts))
+        .route(&below("pause"), granted(POST, CHANGE, event_streaming::pause))
+        .route(&below("resume"), granted(POST, CHANGE, event_streaming::resume))
 }
 
 /// What a configuration would send of stored events, and what it has sent: for those who may read them.

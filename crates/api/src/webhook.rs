@@ -33,7 +33,7 @@ async fn take(mut call: Call<()>) -> Answer {
     let receipt = call.state.intake.accept_source(&source, &held.bytes).await;
     call.state.counts().worked(held.bytes.len(), begun.elapsed());
     let receipt = receipt?;
-    call.state.counts().from_source(&source.id, &receipt, call.state.clock.now());
+    call.state.counts().brought(&source.id, &receipt, call.state.clock.now());
     let answer = json!({
         "accepted": receipt.accepted,
         "duplicates": receipt.duplicates,

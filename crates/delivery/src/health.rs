@@ -193,9 +193,9 @@ mod tests {
         let mut watched = Watched::new();
         for n in 0..100_000 {
             if n % 100 == 0 {
-                watched.fail()
+                watched.fail();
             } else {
-                watched.hear(Signal::Proof)
+                watched.hear(Signal::Proof);
             }
             assert_ne!(watched.wait(1), Standing::Degraded, "request {n}");
         }

@@ -1,6 +1,7 @@
 //! Pausing a configuration: nothing is sent, and what comes is kept for it. `resume` ends it.
 
 use base::Timestamp;
+use catalog::Found;
 use delivery::{Configuration, ResumeFrom};
 use http::StatusCode;
 use serde::Serialize;
@@ -28,20 +29,19 @@ pub(crate) async fn pause(call: Call) -> Answer {
         let detail = "the configuration is disabled, so that nothing is sent anyway: enable it first";
         return Err(ApiError::new(ErrorKey::NotEnabled, detail).about(ENTITY));
     }
-    let id = found.value.id.clone();
-    let (paused_since, revision) = match found.value.paused_since {
-        Some(since) => (Some(since), found.revision),
-        None => {
-            let mut after = found.value.clone();
-            after.paused_since = Some(call.state.clock.now());
-            let note = call.note(&told(Action::Update, Some(&found.value), Some(&after)), None);
-            let state = call.state.clone();
-            let stored = to_its_end(async move { change::replace(&state, found, after, note).await }).await?;
-            (stored.value.paused_since, stored.revision)
-        }
-    };
-    let answer = call::json(StatusCode::OK, &PausedOut { id: &id, paused_since })?;
-    Ok(call::with_etag(answer, revision))
+    if found.value.paused_since.is_some() {
+        return answer(&found);
+    }
+    let mut after = found.value.clone();
+    after.paused_since = Some(call.state.clock.now());
+    let note = call.note(&told(Action::Update, Some(&found.value), Some(&after)), None);
+    let state = call.state.clone();
+    answer(&to_its_end(async move { change::replace(&state, found, after, note).await }).await?)
+}
+
+fn answer(stored: &Found<Configuration>) -> Answer {
+    let out = PausedOut { id: &stored.value.id, paused_since: stored.value.paused_since };
+    Ok(call::with_etag(call::json(StatusCode::OK, &out)?, stored.revision))
 }
 
 /// Since when a configuration is paused after a change: only being disabled, or the choice to go on, ends a pause here.

@@ -73,7 +73,7 @@ impl Counts {
     }
 
     /// A delivery of a source was answered.
-    pub(crate) fn from_source(&self, id: &str, receipt: &SourceReceipt, now: Timestamp) {
+    pub(crate) fn brought(&self, id: &str, receipt: &SourceReceipt, now: Timestamp) {
         add(&self.accepted, receipt.accepted as u64);
         add(&self.duplicates, receipt.duplicates as u64);
         let mut sources = self.sources.lock();

@@ -214,6 +214,8 @@ impl Budget {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn attempt(failed: bool) -> Attempt {
@@ -236,7 +238,7 @@ mod tests {
     }
 
     fn with_body(size: usize, id: u8) -> Detail {
-        let request = Shot { headers: Default::default(), body: "x".repeat(size), is_cut: false };
+        let request = Shot { headers: BTreeMap::default(), body: "x".repeat(size), is_cut: false };
         Detail {
             method: "POST".to_owned(),
             url: "https://h/".to_owned(),

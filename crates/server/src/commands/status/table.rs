@@ -108,85 +108,91 @@ pub(super) fn overview(instance: &Value, all: &[Value], is_terminal: bool) -> Ve
 
 fn instance_line(instance: &Value) -> String {
     let journal = &instance["journal"];
-    let mut line = format!(
-        "{} ({}), idstream {}: journal {}",
+    let free = instance["disk"]["freeBytes"].as_u64().map(|free| format!(", {} free", bytes(free)));
+    let oldest = journal["oldest"].as_str().map(|oldest| format!(", oldest event of {oldest}"));
+    format!(
+        "{} ({}), idstream {}: journal {}{}{}",
         text(instance, "name"),
         text(instance, "environment"),
         text(instance, "version"),
         bytes(number(journal, "storedBytes")),
-    );
-    if let Some(free) = instance["disk"]["freeBytes"].as_u64() {
-        line.push_str(&format!(", {} free", bytes(free)));
-    }
-    if let Some(oldest) = journal["oldest"].as_str() {
-        line.push_str(&format!(", oldest event of {oldest}"));
-    }
-    line
+        free.unwrap_or_default(),
+        oldest.unwrap_or_default(),
+    )
 }
 
 /// Everything about one configuration.
 pub(super) fn details(of: &Value, is_terminal: bool) -> Vec<String> {
-    let mut rows: Vec<Vec<String>> = Vec::new();
-    let mut row = |name: &str, value: String| {
-        if !value.is_empty() {
-            rows.push(vec![
-                name.to_owned(),
-                value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
-            ]);
-        }
-    };
-    row("name", text(of, "name").to_owned());
-    row("id", text(of, "id").to_owned());
-    row("type", text(of, "type").to_owned());
-    row("state", state(of, is_terminal));
-    row("since", text(of, "since").to_owned());
-    row("reason", text(of, "reason").to_owned());
-    row("what next", text(of, "whatNext").to_owned());
-    let books = &of["books"];
-    row("lag", span(number(books, "lagSeconds")));
-    row("oldest pending", text(books, "oldestPending").to_owned());
-    let columns = [
-        "appended",
-        "pending",
-        "skipped",
-        "confirmed",
-        "diverted",
-        "accepted",
-        "quarantined",
-        "discarded",
-        "expired",
-        "erased",
+    let known = |name: &'static str, field: &str| (name, text(of, field).to_owned());
+    let mut rows = vec![
+        known("name", "name"),
+        known("id", "id"),
+        known("type", "type"),
+        ("state", state(of, is_terminal)),
+        known("since", "since"),
+        known("reason", "reason"),
+        known("what next", "whatNext"),
     ];
-    let shown =
-        columns.iter().filter(|name| number(books, name) > 0 || matches!(**name, "appended" | "pending"));
-    row("books", shown.map(|name| format!("{name} {}", number(books, name))).collect::<Vec<_>>().join(", "));
-    row("pending bytes", bytes(number(books, "pendingBytes")));
-    let recent = &of["recent"];
-    if recent.is_object() {
-        let rate = |span: &str| recent[span]["eventsPerSecond"].as_f64().unwrap_or_default();
-        let (minute, five) = (rate("lastMinute"), rate("lastFiveMinutes"));
-        row("events/s", format!("{minute} in the last minute, {five} in five"));
-        if let (Some(p50), Some(p99)) = (recent["latencyP50Ms"].as_u64(), recent["latencyP99Ms"].as_u64()) {
-            row("request takes", format!("{p50} ms (half of them), {p99} ms (99 in 100)"));
-        }
-        let answers = recent["answers"].as_object().into_iter().flatten();
-        let answers = answers.map(|(code, n)| format!("{} × {n}", if code == "0" { "none" } else { code }));
-        row("answers", answers.collect::<Vec<_>>().join(", "));
-    }
+    rows.extend(books(&of["books"]));
+    rows.extend(recent(&of["recent"]));
     if let Some(what) = of["backlog"]["whatThen"].as_str() {
         let left = of["backlog"]["secondsLeft"].as_u64();
-        row("backlog", left.map_or(what.to_owned(), |left| format!("in {}: {what}", span(left))));
+        rows.push(("backlog", left.map_or(what.to_owned(), |left| format!("in {}: {what}", span(left)))));
     }
-    let mut lines = aligned(&rows);
-    for cause in recent["errors"].as_array().into_iter().flatten().take(5) {
-        lines.push(format!(
-            "error × {}, last {}: {}",
-            number(cause, "count"),
-            text(cause, "lastAt"),
-            cell(text(cause, "reason"))
-        ));
+    let shown = rows.into_iter().filter(|(_, value)| !value.is_empty());
+    let harmless = |value: String| value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let rows: Vec<_> = shown.map(|(name, value)| vec![name.to_owned(), harmless(value)]).collect();
+    let causes = of["recent"]["errors"].as_array().into_iter().flatten().take(5);
+    let causes = causes.map(|cause| {
+        let (count, at) = (number(cause, "count"), text(cause, "lastAt"));
+        format!("error × {count}, last {at}: {}", cell(text(cause, "reason")))
+    });
+    aligned(&rows).into_iter().chain(causes).collect()
+}
+
+/// Columns of the books; all but the first two are left out while they are 0.
+const COLUMNS: [&str; 10] = [
+    "appended",
+    "pending",
+    "skipped",
+    "confirmed",
+    "diverted",
+    "accepted",
+    "quarantined",
+    "discarded",
+    "expired",
+    "erased",
+];
+
+type Rows = Vec<(&'static str, String)>;
+
+fn books(books: &Value) -> Rows {
+    let shown = COLUMNS.iter().enumerate().filter(|(at, name)| *at < 2 || number(books, name) > 0);
+    let shown: Vec<_> = shown.map(|(_, name)| format!("{name} {}", number(books, name))).collect();
+    vec![
+        ("lag", span(number(books, "lagSeconds"))),
+        ("oldest pending", text(books, "oldestPending").to_owned()),
+        ("books", shown.join(", ")),
+        ("pending bytes", bytes(number(books, "pendingBytes"))),
+    ]
+}
+
+fn recent(recent: &Value) -> Rows {
+    if !recent.is_object() {
+        return Rows::new();
     }
-    lines
+    let rate = |span: &str| recent[span]["eventsPerSecond"].as_f64().unwrap_or_default();
+    let mut rows = vec![(
+        "events/s",
+        format!("{} in the last minute, {} in five", rate("lastMinute"), rate("lastFiveMinutes")),
+    )];
+    if let (Some(p50), Some(p99)) = (recent["latencyP50Ms"].as_u64(), recent["latencyP99Ms"].as_u64()) {
+        rows.push(("request takes", format!("{p50} ms (half of them), {p99} ms (99 in 100)")));
+    }
+    let answers = recent["answers"].as_object().into_iter().flatten();
+    let answers = answers.map(|(code, n)| format!("{} × {n}", if code == "0" { "none" } else { code }));
+    rows.push(("answers", answers.collect::<Vec<_>>().join(", ")));
+    rows
 }
 
 #[cfg(test)]
