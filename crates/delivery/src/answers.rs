@@ -1,5 +1,6 @@
 //! What a worker does with an answer: credit what is proven, quarantine what is refused, send the rest again.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use base::EventId;
@@ -9,12 +10,14 @@ use futures::future::join_all;
 use http::HeaderMap;
 use tokio::time::Instant;
 
+use crate::attempts::{self, Attempt, Outcomes};
 use crate::batch::{Batch, Item};
+use crate::health::Signal;
 use crate::ledger::{End, Final};
+use crate::outgoing::Exchange;
 use crate::parking;
 use crate::quarantine::{KeepError, Refused};
 use crate::sorted::{Sorted, sort};
-use crate::status::State;
 use crate::worker::Worker;
 
 /// The longest wait that a destination is granted when it asks for one.
@@ -35,9 +38,17 @@ const PARK_AFTER: u32 = 7;
 type Heard = (Verdict, Option<Duration>, Option<HeaderMap>);
 
 impl Worker {
-    pub(crate) async fn answered(&mut self, batch: Batch, result: Result<Answer, TransportError>) {
+    pub(crate) async fn answered(&mut self, batch: Batch, exchange: Exchange) {
         let now = Instant::now();
-        let (verdict, asked, headers) = self.verdict(&batch, result);
+        let sent = exchange.sent;
+        let mut attempt = self.attempt(&batch, &exchange);
+        let detail = attempts::detail(
+            &*self.setting.current.destination,
+            &batch,
+            exchange.request.as_ref(),
+            exchange.result.as_ref().ok(),
+        );
+        let (verdict, asked, headers) = self.verdict(&batch, exchange.result);
         if verdict.slow_down {
             self.gate.slow_down(now);
         }
@@ -45,6 +56,9 @@ impl Worker {
         let (ack, exhausted) = (verdict.ack, verdict.exhausted);
         let mut sorted = sort(&batch, verdict, takes_others);
         let (taken, proved) = (sorted.has_taken(), sorted.has_proved());
+        attempt.outcomes = sorted.outcomes(matches!(ack, Ack::Given(_)));
+        attempt.reason.clone_from(&sorted.reason);
+        self.setting.lasting.attempted(attempt, detail);
         self.hear(&batch, ack, headers.as_ref(), &mut sorted, now).await;
         if let Some(post) = batch.post.filter(|_| exhausted) {
             self.acks.leave(post);
@@ -52,7 +66,7 @@ impl Worker {
         if sorted.hold {
             self.acks.question_offer();
         }
-        self.note(&batch, &sorted, taken, proved);
+        self.note(&batch, &sorted, taken, proved, sent);
         let delivered = std::mem::take(&mut sorted.taken);
         self.deliver(&batch, delivered).await;
         self.quarantine(&batch, std::mem::take(&mut sorted.refused)).await;
@@ -66,6 +80,27 @@ impl Worker {
             (true, _) => {}
             (false, true) => self.put_off(&batch).await,
             (false, false) => self.try_again(batch, sorted, asked, now).await,
+        }
+    }
+
+    /// What there is to tell of an exchange before it is understood.
+    fn attempt(&self, batch: &Batch, exchange: &Exchange) -> Attempt {
+        let took = exchange.sent.elapsed();
+        let mut blocks: Vec<(u64, u32)> = batch.items.iter().map(Item::place).collect();
+        blocks.dedup_by_key(|(block, _)| *block);
+        let streams = blocks.into_iter().filter_map(|(block, index)| self.ledger.record(block, index));
+        let streams: BTreeSet<_> = streams.map(|record| record.stream()).collect();
+        Attempt {
+            n: 0,
+            at: self.setting.clock.now(),
+            duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            events: batch.items.len(),
+            streams: streams.into_iter().collect(),
+            bytes: batch.body.len(),
+            tries: batch.attempts,
+            status: exchange.result.as_ref().ok().map(|answer| answer.status),
+            reason: None,
+            outcomes: Outcomes::default(),
         }
     }
 
@@ -144,13 +179,12 @@ impl Worker {
         }
     }
 
-    fn note(&self, batch: &Batch, sorted: &Sorted, taken: bool, proved: bool) {
+    fn note(&self, batch: &Batch, sorted: &Sorted, taken: bool, proved: bool, sent: Instant) {
         let now = self.setting.clock.now();
-        let mut status = self.setting.status.lock();
         let Some(reason) = &sorted.reason else {
             // What is taken and then never acknowledged is no success.
             if !self.acks.is_doubtful() {
-                status.succeeded(now);
+                self.setting.status.lock().succeeded(Instant::now(), now);
             }
             return;
         };
@@ -159,18 +193,15 @@ impl Worker {
             tracing::debug!(consumer = self.setting.consumer.as_str(), reason, "a parked event");
             return;
         }
-        let state = match (proved, sorted.hold) {
-            (_, true) => State::Holding,
-            (true, false) => State::Active,
-            (false, false) => State::Degraded,
+        let signal = match (proved, sorted.hold) {
+            (_, true) => Signal::Hold,
+            (true, false) => Signal::Proof,
+            (false, false) => Signal::Nothing { sent },
         };
-        if status.last_error.as_deref() != Some(reason) || status.state != state {
-            tracing::warn!(consumer = self.setting.consumer.as_str(), ?state, reason, "destination");
-        }
+        self.complain(signal, reason);
         if taken {
-            status.last_success_at = Some(now);
+            self.setting.status.lock().last_success_at = Some(now);
         }
-        status.failed(state, reason, now);
     }
 
     /// The gate must open, and a batch must be due.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use base::{Random, Secret};
+use base::{Random, Secret, Timestamp};
 use catalog::{Document as _, KeyError, Keyring, Sealed};
 use destinations::{SecretName, Secrets, Vendor};
 use event::filter::Filter;
@@ -60,6 +60,12 @@ pub struct Configuration {
     /// Where it began, when that was chosen. Kept for good: what was received before the time is not sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_from: Option<StartFrom>,
+    /// Since when an operator has paused it: nothing is sent, and what comes is kept for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_since: Option<Timestamp>,
+    /// Since when it is not enabled. `None`: it is enabled, or was disabled before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled_since: Option<Timestamp>,
     /// A pause that is not over although it is enabled again.
     #[serde(default, skip_serializing_if = "is_over")]
     pub resume: Resume,
@@ -305,6 +311,8 @@ mod tests {
             earlier: Vec::new(),
             sends_from: None,
             start_from: None,
+            paused_since: None,
+            disabled_since: None,
             backlog: Budget::default(),
             resume: Resume::default(),
         }

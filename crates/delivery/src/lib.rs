@@ -6,6 +6,7 @@
 
 mod acks;
 mod answers;
+mod attempts;
 mod batch;
 mod books;
 mod budget;
@@ -13,7 +14,9 @@ mod configuration;
 mod confirming;
 mod crew;
 mod fence;
+mod figures;
 mod gate;
+mod health;
 mod lasting;
 mod ledger;
 mod looking;
@@ -24,8 +27,10 @@ mod places;
 mod quarantine;
 pub mod quarantined;
 mod reconciling;
+mod report;
 mod resume;
 mod selector;
+mod shown;
 mod sorted;
 mod starting;
 mod status;
@@ -34,6 +39,7 @@ mod trial;
 mod volume;
 mod worker;
 
+pub use attempts::{Attempt, Detail, MAX_FAILED, MAX_RECENT, Outcomes, Seen, Shot};
 pub use books::books;
 pub use budget::{
     Account, Backlogs, Bounds, Budget, DiskSpace, Limit, Measures, Outlook, Refusal, Sample, WhenSpent, Why,
@@ -43,12 +49,15 @@ pub use configuration::{
     AccountSwitch, AuditSwitch, Configuration, Epoch, HookSwitch, MAX_EARLIER, SelectedClaim, seal,
 };
 pub use fence::HandOver;
+pub use figures::{Cause, LATENCY_BOUNDS_MS, Latencies, Rate, Recent, Totals};
 pub use looking::{DryRun, Ended, Kind, LookError, MAX_EVENTS, Preview, Previews, Sought, StreamRun};
 pub use places::{admit, configuration_id, consumer_name, dismiss, is_admitted, is_of_copies};
 pub use quarantined::{QuarantineError, Quarantined};
 pub use reconciling::{Expected, Paused, Period, ReconcileError, Reconciled};
+pub use report::{Report, ReportError};
 pub use resume::{Backlog, PauseError, Resume, ResumeFrom, ResumeLimits, end_pause};
 pub use selector::Unselected;
+pub use shown::{Shown, shown};
 pub use starting::{StartFrom, StartsAt, admit_from, is_at_its_start};
 pub use status::{Acknowledging, State, Status};
 pub use supervisor::{Parts, Standstill, Supervisor};

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!   disabled ──enable──▶ running                        the backlog is within the limits
-//!       └─────enable──▶ awaiting choice ──continue──▶ running
+//!   paused ────resume──▶    ┆
+//!       └──────────────▶ awaiting choice ──continue──▶ running
 //!                                       └───now──▶ giving up ──the journal has moved──▶ running
 //! ```
 
@@ -107,7 +108,7 @@ impl Resume {
 impl Configuration {
     /// Whether a worker runs for it.
     pub const fn runs(&self) -> bool {
-        self.enabled && !self.resume.is_waiting()
+        self.enabled && self.paused_since.is_none() && !self.resume.is_waiting()
     }
 }
 
@@ -206,6 +207,7 @@ pub fn end_pause(catalog: &Catalog, id: &str, below: u64) -> Result<Found<Config
     // What was given up is not to be sent either when its place is lost.
     found.value.sends_from = found.value.sends_from.max(Some(below));
     found.value.resume = Resume::default();
+    found.value.paused_since = None;
     found.revision = catalog.replace(id, &found.value, found.revision, None)?;
     Ok(found)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Clock, EventId, Random};
-use catalog::{Catalog, Found, Keyring};
+use catalog::{Catalog, CatalogError, Found, Keyring};
 use destinations::Transport;
 use event::Stream;
 use event::native::Instance;
@@ -13,7 +13,9 @@ use journal::{Journal, JournalError};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedMutexGuard, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
+use crate::attempts::{Attempt, Seen};
 use crate::books;
 use crate::budget::{Backlogs, look};
 use crate::configuration::Configuration;
@@ -23,7 +25,9 @@ use crate::lasting::AllLasting;
 use crate::looking::{AT_A_TIME, DryRun, LookError, Previews, Sought, dry_run, preview};
 use crate::quarantined::{Quarantined, afterwards};
 use crate::reconciling::{Period, ReconcileError, Reconciled, reconcile};
+use crate::report::{Report, ReportError};
 use crate::resume::{PauseError, carry_out_all, chosen, give_up};
+use crate::shown::shown;
 use crate::status::Status;
 use crate::trial::{Trial, TrialError, announce, test_events, try_out};
 use crate::volume::Measured;
@@ -115,8 +119,62 @@ impl Supervisor {
     /// The live state of a configuration's worker, or why it has none; `None` when it needs none.
     pub fn status(&self, id: &str) -> Option<Status> {
         let status = self.statuses.lock().get(id).cloned()?;
-        let status = status.lock().clone();
-        Some(status)
+        let mut status = status.lock();
+        status.pass(Instant::now());
+        Some(status.clone())
+    }
+
+    /// How a configuration fares; `None` when it is not there.
+    pub async fn report(&self, id: &str) -> Result<Option<Report>, ReportError> {
+        let configuration = match self.parts.catalog.get::<Configuration>(id) {
+            Ok(found) => Some(found.value),
+            Err(CatalogError::Damaged { .. }) => None,
+            Err(CatalogError::NotFound) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        self.report_on(id.to_owned(), configuration).await.map(Some)
+    }
+
+    /// How all configurations fare, in order of their ids.
+    pub async fn reports(&self) -> Result<Vec<Report>, ReportError> {
+        let mut reports = Vec::new();
+        for (id, found) in self.parts.catalog.list_each::<Configuration>() {
+            reports.push(self.report_on(id, found.ok().map(|found| found.value)).await?);
+        }
+        Ok(reports)
+    }
+
+    async fn report_on(
+        &self,
+        id: String,
+        configuration: Option<Configuration>,
+    ) -> Result<Report, ReportError> {
+        let books = books::books(&*self.parts.journal, &id).await?;
+        let live = self.status(&id);
+        let now = self.parts.clock.now();
+        let figures = self.lasting.get(&id).map(|lasting| lasting.figures(now));
+        let (recent, totals) = figures.unzip();
+        Ok(Report {
+            recent,
+            totals: totals.unwrap_or_default(),
+            shown: shown(configuration.as_ref(), live.as_ref(), books.as_ref()),
+            volume: self.volume(&id),
+            id,
+            configuration,
+            books: books.unwrap_or_default(),
+            live,
+        })
+    }
+
+    /// The last attempts of a configuration, the newest first: only those that failed, or that held this event. Of memory:
+    /// after a restart it is empty.
+    pub fn attempts(&self, id: &str, only_failed: bool, event: Option<EventId>) -> Vec<Arc<Attempt>> {
+        self.lasting.get(id).map(|lasting| lasting.attempts.list(only_failed, event)).unwrap_or_default()
+    }
+
+    /// One of them, with what was sent and received.
+    pub fn attempt(&self, id: &str, n: u64) -> Option<Seen> {
+        self.lasting.get(id)?.attempts.get(n)
     }
 
     /// What a configuration has delivered in the last day; `None` when it has had no worker since the process started.
@@ -267,6 +325,7 @@ async fn stand_still(
     mut stopped: watch::Receiver<bool>,
 ) {
     crew.disband().await;
+    crew.forget_details();
     let (until_dropped, dropped) = oneshot::channel();
     // Nobody may be waiting for it any more: then it ends here.
     let _unwanted = answer.send(Standstill { _until_dropped: until_dropped });

@@ -83,7 +83,8 @@ pub(crate) async fn try_out(
         Session::default(),
         parts.clock.now(),
     );
-    Ok(match timeout(PATIENCE, sending).await {
+    let exchange = timeout(PATIENCE, sending).await;
+    Ok(match exchange.map(|exchange| exchange.result) {
         Ok(Ok(answer)) => shown(&*destination, &answer),
         Ok(Err(error)) => unanswered(&error),
         Err(_) => {
@@ -164,8 +165,10 @@ fn shown(destination: &dyn Destination, answer: &Answer) -> Trial {
         }
         entry.push_str(&value);
     }
-    let body = String::from_utf8_lossy(answer.body.get(..MAX_SHOWN).unwrap_or(&answer.body));
-    Trial { status: answer.status, headers, body: destination.scrub(&body) }
+    // Masked before it is cut: half a credential would not be found.
+    let mut body = destination.scrub(&String::from_utf8_lossy(&answer.body));
+    body.truncate(body.floor_char_boundary(MAX_SHOWN));
+    Trial { status: answer.status, headers, body }
 }
 
 fn unanswered(error: &TransportError) -> Trial {

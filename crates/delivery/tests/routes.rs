@@ -105,6 +105,8 @@ impl World {
             earlier: Vec::new(),
             sends_from: None,
             start_from: None,
+            paused_since: None,
+            disabled_since: None,
             backlog: delivery::Budget::default(),
             resume: delivery::Resume::default(),
         }

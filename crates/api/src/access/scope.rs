@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A permission. The names are the contract's, but for `write:event` and `delete:event`, which are idstream's own.
+/// A permission. The names are the contract's, but for `write:event`, `delete:event` and `read:metrics`, which are idstream's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Scope {
     /// Post events.
@@ -13,6 +13,9 @@ pub enum Scope {
     /// Erase stored events for good.
     #[serde(rename = "delete:event")]
     DeleteEvent,
+    /// Read the metrics, and nothing else.
+    #[serde(rename = "read:metrics")]
+    ReadMetrics,
     /// See event streaming configurations, sources and API clients.
     #[serde(rename = "read:config_instance")]
     ReadConfigInstance,
@@ -44,9 +47,10 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::WriteEvent,
         Self::DeleteEvent,
+        Self::ReadMetrics,
         Self::ReadConfigInstance,
         Self::WriteConfigInstance,
         Self::ReadEventAccount,
@@ -63,6 +67,7 @@ impl Scope {
         match self {
             Self::WriteEvent => "write:event",
             Self::DeleteEvent => "delete:event",
+            Self::ReadMetrics => "read:metrics",
             Self::ReadConfigInstance => "read:config_instance",
             Self::WriteConfigInstance => "write:config_instance",
             Self::ReadEventAccount => "read:event_account",

@@ -45,7 +45,9 @@ pub enum ErrorKey {
     ChangedMeanwhile,
     /// The destination cannot be asked which events it holds.
     NotReconcilable,
-    /// The configuration does not await a choice.
+    /// The configuration is disabled.
+    NotEnabled,
+    /// The configuration is not paused, nor does it await a choice.
     NotAwaitingChoice,
     /// Another number of entries is meant than the caller expects.
     UnexpectedCount,
@@ -80,7 +82,7 @@ pub enum ErrorKey {
 
 impl ErrorKey {
     /// Every key.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::Validation,
         Self::MalformedBody,
         Self::EmptyBody,
@@ -101,6 +103,7 @@ impl ErrorKey {
         Self::LimitReached,
         Self::ChangedMeanwhile,
         Self::NotReconcilable,
+        Self::NotEnabled,
         Self::NotAwaitingChoice,
         Self::UnexpectedCount,
         Self::NotInQuarantine,
@@ -150,6 +153,7 @@ impl ErrorKey {
             Self::LimitReached => ("limitReached", StatusCode::CONFLICT),
             Self::ChangedMeanwhile => ("changedMeanwhile", StatusCode::CONFLICT),
             Self::NotReconcilable => ("notReconcilable", StatusCode::CONFLICT),
+            Self::NotEnabled => ("notEnabled", StatusCode::CONFLICT),
             Self::NotAwaitingChoice => ("notAwaitingChoice", StatusCode::CONFLICT),
             Self::UnexpectedCount => ("unexpectedCount", StatusCode::CONFLICT),
             Self::NotInQuarantine => ("notInQuarantine", StatusCode::CONFLICT),

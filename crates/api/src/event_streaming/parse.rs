@@ -9,6 +9,7 @@ use destinations::{SecretName, Secrets, Settings, Vendor};
 use event::filter::Filter;
 use serde_json::Value;
 
+use super::pause::PAUSED;
 use super::show::AWAITING;
 use super::{ENTITY, backlog, field_error, filter, resume, start};
 use crate::error::ApiError;
@@ -31,6 +32,7 @@ const FIELDS: [&str; 14] = [
     resume::FIELD,
     start::FIELD,
     AWAITING,
+    PAUSED,
 ];
 
 /// Names of query parameters that hold a credential, beside those that are masked everywhere.

@@ -35,6 +35,9 @@ pub(super) struct ConfigurationOut {
     /// Where it begins; only answered to the call that creates it with a `startFrom`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) starts_at: Option<StartsAtOut>,
+    /// Since when somebody has paused it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused_since: Option<Timestamp>,
 }
 
 /// That field; sent back, it is passed over.
@@ -130,6 +133,7 @@ impl ConfigurationOut {
             filter: configuration.filter.clone(),
             starts_at: None,
             backlog: configuration.backlog,
+            paused_since: configuration.paused_since,
             awaiting_choice_since: configuration.resume.awaits_since.filter(|_| configuration.enabled),
         }
     }

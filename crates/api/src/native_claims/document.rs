@@ -115,6 +115,8 @@ mod tests {
             sends_from: None,
             start_from: None,
             filter: event::filter::Filter::default(),
+            paused_since: None,
+            disabled_since: None,
             backlog: delivery::Budget::default(),
             resume: delivery::Resume::default(),
         };

@@ -10,6 +10,7 @@ pub(crate) mod receiver;
 pub(crate) mod reconcile;
 pub(crate) mod send;
 pub(crate) mod serve;
+pub(crate) mod status;
 pub(crate) mod template;
 
 /// What a command may fail with: shown to the person who typed it.
