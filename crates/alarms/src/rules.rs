@@ -190,7 +190,7 @@ impl Rules<'_> {
             Kind::Expired => {
                 (Severity::Critical, format!("{events} of {:?} were given up undelivered", seen.name))
             }
-            _ => (Severity::Warning, format!("{events} for {:?} went to quarantine", seen.name)),
+            _ => (Severity::Warning, format!("{events} for {:?} went to quarantine, or are parked", seen.name)),
         };
         self.wrong(kind, of(seen), severity, growth.since, text);
     }

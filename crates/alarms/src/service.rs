@@ -171,7 +171,7 @@ impl Alarms {
             }
             next
         };
-        if let Err(error) = self.write(None).await {
+        if let Err(error) = self.write().await {
             tracing::error!(%error, "alarms could not be stored; they are told all the same, and stored later");
         }
         // Last: a channel is told of what is stored, where it can be.
@@ -184,11 +184,11 @@ impl Alarms {
     }
 
     /// Stores the book, when it differs from what is stored, with the audit logs that wait.
-    async fn write(&self, changed: Option<Book>) -> Result<(), CatalogError> {
+    async fn write(&self) -> Result<(), CatalogError> {
         let _one_at_a_time = self.writing.lock().await;
         let (book, notes, stored) = {
             let kept = self.kept.lock();
-            (changed.unwrap_or_else(|| kept.book.clone()), kept.notes.clone(), kept.stored.clone())
+            (kept.book.clone(), kept.notes.clone(), kept.stored.clone())
         };
         let text = text(&book);
         if text == stored && notes.is_empty() {
@@ -197,9 +197,11 @@ impl Alarms {
         let (catalog, n_notes) = (self.parts.catalog.clone(), notes.len());
         let written = tokio::task::spawn_blocking(move || match catalog.revision::<Book>(ID) {
             Ok(revision) => catalog.replace_and_tell(ID, &book, revision, notes),
-            Err(CatalogError::NotFound) => catalog.create(ID, &book, None).and_then(|revision| {
-                if notes.is_empty() { Ok(revision) } else { catalog.replace_and_tell(ID, &book, revision, notes) }
-            }),
+            // An empty one first: a crash in between raises anew what this one would have told.
+            Err(CatalogError::NotFound) => {
+                let revision = catalog.create(ID, &Book::default(), None);
+                revision.and_then(|revision| catalog.replace_and_tell(ID, &book, revision, notes))
+            }
             Err(error) => Err(error),
         });
         written.await.unwrap_or(Err(CatalogError::Conflict))?;
@@ -251,7 +253,7 @@ impl Alarms {
             kept.notes.push(note);
             after
         };
-        self.write(None).await?;
+        self.write().await?;
         Ok(after)
     }
 
