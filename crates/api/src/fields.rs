@@ -162,6 +162,20 @@ impl<'a> Fields<'a> {
         value.as_bool()
     }
 
+    /// A whole number between the two bounds, both included.
+    pub(crate) fn whole_number(
+        &self,
+        field: &str,
+        (min, max): (u64, u64),
+        complaints: &mut Complaints,
+    ) -> Option<u64> {
+        let number = self.get(field)?.as_u64().filter(|number| (min..=max).contains(number));
+        if number.is_none() {
+            self.complain(field, format!("must be a whole number from {min} to {max}"), complaints);
+        }
+        number
+    }
+
     /// A list.
     pub(crate) fn list(&self, field: &str, complaints: &mut Complaints) -> Option<&'a [Value]> {
         let value = self.get(field)?;

@@ -19,6 +19,7 @@ pub(crate) async fn post(mut call: Call) -> Answer {
     }
     let are_lines = call.header(CONTENT_TYPE).is_some_and(|given| body::expect_type(given, &[LINES]).is_ok());
     let key = idempotency_key(&call)?;
+    call.state.check_room()?;
     let held = call.events().await?;
     let producer = ProducerIdentity {
         id: format!("client:{}", call.who.id),

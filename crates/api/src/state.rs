@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use base::{Clock, Random, Timestamp};
 use catalog::{Catalog, Keyring};
@@ -16,11 +17,14 @@ use parking_lot::Mutex;
 
 use crate::body::Budget;
 use crate::erasures::Erasing;
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorKey};
 use crate::limits::{Limiter, RateLimits};
 use crate::native_claims;
 use crate::sign_in::SignIns;
 use crate::uses::Uses;
+
+/// When to try again while backlogs leave no room.
+const FULL_AGAIN: Duration = Duration::from_secs(30);
 
 /// How much of a request is taken, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +126,15 @@ impl ApiState {
     /// Whether new events can be taken.
     pub(crate) fn is_ready(&self) -> bool {
         !self.0.closing.load(Ordering::Relaxed) && !self.journal.head().poisoned
+    }
+
+    /// Fails while backlogs leave no room for more events. Checked before a body is read; what idstream tells of itself is
+    /// taken all the same.
+    pub(crate) fn check_room(&self) -> Result<(), ApiError> {
+        let stored = self.journal.head().stored_bytes;
+        self.delivery.backlogs().refusal(stored, self.clock.now()).map_or(Ok(()), |refusal| {
+            Err(ApiError::new(ErrorKey::BacklogSpent, refusal.to_string()).retry_after(FULL_AGAIN))
+        })
     }
 
     pub(crate) fn budget(&self) -> &Budget {

@@ -17,6 +17,7 @@ use crate::state::ApiState;
 /// Takes a delivery of an Auth0 log stream. Its content type is the sender's choice; the body tells its form.
 pub(crate) async fn auth0(mut call: Call<()>) -> Answer {
     let source = admit(&call.state, call.id(), SourceKind::Auth0, &call.parts)?;
+    call.state.check_room()?;
     let held = call.events().await?;
     let receipt = call.state.intake.accept_source(&source, &held.bytes).await?;
     let answer = json!({

@@ -56,6 +56,15 @@ impl fmt::Display for ByteSize {
     }
 }
 
+/// A count as people read it: about, with one decimal, such as `1.5 GiB`.
+pub fn shown(bytes: u64) -> String {
+    let unit = UNITS.iter().take(3).find(|(_, factor)| bytes >= *factor);
+    match unit {
+        Some((unit, factor)) => format!("{:.1} {unit}", bytes as f64 / *factor as f64),
+        None => format!("{bytes} B"),
+    }
+}
+
 impl Serialize for ByteSize {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -87,6 +96,12 @@ impl<'de> Deserialize<'de> for ByteSize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_shown_as_people_read_them() {
+        let sizes = [0, 1_023, 1_536, 3 << 20, 5_583_457_484];
+        assert_eq!(sizes.map(shown), ["0 B", "1023 B", "1.5 KiB", "3.0 MiB", "5.2 GiB"]);
+    }
 
     #[test]
     fn units_are_understood_and_nonsense_is_refused() {

@@ -10,11 +10,12 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 use crate::batch::{Batch, Item};
+use crate::health::Signal;
 use crate::ledger::{End, Final};
+use crate::outgoing::Exchange;
 use crate::parking;
 use crate::quarantine::{KeepError, Refused};
 use crate::sorted::{Sorted, sort};
-use crate::status::State;
 use crate::worker::Worker;
 
 /// The longest wait that a destination is granted when it asks for one.
@@ -35,9 +36,10 @@ const PARK_AFTER: u32 = 7;
 type Heard = (Verdict, Option<Duration>, Option<HeaderMap>);
 
 impl Worker {
-    pub(crate) async fn answered(&mut self, batch: Batch, result: Result<Answer, TransportError>) {
+    pub(crate) async fn answered(&mut self, batch: Batch, exchange: Exchange) {
         let now = Instant::now();
-        let (verdict, asked, headers) = self.verdict(&batch, result);
+        let sent = exchange.sent;
+        let (verdict, asked, headers) = self.verdict(&batch, exchange.result);
         if verdict.slow_down {
             self.gate.slow_down(now);
         }
@@ -52,7 +54,7 @@ impl Worker {
         if sorted.hold {
             self.acks.question_offer();
         }
-        self.note(&batch, &sorted, taken, proved);
+        self.note(&batch, &sorted, taken, proved, sent);
         let delivered = std::mem::take(&mut sorted.taken);
         self.deliver(&batch, delivered).await;
         self.quarantine(&batch, std::mem::take(&mut sorted.refused)).await;
@@ -60,7 +62,7 @@ impl Worker {
             self.gate.proved(taken);
         }
         if let Some(asked) = asked.filter(|_| !sorted.again.is_empty()) {
-            self.gate.wait(now + asked.min(LONGEST_ASKED));
+            self.gate.wait(now, asked.min(LONGEST_ASKED), &self.setting.random);
         }
         match (sorted.again.is_empty(), batch.is_parked) {
             (true, _) => {}
@@ -145,13 +147,12 @@ impl Worker {
         }
     }
 
-    fn note(&self, batch: &Batch, sorted: &Sorted, taken: bool, proved: bool) {
+    fn note(&self, batch: &Batch, sorted: &Sorted, taken: bool, proved: bool, sent: Instant) {
         let now = self.setting.clock.now();
-        let mut status = self.setting.status.lock();
         let Some(reason) = &sorted.reason else {
             // What is taken and then never acknowledged is no success.
             if !self.acks.is_doubtful() {
-                status.succeeded(now);
+                self.setting.status.lock().succeeded(Instant::now(), now);
             }
             return;
         };
@@ -160,18 +161,15 @@ impl Worker {
             tracing::debug!(consumer = self.setting.consumer.as_str(), reason, "a parked event");
             return;
         }
-        let state = match (proved, sorted.hold) {
-            (_, true) => State::Holding,
-            (true, false) => State::Active,
-            (false, false) => State::Degraded,
+        let signal = match (proved, sorted.hold) {
+            (_, true) => Signal::Hold,
+            (true, false) => Signal::Proof,
+            (false, false) => Signal::Nothing { sent },
         };
-        if status.last_error.as_deref() != Some(reason) || status.state != state {
-            tracing::warn!(consumer = self.setting.consumer.as_str(), ?state, reason, "destination");
-        }
+        self.complain(signal, reason);
         if taken {
-            status.last_success_at = Some(now);
+            self.setting.status.lock().last_success_at = Some(now);
         }
-        status.failed(state, reason, now);
     }
 
     /// The gate must open, and a batch must be due.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use base::{Random, Secret};
+use base::{Random, Secret, Timestamp};
 use catalog::{Document as _, KeyError, Keyring, Sealed};
 use destinations::{SecretName, Secrets, Vendor};
 use event::filter::Filter;
@@ -10,6 +10,7 @@ use event::native::Selection;
 use event::{Stream, StreamSet, claims};
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Budget;
 use crate::resume::Resume;
 
 /// How many earlier selections are remembered, each until its events are settled. Without a bound the documents of one that
@@ -45,6 +46,9 @@ pub struct Configuration {
     /// Which events of these streams.
     #[serde(default, skip_serializing_if = "Filter::is_empty")]
     pub filter: Filter,
+    /// What may gather that is not delivered.
+    #[serde(default, skip_serializing_if = "Budget::is_default")]
+    pub backlog: Budget,
     /// What was selected before, oldest first, as long as events of that time are not settled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier: Vec<Epoch>,
@@ -52,6 +56,12 @@ pub struct Configuration {
     /// before is forgotten, or what came before was given up. `None`: nobody knows; it was stored before this was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sends_from: Option<u64>,
+    /// Since when an operator has paused it: nothing is sent, and what comes is kept for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_since: Option<Timestamp>,
+    /// Since when it is not enabled. `None`: it is enabled, or was disabled before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled_since: Option<Timestamp>,
     /// A pause that is not over although it is enabled again.
     #[serde(default, skip_serializing_if = "is_over")]
     pub resume: Resume,
@@ -296,6 +306,12 @@ mod tests {
             filter: Filter::default(),
             earlier: Vec::new(),
             sends_from: None,
+<<<<<<< HEAD
+            paused_since: None,
+            disabled_since: None,
+=======
+            backlog: Budget::default(),
+>>>>>>> budgets
             resume: Resume::default(),
         }
     }

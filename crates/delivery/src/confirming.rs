@@ -11,8 +11,9 @@ use tokio::time::Instant;
 
 use crate::acks::{Offered, Question, Why};
 use crate::batch::Batch;
+use crate::health::Signal;
 use crate::sorted::Sorted;
-use crate::status::{Acknowledging, State};
+use crate::status::Acknowledging;
 use crate::worker::Worker;
 
 /// Questions in a row without an answer after which the status says so.
@@ -95,29 +96,33 @@ impl Worker {
 
     fn note_told(&self, verdict: &AckVerdict, was_offered: bool) {
         let is_required = self.setting.current.destination.acknowledgement() == Acknowledgement::Required;
-        let (state, reason) = match verdict {
+        let (signal, reason) = match verdict {
             AckVerdict::Acknowledged(_) if is_required && !was_offered => {
-                self.setting.status.lock().succeeded(self.setting.clock.now());
+                self.setting.status.lock().succeeded(Instant::now(), self.setting.clock.now());
                 return;
             }
-            AckVerdict::Off { reason } if is_required => (State::Holding, reason),
-            AckVerdict::Hold { reason } => (State::Holding, reason),
+            AckVerdict::Off { reason } if is_required => (Signal::Hold, reason),
+            AckVerdict::Hold { reason } => (Signal::Hold, reason),
             AckVerdict::Unanswered { reason } | AckVerdict::Lost { reason }
                 if self.acks.n_unanswered() >= SILENT_AFTER =>
             {
-                (State::Degraded, reason)
+                (Signal::Overdue, reason)
             }
             _ => return,
         };
-        self.complain(state, &format!("asking for acknowledgements: {reason}"));
+        self.complain(signal, &format!("asking for acknowledgements: {reason}"));
     }
 
-    fn complain(&self, state: State, reason: &str) {
+    /// Takes in what failed, and logs it unless it was the same before.
+    pub(crate) fn complain(&self, signal: Signal, reason: &str) {
         let mut status = self.setting.status.lock();
-        if status.last_error.as_deref() != Some(reason) || status.state != state {
+        let before = status.state();
+        let is_new = status.last_error.as_deref() != Some(reason);
+        status.failed(signal, reason, Instant::now(), self.setting.clock.now());
+        let state = status.state();
+        if is_new || state != before {
             tracing::warn!(consumer = self.setting.consumer.as_str(), ?state, reason, "destination");
         }
-        status.failed(state, reason, self.setting.clock.now());
     }
 
     /// Delivers what is confirmed, and sends again what is not believed or overdue.
@@ -125,7 +130,7 @@ impl Worker {
         self.acks.sort(now);
         let confirmed = self.acks.take_confirmed();
         if !confirmed.is_empty() {
-            self.setting.status.lock().succeeded(self.setting.clock.now());
+            self.setting.status.lock().succeeded(now, self.setting.clock.now());
         }
         for batch in confirmed {
             let items: Vec<_> = batch.items.iter().map(|item| (item.clone(), Grade::Confirmed)).collect();
@@ -136,7 +141,7 @@ impl Worker {
             return;
         }
         if again.iter().any(|(why, _)| *why == Why::Unacknowledged) {
-            self.complain(State::Degraded, NOT_ACKNOWLEDGED);
+            self.complain(Signal::Overdue, NOT_ACKNOWLEDGED);
         }
         for (why, batch) in again {
             // Slowly where the other side is at fault: more copies do not mend it.

@@ -100,7 +100,6 @@ impl Crew {
         let outdated = self.running.extract_if(.., |id, worker| is_outdated(id, worker));
         self.leaving.extend(outdated.map(stop));
         self.statuses.lock().retain(|id, _| wanted.contains_key(id));
-        self.tell_who_waits();
         let n_enabled = wanted.len();
         let mut is_complete = true;
         for id in wanted.keys().filter(|id| !self.is_there(id)).cloned().collect::<Vec<_>>() {
@@ -181,25 +180,14 @@ impl Crew {
         Ok(())
     }
 
-    /// Gives those a status that await a choice.
-    fn tell_who_waits(&self) {
-        for (id, found) in self.parts.catalog.list_each::<Configuration>() {
-            if let Some(since) = found
-                .ok()
-                .filter(|found| found.value.enabled)
-                .and_then(|found| found.value.resume.awaits_since)
-            {
-                let status =
-                    Status { state: State::PausedAwaitingChoice, since: Some(since), ..Status::default() };
-                self.statuses.lock().insert(id, Arc::new(Mutex::new(status)));
-            }
-        }
-    }
-
     fn explain(&self, id: &str, problem: &(dyn std::error::Error + Send + Sync)) {
-        let mut status = Status::default();
-        status.failed(State::Stopped, &problem.to_string(), self.parts.clock.now());
-        self.statuses.lock().insert(id.to_owned(), Arc::new(Mutex::new(status)));
+        let now = self.parts.clock.now();
+        let mut statuses = self.statuses.lock();
+        let before = statuses.get(id).map(|status| status.lock().clone());
+        let since =
+            before.filter(|before| before.state() == State::Stopped).and_then(|before| before.since());
+        let status = Status::stopped(&problem.to_string(), since.unwrap_or(now), now);
+        statuses.insert(id.to_owned(), Arc::new(Mutex::new(status)));
     }
 }
 

@@ -7,14 +7,21 @@ use tokio::time::Instant;
 
 /// How long one request at a time is sent after a destination said that it is near its limits.
 const SLOW_FOR: Duration = Duration::from_secs(1);
+/// More requests than this are never in flight to one destination.
+const RAMP_ENDS: usize = 64;
+/// Of a wait that was asked for, the part that is added at most, so that all who were asked alike do not come back at once.
+const STAGGER: u32 = 8;
 
 /// A breaker of one destination. A request that proves nothing for any of its events closes it; the next waits are
-/// longer; a single probe goes out when the wait is over; a proof opens it again.
+/// longer; a single probe goes out when the wait is over; a proof opens it again, for two requests at first, and for twice
+/// as many with each further proof: a destination that has just come back is not met by all that has gathered at once.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     failures: u32,
     deliveries: u64,
     closed_until: Option<Instant>,
+    /// Requests that may be in flight since it was opened again; `None` when that was long ago.
+    ramp: Option<usize>,
     asked_until: Option<Instant>,
     slow_until: Option<Instant>,
 }
@@ -28,7 +35,7 @@ impl Gate {
             Some(until) if now < until => 0,
             Some(_) => 1,
             None if self.slow_until.is_some_and(|until| now < until) => 1,
-            None => max,
+            None => self.ramp.map_or(max, |ramp| ramp.min(max)),
         }
     }
 
@@ -47,6 +54,7 @@ impl Gate {
         self.failures = 0;
         self.deliveries += u64::from(has_delivered);
         self.closed_until = None;
+        self.ramp = self.ramp.map(|ramp| ramp * 2).filter(|ramp| *ramp <= RAMP_ENDS);
     }
 
     /// Whether the last request proved something, and no wait was asked for.
@@ -59,8 +67,11 @@ impl Gate {
         self.deliveries
     }
 
-    /// The destination asked for a wait: nothing is sent before it is over. A shorter one does not end a longer one.
-    pub(crate) fn wait(&mut self, until: Instant) {
+    /// The destination asked for a wait: nothing is sent before it is over, and a little longer. A shorter one does not end a
+    /// longer one.
+    pub(crate) fn wait(&mut self, now: Instant, asked: Duration, random: &Random) {
+        let longer = u64::try_from((asked / STAGGER).as_millis()).unwrap_or(u64::MAX);
+        let until = now + asked + Duration::from_millis(random.up_to(longer));
         self.asked_until = self.asked_until.max(Some(until));
     }
 
@@ -74,6 +85,7 @@ impl Gate {
         let already_closed = self.closed_until.is_some_and(|until| now < until);
         if !already_closed {
             self.failures = self.failures.saturating_add(1);
+            self.ramp = Some(1);
             self.closed_until = Some(now + backoff.delay(self.failures, None, random));
         }
     }
@@ -99,8 +111,10 @@ mod tests {
         assert_eq!(gate.allowance(later, 4), 1);
         gate.failed(later, backoff, &random);
         assert_eq!(gate.allowance(later, 4), 0);
-        gate.proved(true);
-        assert_eq!(gate.allowance(later, 4), 4);
+        for (allowed, max) in [(2, 4), (4, 8), (8, 9), (9, 9)] {
+            gate.proved(true);
+            assert_eq!(gate.allowance(later, max), allowed, "more and more");
+        }
         gate.slow_down(later);
         assert_eq!(gate.allowance(later, 4), 1);
         assert_eq!(gate.allowance(later + SLOW_FOR, 4), 4);
@@ -110,12 +124,25 @@ mod tests {
     async fn a_wait_that_was_asked_for_is_kept_whatever_other_requests_prove() {
         let mut gate = Gate::default();
         let start = Instant::now();
-        let minute = start + Duration::from_mins(1);
-        gate.wait(minute);
-        gate.wait(start + Duration::from_secs(1));
+        let random = Random::from_seed(1);
+        gate.wait(start, Duration::from_mins(1), &random);
+        gate.wait(start, Duration::from_secs(1), &random);
         gate.proved(true);
         assert_eq!(gate.allowance(start + Duration::from_secs(59), 4), 0);
-        assert_eq!(gate.changes_at(start), Some(minute));
-        assert_eq!(gate.allowance(minute, 4), 4);
+        let end = gate.changes_at(start).unwrap();
+        assert!((60_000..=67_500).contains(&(end - start).as_millis()), "{:?}", end - start);
+        assert_eq!(gate.allowance(end, 4), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_were_asked_to_wait_alike_come_back_one_after_another() {
+        let (start, random) = (Instant::now(), Random::from_seed(1));
+        let ends = (0..10).map(|_| {
+            let mut gate = Gate::default();
+            gate.wait(start, Duration::from_mins(1), &random);
+            gate.changes_at(start).unwrap()
+        });
+        let ends: std::collections::BTreeSet<Instant> = ends.collect();
+        assert!(ends.len() > 8, "{ends:?}");
     }
 }

@@ -8,11 +8,13 @@ mod acks;
 mod answers;
 mod batch;
 mod books;
+mod budget;
 mod configuration;
 mod confirming;
 mod crew;
 mod fence;
 mod gate;
+mod health;
 mod lasting;
 mod ledger;
 mod looking;
@@ -21,8 +23,10 @@ mod parked;
 mod parking;
 mod places;
 mod quarantine;
+mod report;
 mod resume;
 mod selector;
+mod shown;
 mod sorted;
 mod status;
 mod supervisor;
@@ -31,14 +35,20 @@ mod volume;
 mod worker;
 
 pub use books::books;
+pub use budget::{
+    Account, Backlogs, Bounds, Budget, DiskSpace, Limit, Measures, Outlook, Refusal, Sample, WhenSpent, Why,
+    judge, release, time_left,
+};
 pub use configuration::{
     AccountSwitch, AuditSwitch, Configuration, Epoch, HookSwitch, MAX_EARLIER, SelectedClaim, seal,
 };
 pub use fence::HandOver;
 pub use looking::{DryRun, Ended, Kind, LookError, MAX_EVENTS, Preview, Previews, Sought, StreamRun};
 pub use places::{admit, configuration_id, consumer_name, dismiss, is_admitted, is_for_parked};
+pub use report::{Report, ReportError};
 pub use resume::{Backlog, PauseError, Resume, ResumeFrom, ResumeLimits, end_pause};
 pub use selector::Unselected;
+pub use shown::{Shown, shown};
 pub use status::{Acknowledging, State, Status};
 pub use supervisor::{Parts, Standstill, Supervisor};
 pub use trial::{Trial, TrialError};

@@ -41,7 +41,7 @@ impl Worker {
                     "the destination stumbles over an event: it is parked, and tried again alone"
                 );
                 self.parking.park(item.id);
-                self.setting.status.lock().unstuck(self.setting.clock.now());
+                self.setting.status.lock().unstuck(Instant::now(), self.setting.clock.now());
                 self.close(item.block, Final::Parked).await;
             }
             Err(error) => {

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!   disabled ──enable──▶ running                        the backlog is within the limits
-//!       └─────enable──▶ awaiting choice ──continue──▶ running
+//!   paused ────resume──▶    ┆
+//!       └──────────────▶ awaiting choice ──continue──▶ running
 //!                                       └───now──▶ giving up ──the journal has moved──▶ running
 //! ```
 
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use base::Timestamp;
 use catalog::{Catalog, CatalogError, Found};
-use journal::{ConsumerCommand, Journal, JournalError, StartAt};
+use journal::{ConsumerCommand, ConsumerState, Journal, JournalError, StartAt};
 use serde::{Deserialize, Serialize};
 
 use crate::books::give_up_parked;
@@ -107,7 +108,7 @@ impl Resume {
 impl Configuration {
     /// Whether a worker runs for it.
     pub const fn runs(&self) -> bool {
-        self.enabled && !self.resume.is_waiting()
+        self.enabled && self.paused_since.is_none() && !self.resume.is_waiting()
     }
 }
 
@@ -135,17 +136,23 @@ impl Backlog {
             let next = journal.head().next;
             let consumers = journal.consumers(ConsumerCommand::List).await?;
             let state = consumers.into_iter().find(|each| Some(&each.name) == name.as_ref());
-            measured = state.map_or(Self { next, ..Self::default() }, |consumer| Self {
-                events: consumer.state.appended.saturating_sub(consumer.state.tally.total()),
-                bytes: consumer.state.pending_bytes,
-                oldest: consumer.state.oldest_pending,
-                next,
-            });
+            let nothing = Self { next, ..Self::default() };
+            measured = state.map_or(nothing, |consumer| Self::of_state(&consumer.state, next));
             if journal.head().next == next {
                 break;
             }
         }
         Ok(measured)
+    }
+
+    /// What a consumer has not settled of the blocks below `next`.
+    pub(crate) fn of_state(state: &ConsumerState, next: u64) -> Self {
+        Self {
+            events: state.appended.saturating_sub(state.tally.total()),
+            bytes: state.pending_bytes,
+            oldest: state.oldest_pending,
+            next,
+        }
     }
 
     /// Whether it is too much to be sent unasked.
@@ -200,6 +207,7 @@ pub fn end_pause(catalog: &Catalog, id: &str, below: u64) -> Result<Found<Config
     // What was given up is not to be sent either when its place is lost.
     found.value.sends_from = found.value.sends_from.max(Some(below));
     found.value.resume = Resume::default();
+    found.value.paused_since = None;
     found.revision = catalog.replace(id, &found.value, found.revision, None)?;
     Ok(found)
 }

@@ -1,25 +1,65 @@
-//! What a worker says about itself: state, reason, since when, what happens next.
+//! What a worker says about itself, and the states that a configuration is shown in.
 
 use base::Timestamp;
 use serde::Serialize;
+use tokio::time::Instant;
 
-/// Whether events flow.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+use crate::health::{Health, Signal, Standing};
+
+/// Whether the events of a configuration flow. [`shown`](crate::shown) tells which it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum State {
-    /// The worker has not sent anything yet.
+    /// Events wait, and nothing is known about its destination yet.
     #[default]
     Starting,
-    /// The last request proved something.
+    /// The destination proves what it gets.
     Active,
-    /// The last request proved nothing; it is tried again.
+    /// The destination proves little or nothing; what is not proven is tried again.
     Degraded,
     /// Only an operator can mend it; everything is kept, and tried again slowly.
     Holding,
-    /// It is enabled again after a pause, and an operator must choose what becomes of what has gathered.
-    PausedAwaitingChoice,
-    /// No worker runs although one should; everything is kept. The last error says why.
+    /// An operator has paused it: nothing is sent, and retention waits for it.
+    Paused,
+    /// After a pause, an operator must choose what becomes of what has gathered.
+    AwaitingChoice,
+    /// It is switched off: nothing is sent, and retention does not wait for it.
+    Disabled,
+    /// No worker runs although one should; everything is kept.
     Stopped,
+}
+
+impl State {
+    /// Every state.
+    pub const ALL: [Self; 8] = [
+        Self::Starting,
+        Self::Active,
+        Self::Degraded,
+        Self::Holding,
+        Self::Paused,
+        Self::AwaitingChoice,
+        Self::Disabled,
+        Self::Stopped,
+    ];
+
+    /// The name in answers and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Active => "active",
+            Self::Degraded => "degraded",
+            Self::Holding => "holding",
+            Self::Paused => "paused",
+            Self::AwaitingChoice => "awaitingChoice",
+            Self::Disabled => "disabled",
+            Self::Stopped => "stopped",
+        }
+    }
+
+    /// Whether somebody should look: it does not do what its settings say, or waits for a choice.
+    pub const fn needs_attention(self) -> bool {
+        matches!(self, Self::Degraded | Self::Holding | Self::AwaitingChoice | Self::Stopped)
+    }
 }
 
 /// Whether a destination acknowledges later what it takes.
@@ -34,15 +74,18 @@ pub enum Acknowledging {
     NotOffered,
 }
 
-/// The live state of one configuration's worker. The books are the journal's.
+/// The live state of one configuration's worker. The books are the journal's; what both say together is in
+/// [`shown`](crate::shown).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
-    /// Whether events flow.
-    pub state: State,
-    /// Since when.
-    pub since: Option<Timestamp>,
-    /// Why not, in the destination's own words.
+    /// How its destination fares.
+    #[serde(skip)]
+    health: Health,
+    /// Why there is no worker although one should run.
+    #[serde(skip)]
+    stopped: Option<Timestamp>,
+    /// What failed last, in the destination's own words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
     /// When that was.
@@ -68,34 +111,63 @@ pub struct Status {
     #[serde(skip)]
     pub last_http_status: Option<u16>,
     /// When the next try goes out, while none may.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip)]
     pub next_try_at: Option<Timestamp>,
 }
 
 impl Status {
-    pub(crate) fn turn(&mut self, state: State, now: Timestamp) {
-        if self.state != state || self.since.is_none() {
-            self.state = state;
-            self.since = Some(now);
+    /// Whether events flow, as far as the worker knows: never one of the states that somebody's settings cause.
+    pub const fn state(&self) -> State {
+        if self.stopped.is_some() {
+            return State::Stopped;
+        }
+        match self.health.standing() {
+            Standing::Fresh => State::Starting,
+            Standing::Well => State::Active,
+            Standing::Degraded => State::Degraded,
+            Standing::Holding => State::Holding,
         }
     }
 
-    pub(crate) fn succeeded(&mut self, now: Timestamp) {
-        self.turn(State::Active, now);
+    /// Since when; `None` while nothing is known.
+    pub fn since(&self) -> Option<Timestamp> {
+        self.stopped.or(self.health.since())
+    }
+
+    /// Takes in that time has passed.
+    pub(crate) fn pass(&mut self, at: Instant) {
+        self.health.pass(at);
+    }
+
+    /// Why no worker runs.
+    pub(crate) fn stopped(reason: &str, since: Timestamp, now: Timestamp) -> Self {
+        let last_error = Some(reason.to_owned());
+        Self { stopped: Some(since), last_error, last_error_at: Some(now), ..Self::default() }
+    }
+
+    /// Something was proven.
+    pub(crate) fn succeeded(&mut self, at: Instant, now: Timestamp) {
+        self.health.hear(Signal::Proof, at, now);
         self.last_success_at = Some(now);
         self.next_try_at = None;
     }
 
     /// What held up the worker is out of its way.
-    pub(crate) fn unstuck(&mut self, now: Timestamp) {
-        self.turn(State::Active, now);
+    pub(crate) fn unstuck(&mut self, at: Instant, now: Timestamp) {
+        self.health.hear(Signal::Proof, at, now);
         self.next_try_at = None;
     }
 
-    pub(crate) fn failed(&mut self, state: State, reason: &str, now: Timestamp) {
-        self.turn(state, now);
+    /// Something failed. `signal` may be a proof all the same: about other events of the same request.
+    pub(crate) fn failed(&mut self, signal: Signal, reason: &str, at: Instant, now: Timestamp) {
+        self.health.hear(signal, at, now);
         self.last_error = Some(reason.to_owned());
         self.last_error_at = Some(now);
         self.next_try_at = None;
+    }
+
+    /// The worker ends.
+    pub(crate) fn ended(&mut self) {
+        self.health = Health::default();
     }
 }

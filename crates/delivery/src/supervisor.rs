@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Clock, EventId, Random};
-use catalog::{Catalog, Found, Keyring};
+use catalog::{Catalog, CatalogError, Found, Keyring};
 use destinations::Transport;
 use event::Stream;
 use event::native::Instance;
@@ -13,14 +13,18 @@ use journal::{Journal, JournalError};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedMutexGuard, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::books;
+use crate::budget::{Backlogs, look};
 use crate::configuration::Configuration;
 use crate::crew::Crew;
 use crate::fence::HandOver;
 use crate::lasting::AllLasting;
 use crate::looking::{AT_A_TIME, DryRun, LookError, Previews, Sought, dry_run, preview};
+use crate::report::{Report, ReportError};
 use crate::resume::{PauseError, carry_out_all, chosen, give_up};
+use crate::shown::shown;
 use crate::status::Status;
 use crate::trial::{Trial, TrialError, announce, test_events, try_out};
 use crate::volume::Measured;
@@ -63,6 +67,7 @@ pub struct Supervisor {
     parts: Parts,
     statuses: Statuses,
     lasting: AllLasting,
+    backlogs: Backlogs,
     looks: Semaphore,
     stop: watch::Sender<bool>,
     standstills: mpsc::Sender<oneshot::Sender<Standstill>>,
@@ -86,6 +91,7 @@ impl Supervisor {
             parts,
             statuses,
             lasting,
+            backlogs: Backlogs::default(),
             looks: Semaphore::new(AT_A_TIME),
             stop,
             standstills,
@@ -96,13 +102,66 @@ impl Supervisor {
     /// The live state of a configuration's worker, or why it has none; `None` when it needs none.
     pub fn status(&self, id: &str) -> Option<Status> {
         let status = self.statuses.lock().get(id).cloned()?;
-        let status = status.lock().clone();
-        Some(status)
+        let mut status = status.lock();
+        status.pass(Instant::now());
+        Some(status.clone())
+    }
+
+    /// How a configuration fares; `None` when it is not there.
+    pub async fn report(&self, id: &str) -> Result<Option<Report>, ReportError> {
+        let configuration = match self.parts.catalog.get::<Configuration>(id) {
+            Ok(found) => Some(found.value),
+            Err(CatalogError::Damaged { .. }) => None,
+            Err(CatalogError::NotFound) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        self.report_on(id.to_owned(), configuration).await.map(Some)
+    }
+
+    /// How all configurations fare, in order of their ids.
+    pub async fn reports(&self) -> Result<Vec<Report>, ReportError> {
+        let mut reports = Vec::new();
+        for (id, found) in self.parts.catalog.list_each::<Configuration>() {
+            reports.push(self.report_on(id, found.ok().map(|found| found.value)).await?);
+        }
+        Ok(reports)
+    }
+
+    async fn report_on(
+        &self,
+        id: String,
+        configuration: Option<Configuration>,
+    ) -> Result<Report, ReportError> {
+        let books = books::books(&*self.parts.journal, &id).await?;
+        let live = self.status(&id);
+        Ok(Report {
+            shown: shown(configuration.as_ref(), live.as_ref(), books.as_ref()),
+            volume: self.volume(&id),
+            id,
+            configuration,
+            books: books.unwrap_or_default(),
+            live,
+        })
     }
 
     /// What a configuration has delivered in the last day; `None` when it has had no worker since the process started.
     pub fn volume(&self, id: &str) -> Option<Measured> {
         self.lasting.get(id)?.measured(self.parts.clock.now())
+    }
+
+    /// What is known of all backlogs: whether intake must refuse, and how much time is left.
+    pub const fn backlogs(&self) -> &Backlogs {
+        &self.backlogs
+    }
+
+    /// Looks at all backlogs and notes them: to be called every few seconds. What has to be given up of spent budgets expires.
+    /// Of blocks from `kept_from` on retention removes nothing, whoever has settled them; `retention` is the shortest one.
+    pub async fn look_at_backlogs(
+        &self,
+        kept_from: u64,
+        retention: Option<Duration>,
+    ) -> Result<(), JournalError> {
+        look(&self.parts, &self.backlogs, kept_from, retention).await
     }
 
     /// The first block of which a configuration may still send an event, for [`Supervisor::hand_over`].

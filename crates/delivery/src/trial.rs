@@ -83,7 +83,8 @@ pub(crate) async fn try_out(
         Session::default(),
         parts.clock.now(),
     );
-    Ok(match timeout(PATIENCE, sending).await {
+    let exchange = timeout(PATIENCE, sending).await;
+    Ok(match exchange.map(|exchange| exchange.result) {
         Ok(Ok(answer)) => shown(&*destination, &answer),
         Ok(Err(error)) => unanswered(&error),
         Err(_) => {

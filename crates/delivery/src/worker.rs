@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Backoff, Clock, Random};
-use destinations::{Answer, Destination, Transport, TransportError};
+use destinations::{Destination, Transport};
 use event::StreamSet;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -23,13 +23,14 @@ use crate::acks::Acks;
 use crate::batch::{Batch, Filling};
 use crate::confirming::{Asking, Told};
 use crate::gate::Gate;
+use crate::health::Signal;
 use crate::lasting::Lasting;
 use crate::ledger::{Final, Ledger};
-use crate::outgoing;
+use crate::outgoing::{self, Exchange};
 use crate::parking::Parking;
 use crate::quarantine::Quarantine;
 use crate::selector::Selector;
-use crate::status::{State, Status};
+use crate::status::Status;
 
 /// How long a block is left alone that belongs to newer settings than the worker's.
 const LEFT_FOR: Duration = Duration::from_millis(100);
@@ -79,7 +80,7 @@ pub(crate) struct Chapter {
 
 type Leased = Result<Vec<Lease>, LeaseError>;
 pub(crate) type Leasing = Pin<Box<dyn Future<Output = Leased> + Send>>;
-pub(crate) type Answered = (Batch, Result<Answer, TransportError>);
+pub(crate) type Answered = (Batch, Exchange);
 pub(crate) type Sending = Pin<Box<dyn Future<Output = Answered> + Send>>;
 
 pub(crate) struct Worker {
@@ -156,8 +157,8 @@ impl Worker {
             match wake {
                 Wake::Stop => break,
                 Wake::Answered(answered) => {
-                    let (batch, result) = *answered;
-                    self.answered(batch, result).await;
+                    let (batch, exchange) = *answered;
+                    self.answered(batch, exchange).await;
                 }
                 Wake::Told(told) => {
                     asking = None;
@@ -270,8 +271,7 @@ impl Worker {
     fn report_unreadable(&self, block: &Block, n_records: usize) {
         let reason =
             format!("{n_records} records of block {} cannot be read: the block is kept", block.sequence());
-        tracing::error!(consumer = self.setting.consumer.as_str(), reason);
-        self.setting.status.lock().failed(State::Holding, &reason, self.setting.clock.now());
+        self.complain(Signal::Hold, &reason);
     }
 
     fn add(&mut self, destination: &dyn Destination, block: u64, index: u32, record: &event::Record<'_>) {
@@ -331,8 +331,8 @@ impl Worker {
             status.retried += if batch.attempts > 1 { batch.items.len() as u64 } else { 0 };
         }
         self.in_flight.push(Box::pin(async move {
-            let result = outgoing::send(destination, transport, batch.body.clone(), session, now).await;
-            (batch, result)
+            let exchange = outgoing::send(destination, transport, batch.body.clone(), session, now).await;
+            (batch, exchange)
         }));
     }
 
@@ -352,14 +352,14 @@ impl Worker {
 
     async fn drain(&mut self, asking: Option<Asking>) {
         let end = Instant::now() + self.setting.pace.drain;
-        while let Ok(Some((batch, result))) = tokio::time::timeout_at(end, self.in_flight.next()).await {
-            self.answered(batch, result).await;
+        while let Ok(Some((batch, exchange))) = tokio::time::timeout_at(end, self.in_flight.next()).await {
+            self.answered(batch, exchange).await;
         }
         self.drain_acks(asking, end).await;
         for lease in self.ledger.leases() {
             self.setting.hand_back(lease, Duration::ZERO).await;
         }
-        self.setting.status.lock().turn(State::Starting, self.setting.clock.now());
+        self.setting.status.lock().ended();
     }
 }
 

@@ -39,9 +39,23 @@ pub trait Disk: Send + Sync + 'static {
     /// Makes the names of a folder durable; `""` is the directory itself.
     fn sync_dir(&self, folder: &str) -> io::Result<()>;
 
+    /// How much room there is; `None` when that cannot be told.
+    fn space(&self) -> io::Result<Option<Space>> {
+        Ok(None)
+    }
+
     /// Claims the directory for this process until the value is dropped. [`io::ErrorKind::WouldBlock`] when somebody
     /// else has it.
     fn lock(&self) -> io::Result<DiskLock>;
+}
+
+/// The room on the file system that a directory lies on, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// What this process may still write.
+    pub free: u64,
+    /// All of it.
+    pub total: u64,
 }
 
 /// Holds a directory's lock while it lives.
@@ -192,6 +206,13 @@ impl Disk for RealDisk {
         File::open(self.root.join(folder))?.sync_all()
     }
 
+    fn space(&self) -> io::Result<Option<Space>> {
+        let told = rustix::fs::statvfs(&self.root)?;
+        let (free, total) =
+            (told.f_bavail.saturating_mul(told.f_frsize), told.f_blocks.saturating_mul(told.f_frsize));
+        Ok(Some(Space { free, total }))
+    }
+
     fn lock(&self) -> io::Result<DiskLock> {
         self.check_writable()?;
         let file = self.options().create(true).open(self.root.join("lock"))?;
@@ -246,6 +267,13 @@ mod tests {
         assert_eq!(disk.lock().unwrap_err().kind(), io::ErrorKind::WouldBlock);
         drop(held);
         disk.lock().unwrap();
+    }
+
+    #[test]
+    fn the_room_that_is_left_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let space = RealDisk::open(dir.path()).unwrap().space().unwrap().unwrap();
+        assert!(space.free <= space.total && space.total > 0, "{space:?}");
     }
 
     #[test]

@@ -358,6 +358,13 @@ pub enum ConsumerCommand {
         /// Its new floor. Backwards is refused: replay with a consumer of its own.
         to: StartAt,
     },
+    /// Moves an existing consumer up, as a trim does: what it had not settled counts as expired. Backwards does nothing.
+    Expire {
+        /// Its name.
+        name: ConsumerName,
+        /// Its new floor.
+        to: StartAt,
+    },
     /// Removes the consumer and its leases; one that does not exist is no error.
     Remove {
         /// Its name.

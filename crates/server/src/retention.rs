@@ -1,4 +1,5 @@
-//! Drops what nobody wants any more: asks the retention rule every minute how far the journal may be trimmed.
+//! Drops what nobody wants any more: asks the retention rule every minute how far the journal may be trimmed. And watches
+//! over backlogs and the disk, so that intake refuses before anything breaks.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,8 +7,9 @@ use std::time::Duration;
 
 use base::Clock;
 use catalog::{Catalog, CatalogError, Found};
-use delivery::Configuration;
+use delivery::{Configuration, DiskSpace, Supervisor};
 use event::Stream;
+use journal::disk::Space;
 use journal::local::LocalJournal;
 use journal::retention::{Hold, Keep, Policy, trim_point};
 use journal::{Consumer, ConsumerCommand, Journal};
@@ -16,7 +18,11 @@ use tokio::sync::watch;
 use crate::commands::Failure;
 use crate::settings::Retention;
 
-const EVERY: Duration = Duration::from_mins(1);
+const TRIM_EVERY: Duration = Duration::from_mins(1);
+/// A budget may be exceeded by what comes in meanwhile.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// What comes in meanwhile must fit into the reserve.
+const MEASURE_EVERY: Duration = Duration::from_secs(1);
 
 /// The policy that the settings state; both quarantines are kept as long as audit logs.
 pub(crate) fn policy(settings: &Retention) -> Policy {
@@ -29,30 +35,72 @@ pub(crate) fn policy(settings: &Retention) -> Policy {
         .with(Stream::IntakeQuarantine, days(settings.audit_log_days))
 }
 
-/// Trims until `stop` turns true.
-pub(crate) async fn run(
-    journal: Arc<LocalJournal>,
-    catalog: Catalog,
-    clock: Arc<dyn Clock>,
-    policy: Policy,
-    mut stop: watch::Receiver<bool>,
-) {
-    loop {
-        if let Err(error) = trim(&journal, &catalog, &*clock, &policy).await {
+/// What is looked after.
+#[derive(Clone)]
+pub(crate) struct Kept {
+    pub(crate) journal: Arc<LocalJournal>,
+    pub(crate) catalog: Catalog,
+    pub(crate) delivery: Arc<Supervisor>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) policy: Policy,
+    /// Bytes of the disk that intake leaves free; of a small disk a tenth.
+    pub(crate) min_free: u64,
+}
+
+/// Trims, and watches over what must not be trimmed, until `stop` turns true.
+pub(crate) async fn run(kept: Kept, stop: watch::Receiver<bool>) {
+    let trimming = every(TRIM_EVERY, stop.clone(), async || {
+        if let Err(error) = trim(&kept).await {
             tracing::error!(%error, "retention could not be applied; trying again in a minute");
         }
+    });
+    let looking = every(LOOK_EVERY, stop.clone(), async || {
+        let free_from = trim_point(&kept.policy, &kept.journal.segments(), &[], kept.clock.now());
+        if let Err(error) = kept.delivery.look_at_backlogs(free_from, shortest(&kept.policy)).await {
+            tracing::error!(%error, "backlogs could not be measured; trying again in ten seconds");
+        }
+    });
+    let measuring = every(MEASURE_EVERY, stop, async || measure_disk(&kept).await);
+    tokio::join!(trimming, looking, measuring);
+}
+
+async fn every(period: Duration, mut stop: watch::Receiver<bool>, mut work: impl AsyncFnMut()) {
+    loop {
+        work().await;
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
-            () = tokio::time::sleep(EVERY) => {}
+            () = tokio::time::sleep(period) => {}
         }
     }
 }
 
-/// Whether a configuration delivers, so that what it has not delivered must stay. While it awaits a choice nobody may
-/// know of that: it must not fill the disk. One that cannot be read may deliver again once it is mended.
-fn runs(found: &Result<Found<Configuration>, CatalogError>) -> bool {
+/// The shortest retention of the streams that are delivered.
+fn shortest(policy: &Policy) -> Option<Duration> {
+    Stream::PRODUCT.into_iter().filter_map(|stream| policy.keep(stream).max_age).min()
+}
+
+async fn measure_disk(kept: &Kept) {
+    let journal = Arc::clone(&kept.journal);
+    let stored = journal.head().stored_bytes;
+    let space = tokio::task::spawn_blocking(move || journal.space()).await;
+    let space = space.unwrap_or(Ok(None)).unwrap_or_else(|error| {
+        tracing::warn!(%error, "cannot tell how much room the journal's disk has");
+        None
+    });
+    let disk = space.map(|space| reserved(space, kept.min_free, stored));
+    kept.delivery.backlogs().note_disk(disk, kept.clock.now());
+}
+
+/// What is free, and how much of it intake leaves: of a small disk a tenth.
+const fn reserved(space: Space, min_free: u64, stored: u64) -> DiskSpace {
+    let tenth = space.total / 10;
+    DiskSpace { free: space.free, reserve: if min_free < tenth { min_free } else { tenth }, stored }
+}
+
+/// Whether what a configuration has not delivered must stay. One that cannot be read may deliver again once it is mended.
+fn holds_back(found: &Result<Found<Configuration>, CatalogError>) -> bool {
     match found {
-        Ok(found) => found.value.runs(),
+        Ok(found) => found.value.holds_back(),
         Err(error) => {
             tracing::error!(%error, "retention keeps what this configuration has not delivered");
             true
@@ -60,28 +108,24 @@ fn runs(found: &Result<Found<Configuration>, CatalogError>) -> bool {
     }
 }
 
-async fn trim(
-    journal: &LocalJournal,
-    catalog: &Catalog,
-    clock: &dyn Clock,
-    policy: &Policy,
-) -> Result<(), Failure> {
-    let runs: HashMap<String, bool> =
-        catalog.list_each().into_iter().map(|(id, found)| (id, runs(&found))).collect();
+async fn trim(kept: &Kept) -> Result<(), Failure> {
+    let Kept { journal, catalog, clock, policy, .. } = kept;
+    let known: HashMap<String, bool> =
+        catalog.list_each().into_iter().map(|(id, found)| (id, holds_back(&found))).collect();
     let consumers = journal.consumers(ConsumerCommand::List).await?;
     let mut holds = Vec::new();
     for Consumer { name, state, .. } in consumers {
         let configuration = delivery::configuration_id(&name);
-        // One that is disabled, or awaits a choice, keeps its place but holds nothing back; nor does one that is not there:
-        // it is being created, a crash left it behind, or an older copy of the catalog was restored. Such a place goes
-        // when retention has passed it.
+        // One that is disabled, or lets its oldest events go, keeps its place but holds nothing back; nor does one that is
+        // not there: it is being created, a crash left it behind, or an older copy of the catalog was restored. Such a place
+        // goes when retention has passed it.
         // Parked events hold nothing back either: an event that a destination never takes must not keep a disk full.
         let holds_back = !delivery::is_for_parked(&name)
-            && configuration.is_none_or(|id| runs.get(id).copied().unwrap_or(false));
+            && configuration.is_none_or(|id| known.get(id).copied().unwrap_or(false));
         holds.push(Hold { floor: state.floor, holds: holds_back });
-        if let Some(id) = configuration.filter(|id| !runs.contains_key(*id) && state.tally.expired > 0) {
+        if let Some(id) = configuration.filter(|id| !known.contains_key(*id) && state.tally.expired > 0) {
             tracing::warn!(id, "removing the place of a configuration that does not exist");
-            delivery::dismiss(journal, id).await?;
+            delivery::dismiss(&**journal, id).await?;
         }
     }
     let segments = journal.segments();
@@ -110,26 +154,38 @@ mod tests {
     }
 
     #[test]
-    fn what_delivers_or_cannot_be_read_holds_retention_back_and_what_waits_for_somebody_does_not() {
+    fn what_is_enabled_and_keeps_holds_retention_back_and_so_does_what_cannot_be_read() {
         let catalog = Catalog::open(Arc::new(MemoryStore::default())).unwrap();
-        let stored = |enabled: bool, resume: Value| {
+        let stored = |enabled: bool, resume: Value, backlog: Value| {
             json!({
                 "id": "c", "name": "c", "enabled": enabled, "type": "splunk", "settings": {}, "secrets": {},
-                "account": {}, "audit": {}, "hook": {}, "resume": resume,
+                "account": {}, "audit": {}, "hook": {}, "resume": resume, "backlog": backlog,
             })
         };
+        let (over, spent) = (json!({}), json!({"whenSpent": "release"}));
         let since = json!({"awaitsSince": "2026-01-31T12:00:00.000Z"});
         for (id, document, expected) in [
-            ("enabled", stored(true, json!({})), true),
-            ("disabled", stored(false, json!({})), false),
-            ("waiting", stored(true, since), false),
+            ("enabled", stored(true, over.clone(), json!({"maxBytes": 1})), true),
+            ("releasing", stored(true, over.clone(), spent.clone()), false),
+            ("disabled", stored(false, over, json!({})), false),
+            ("waiting", stored(true, since.clone(), json!({})), true),
+            ("waiting and releasing", stored(true, since, spent), false),
             ("from a newer version", json!({"id": 1}), true),
         ] {
             catalog.create(id, &Raw(document), None).unwrap();
             let each = catalog.list_each::<Configuration>();
             let (_, found) = each.iter().find(|(known, _)| known == id).unwrap();
-            assert_eq!(runs(found), expected, "{id}: {found:?}");
+            assert_eq!(holds_back(found), expected, "{id}: {found:?}");
             assert_eq!(found.is_err(), id == "from a newer version");
         }
+    }
+
+    #[test]
+    fn the_reserve_is_a_tenth_of_a_small_disk() {
+        let reserve = |total, min_free| reserved(Space { free: 5, total }, min_free, 7);
+        assert_eq!(reserve(100 << 30, 1 << 30), DiskSpace { free: 5, reserve: 1 << 30, stored: 7 });
+        assert_eq!(reserve(1 << 30, 1 << 30).reserve, (1 << 30) / 10);
+        assert_eq!(reserve(100 << 30, 0).reserve, 0);
+        assert_eq!(shortest(&Policy::default()), Some(Duration::from_hours(720)));
     }
 }

@@ -97,6 +97,7 @@ pub(crate) struct Journal {
     pub(crate) cache: ByteSize,
     pub(crate) dedupe_hours: u32,
     pub(crate) sign_minutes: u32,
+    pub(crate) min_free: ByteSize,
 }
 
 #[derive(Clone, Debug, Deserialize)]

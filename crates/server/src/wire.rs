@@ -85,8 +85,15 @@ impl Running {
         // Before events are taken: they are sent by the names of their time.
         api::native_claims::begin(&api).await;
         let chores = Chores::start(&api, keeping, settings, |stopped| {
-            let (policy, clock) = (retention::policy(&settings.retention), Arc::clone(&api.clock));
-            retention::run(journal.clone(), api.catalog.clone(), clock, policy, stopped)
+            let kept = retention::Kept {
+                journal: journal.clone(),
+                catalog: api.catalog.clone(),
+                delivery: Arc::clone(&delivery),
+                clock: Arc::clone(&api.clock),
+                policy: retention::policy(&settings.retention),
+                min_free: settings.journal.min_free.0,
+            };
+            retention::run(kept, stopped)
         });
         let ((stop, stopped), speaks_tls) = (watch::channel(false), keeper.is_some());
         let listener = listen(settings, &api, listener, keeper, stopped)?;

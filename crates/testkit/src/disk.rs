@@ -7,7 +7,7 @@ use std::io;
 use std::sync::{Arc, Weak};
 
 use base::Random;
-use journal::disk::{Disk, DiskFile, DiskLock};
+use journal::disk::{Disk, DiskFile, DiskLock, Space};
 use parking_lot::Mutex;
 
 use self::changes::{Change, NameChange, folder_of, survive};
@@ -321,6 +321,13 @@ impl Disk for SimDisk {
             return Err(io::ErrorKind::NotFound.into());
         }
         state.change_names(NameChange::Unlink { name: name.to_owned() })
+    }
+
+    /// As far as [`Faults::capacity`] says.
+    fn space(&self) -> io::Result<Option<Space>> {
+        let state = self.state.lock();
+        let capacity = state.faults.capacity;
+        Ok(capacity.map(|total| Space { free: total.saturating_sub(state.stored()), total }))
     }
 
     fn list(&self, folder: &str) -> io::Result<Vec<String>> {

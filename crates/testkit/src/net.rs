@@ -39,6 +39,8 @@ pub struct Faults {
     pub hang: u64,
     /// The request is refused (401) in words that repeat its credential.
     pub echo: u64,
+    /// The request is answered 500, and nothing of it taken.
+    pub broken: u64,
 }
 
 /// What the destination took.
@@ -50,6 +52,8 @@ pub struct Taken {
     pub refused: HashMap<String, u64>,
     /// Requests that arrived.
     pub requests: u64,
+    /// When requests were sent to each host, whether they arrived or not.
+    pub attempts: HashMap<String, Vec<Instant>>,
     /// The body of the last one.
     pub last_body: Bytes,
     /// The headers of the last one.
@@ -73,6 +77,8 @@ impl Taken {
 pub struct SimNet {
     random: Random,
     faults: Mutex<Faults>,
+    /// Of single hosts, instead of those.
+    faults_of: Mutex<HashMap<String, Faults>>,
     taken: Mutex<Taken>,
     /// Ids that are always refused once refused: poison does not heal.
     poisoned: Mutex<HashSet<String>>,
@@ -97,6 +103,7 @@ impl SimNet {
         Self {
             random: Random::from_seed(seed),
             faults: Mutex::new(faults),
+            faults_of: Mutex::default(),
             taken: Mutex::default(),
             poisoned: Mutex::default(),
             stumbles: Mutex::default(),
@@ -108,6 +115,15 @@ impl SimNet {
     /// Changes what goes wrong from now on.
     pub fn set_faults(&self, faults: Faults) {
         *self.faults.lock() = faults;
+    }
+
+    /// Changes what goes wrong with one host, whatever does with the others.
+    pub fn set_faults_of(&self, host: &str, faults: Faults) {
+        self.faults_of.lock().insert(host.to_owned(), faults);
+    }
+
+    fn faults_with(&self, host: &str) -> Faults {
+        self.faults_of.lock().get(host).copied().unwrap_or(*self.faults.lock())
     }
 
     /// Answers 500 to every request that holds the event with this id, and takes nothing of it.
@@ -309,7 +325,9 @@ fn text(value: &Value, pointer: &str) -> String {
 impl Transport for SimNet {
     async fn send(&self, request: Request) -> Result<Answer, TransportError> {
         tokio::time::sleep(Duration::from_millis(self.random.up_to(20))).await;
-        let faults = *self.faults.lock();
+        let host = request.url.host_str().unwrap_or_default();
+        let faults = self.faults_with(host);
+        self.taken.lock().attempts.entry(host.to_owned()).or_default().push(Instant::now());
         if self.happens(faults.lost_request) {
             return Err(TransportError::broken("the connection was refused"));
         }
@@ -340,6 +358,9 @@ impl Transport for SimNet {
             let retry_after = Some(Duration::from_secs(1));
             return Ok(Answer { retry_after, ..answer(503, &Value::Null) });
         }
+        if self.happens(faults.broken) {
+            return Ok(answer(500, &serde_json::json!({"text": "Internal server error", "code": 8})));
+        }
         if self.happens(faults.unfit) {
             return Ok(answer(400, &serde_json::json!({"text": "Invalid data format", "code": 6})));
         }
@@ -348,7 +369,6 @@ impl Transport for SimNet {
                 if status == 400 { ("Invalid data format", 6) } else { ("Internal server error", 8) };
             return Ok(answer(status, &serde_json::json!({"text": text, "code": code})));
         }
-        let host = request.url.host_str().unwrap_or_default();
         let restarts = self.indexers.lock().options.map_or(0, |options| options.restarts);
         if self.happens(restarts) {
             self.restart_indexers();

@@ -16,10 +16,14 @@ pub(super) fn create_client(server: Target<'_>) -> Result<String, Failure> {
     Ok(token.ok_or("the API client came without a token")?.to_owned())
 }
 
-/// Creates a Splunk configuration that sends every stream to `receiver`.
-pub(super) fn create_destination(server: Target<'_>, receiver: SocketAddr) -> Result<(), Failure> {
+/// Creates a Splunk configuration of this name that sends every stream to `receiver`.
+pub(super) fn create_destination(
+    server: Target<'_>,
+    name: &str,
+    receiver: SocketAddr,
+) -> Result<(), Failure> {
     let body = json!({
-        "name": "bench",
+        "name": name,
         "type": "splunk",
         "configuration": {"url": format!("http://{receiver}"), "apiKey": "bench-credential"},
         "accountEventStreaming": {"enabled": true, "nativeClaims": []},

@@ -1,13 +1,14 @@
 //! `cargo xtask bench`: measures idstream alone, with its generator and its receiver on the same machine.
 //!
-//! Three runs, each against the release binary as a process of its own: full speed until drained, latency at a steady
-//! rate, and a backlog that is built up while the receiver is down. What must be reached is printed below, with whether it
-//! is. The yardsticks are measured in the same minute, so that figures from two machines, or from a noisy one, can be
+//! Four runs, each against the release binary as a process of its own: full speed until drained, latency at a steady
+//! rate, a backlog that is built up while the receiver is down, and one destination beside another that is down. What must
+//! be reached is printed below, with whether it is. The yardsticks are measured in the same minute, so that figures from two machines, or from a noisy one, can be
 //! compared as ratios.
 
 mod api;
 mod events;
 mod load;
+mod one_down;
 mod receiver;
 mod report;
 mod runs;
@@ -37,29 +38,59 @@ pub(crate) struct Arguments {
     /// Events that are accepted while the receiver is down
     #[arg(long, value_name = "N", default_value_t = 500_000, value_parser = clap::value_parser!(u64).range(1..=50_000_000))]
     backlog: u64,
+    /// Only this run, and what it is compared with; may be given several times
+    #[arg(long, value_name = "RUN", value_enum)]
+    only: Vec<Which>,
+}
+
+/// The runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Which {
+    FullSpeed,
+    Latency,
+    Backlog,
+    OneDown,
 }
 
 /// How long and how much.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Plan {
     full_speed: Duration,
     latency: Duration,
     backlog: u64,
+    /// How often the rate of one destination is compared, with and without another that is down; each time for so long.
+    rounds: (usize, Duration),
     yardstick: Duration,
+    only: Vec<Which>,
 }
 
 impl Plan {
     fn of(arguments: &Arguments) -> Self {
         let second = Duration::from_secs(1);
+        let only = arguments.only.clone();
         if arguments.quick {
-            return Self { full_speed: second, latency: second, backlog: 20_000, yardstick: second / 4 };
+            return Self {
+                full_speed: second,
+                latency: second,
+                backlog: 20_000,
+                rounds: (1, second),
+                yardstick: second / 4,
+                only,
+            };
         }
         Self {
             full_speed: Duration::from_secs(arguments.seconds),
             latency: 10 * second,
             backlog: arguments.backlog,
+            rounds: (5, 5 * second),
             yardstick: 2 * second,
+            only,
         }
+    }
+
+    /// Whether any of these is to be run.
+    fn wants(&self, which: &[Which]) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| which.contains(only))
     }
 }
 
@@ -70,7 +101,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         return run_optimised(arguments);
     }
     let target = workspace::target_directory()?;
-    let report = runs::all(&target, Plan::of(arguments))?;
+    let report = runs::all(&target, &Plan::of(arguments))?;
     if arguments.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
@@ -99,6 +130,9 @@ fn run_optimised(arguments: &Arguments) -> Result<(), Failure> {
         "--backlog",
         &arguments.backlog.to_string(),
     ]);
+    for only in arguments.only.iter().filter_map(clap::ValueEnum::to_possible_value) {
+        command.args(["--only", only.get_name()]);
+    }
     command.args(arguments.quick.then_some("--quick")).args(arguments.json.then_some("--json"));
     let status = command.status().map_err(|error| format!("cannot run {}: {error}", program.display()))?;
     if status.success() { Ok(()) } else { Err("the benchmark failed".into()) }

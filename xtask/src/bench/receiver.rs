@@ -42,6 +42,7 @@ pub(super) struct Receiver {
 #[derive(Default)]
 struct Shared {
     is_down: AtomicBool,
+    hangs: AtomicBool,
     arrivals: Mutex<Arrivals>,
 }
 
@@ -103,6 +104,11 @@ impl Receiver {
         self.shared.is_down.store(is_down, Ordering::SeqCst);
     }
 
+    /// Requests are read and never answered, for as long as the program lives.
+    pub(super) fn hang(&self) {
+        self.shared.hangs.store(true, Ordering::SeqCst);
+    }
+
     /// Waits until this many events have arrived.
     pub(super) fn wait_for(&self, distinct: u64) -> Result<Arrivals, Failure> {
         let mut seen = 0;
@@ -134,6 +140,11 @@ fn serve(stream: TcpStream, shared: &Shared, mode: &Mode) -> io::Result<()> {
     let mut connection = Connection::over(stream)?;
     while let Some(message) = connection.read()? {
         if shared.is_down.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        if shared.hangs.load(Ordering::SeqCst) {
+            // Ends when the other side gives the connection up.
+            while connection.read()?.is_some() {}
             return Ok(());
         }
         match mode {

@@ -10,9 +10,10 @@ use super::yardstick::Yardstick;
 pub(super) struct Report {
     /// Bytes of an event as posted, on average.
     pub(super) event_bytes: f64,
-    pub(super) full_speed: FullSpeed,
-    pub(super) latency: Latency,
-    pub(super) backlog: Backlog,
+    pub(super) full_speed: Option<FullSpeed>,
+    pub(super) latency: Option<Latency>,
+    pub(super) backlog: Option<Backlog>,
+    pub(super) one_down: Option<OneDown>,
     pub(super) yardstick: Yardstick,
     pub(super) targets: Vec<Target>,
 }
@@ -88,43 +89,98 @@ pub(super) struct Backlog {
     pub(super) peak_mb: f64,
 }
 
+/// One destination at full speed, with and without another beside it that is down.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OneDown {
+    pub(super) rounds: usize,
+    /// Distinct events at the receiver, a second; the median of the rounds.
+    pub(super) alone_per_s: f64,
+    pub(super) beside_per_s: f64,
+    /// The second over the first, the median of the rounds.
+    pub(super) ratio: f64,
+    /// The same of each round.
+    pub(super) ratios: Vec<f64>,
+}
+
+/// A name, a figure and its unit.
+type Row = (&'static str, String, &'static str);
+
 impl Report {
     /// Lines for people.
     pub(super) fn table(&self) -> String {
-        let (full, latency, backlog, yard) =
-            (&self.full_speed, &self.latency, &self.backlog, &self.yardstick);
+        let mut lines =
+            vec![format!("events of {:.0} bytes; all that were accepted have arrived", self.event_bytes)];
         let rows = [
-            ("full speed: accepted", thousands(full.accepted_per_s), "events/s"),
-            ("full speed: end to end", thousands(full.end_to_end_per_s), "events/s"),
-            ("full speed: server's CPU", format!("{:.1}", full.cpu_s_per_million), "s per million events"),
-            ("full speed: peak memory", format!("{:.0}", full.peak_mb), "MB"),
-            ("full speed: sent twice", thousands(full.repeated as f64), "events"),
-            ("full speed: answered busy", thousands(full.busy as f64), "requests"),
-            ("latency: p50", format!("{:.1}", latency.p50_ms), "ms"),
-            ("latency: p99", format!("{:.1}", latency.p99_ms), "ms"),
-            ("latency: server's CPU", format!("{:.1}", latency.cpu_s_per_million), "s per million events"),
-            ("backlog: size", thousands(backlog.size_mb), "MB"),
-            ("backlog: accepted", thousands(backlog.accepted_per_s), "events/s"),
-            ("backlog: caught up", thousands(backlog.catch_up_per_s), "events/s"),
-            ("backlog: peak memory, receiver down", format!("{:.0}", backlog.peak_mb_down), "MB"),
-            ("backlog: peak memory", format!("{:.0}", backlog.peak_mb), "MB"),
-            ("yardstick: SHA-256, one core", format!("{:.2}", yard.sha256_gb_per_s), "GB/s"),
-            ("yardstick: 256 KB written and synced, p50", format!("{:.2}", yard.synced_write_p50_ms), "ms"),
-            ("yardstick: null server", thousands(yard.null_server_events_per_s), "events/s"),
+            self.full_speed.as_ref().map(FullSpeed::rows),
+            self.latency.as_ref().map(Latency::rows),
+            self.backlog.as_ref().map(Backlog::rows),
+            self.one_down.as_ref().map(OneDown::rows),
+            Some(yardsticks(&self.yardstick)),
         ];
-        let mut lines = vec![format!(
-            "{} events of {:.0} bytes at full speed, {} at {}/s, {} in the backlog; all arrived",
-            thousands(full.accepted as f64),
-            self.event_bytes,
-            thousands(latency.accepted as f64),
-            thousands(latency.events_per_s as f64),
-            thousands(backlog.accepted as f64),
-        )];
+        let rows = rows.into_iter().flatten().flatten();
         lines.extend(rows.map(|(name, figure, unit)| format!("{name:<42} {figure:>12} {unit}")));
         lines.push(String::new());
         lines.extend(self.targets.iter().map(Target::line));
         lines.join("\n")
     }
+}
+
+impl FullSpeed {
+    fn rows(&self) -> Vec<Row> {
+        vec![
+            ("full speed: accepted", thousands(self.accepted as f64), "events"),
+            ("full speed: accepted", thousands(self.accepted_per_s), "events/s"),
+            ("full speed: end to end", thousands(self.end_to_end_per_s), "events/s"),
+            ("full speed: server's CPU", format!("{:.1}", self.cpu_s_per_million), "s per million events"),
+            ("full speed: peak memory", format!("{:.0}", self.peak_mb), "MB"),
+            ("full speed: sent twice", thousands(self.repeated as f64), "events"),
+            ("full speed: answered busy", thousands(self.busy as f64), "requests"),
+        ]
+    }
+}
+
+impl Latency {
+    fn rows(&self) -> Vec<Row> {
+        vec![
+            ("latency: accepted", thousands(self.accepted as f64), "events"),
+            ("latency: p50", format!("{:.1}", self.p50_ms), "ms"),
+            ("latency: p99", format!("{:.1}", self.p99_ms), "ms"),
+            ("latency: server's CPU", format!("{:.1}", self.cpu_s_per_million), "s per million events"),
+        ]
+    }
+}
+
+impl Backlog {
+    fn rows(&self) -> Vec<Row> {
+        vec![
+            ("backlog: size", thousands(self.accepted as f64), "events"),
+            ("backlog: size", thousands(self.size_mb), "MB"),
+            ("backlog: accepted", thousands(self.accepted_per_s), "events/s"),
+            ("backlog: caught up", thousands(self.catch_up_per_s), "events/s"),
+            ("backlog: peak memory, receiver down", format!("{:.0}", self.peak_mb_down), "MB"),
+            ("backlog: peak memory", format!("{:.0}", self.peak_mb), "MB"),
+        ]
+    }
+}
+
+impl OneDown {
+    fn rows(&self) -> Vec<Row> {
+        let ratios: Vec<_> = self.ratios.iter().map(|ratio| format!("{ratio:.2}")).collect();
+        vec![
+            ("one down: the other one alone", thousands(self.alone_per_s), "events/s"),
+            ("one down: the other one beside it", thousands(self.beside_per_s), "events/s"),
+            ("one down: ratio of each round", ratios.join(" "), ""),
+        ]
+    }
+}
+
+fn yardsticks(yard: &Yardstick) -> Vec<Row> {
+    vec![
+        ("yardstick: SHA-256, one core", format!("{:.2}", yard.sha256_gb_per_s), "GB/s"),
+        ("yardstick: 256 KB written and synced, p50", format!("{:.2}", yard.synced_write_p50_ms), "ms"),
+        ("yardstick: null server", thousands(yard.null_server_events_per_s), "events/s"),
+    ]
 }
 
 impl Target {
@@ -137,15 +193,41 @@ impl Target {
         Self { name, figure, bound, side, unit, is_met }
     }
 
-    /// The figures that must be reached.
-    pub(super) fn all(full: &FullSpeed, latency: &Latency, backlog: &Backlog) -> Vec<Self> {
-        let peak_mb = full.peak_mb.max(backlog.peak_mb_down).max(backlog.peak_mb);
-        vec![
-            Self::new("end to end", full.end_to_end_per_s, (Side::AtLeast, 60_000.0), "events/s"),
-            Self::new("server's CPU", full.cpu_s_per_million, (Side::AtMost, 15.0), "s per million events"),
-            Self::new("p99 at 2,000 events/s", latency.p99_ms, (Side::Under, 50.0), "ms"),
-            Self::new("memory, whatever the backlog", peak_mb, (Side::Under, 150.0), "MB"),
-        ]
+    /// The figures that must be reached, of the runs that were made.
+    pub(super) fn all(report: &Report) -> Vec<Self> {
+        let Report { full_speed, latency, backlog, one_down, .. } = report;
+        let mut targets = Vec::new();
+        if let Some(full) = full_speed {
+            targets.extend([
+                Self::new("end to end", full.end_to_end_per_s, (Side::AtLeast, 60_000.0), "events/s"),
+                Self::new(
+                    "server's CPU",
+                    full.cpu_s_per_million,
+                    (Side::AtMost, 15.0),
+                    "s per million events",
+                ),
+            ]);
+        }
+        if let Some(latency) = latency {
+            targets.push(Self::new("p99 at 2,000 events/s", latency.p99_ms, (Side::Under, 50.0), "ms"));
+        }
+        if let (Some(full), Some(backlog)) = (full_speed, backlog) {
+            let peak_mb = full.peak_mb.max(backlog.peak_mb_down).max(backlog.peak_mb);
+            let ratio = backlog.catch_up_per_s / full.end_to_end_per_s.max(1.0);
+            targets.extend([
+                Self::new("memory, whatever the backlog", peak_mb, (Side::Under, 150.0), "MB"),
+                Self::new("backlog caught up / full speed", ratio, (Side::AtLeast, 0.95), "of the rate"),
+            ]);
+        }
+        if let Some(one_down) = one_down {
+            targets.push(Self::new(
+                "one down: the other one's rate",
+                one_down.ratio,
+                (Side::AtLeast, 0.95),
+                "of the rate",
+            ));
+        }
+        targets
     }
 
     fn line(&self) -> String {
@@ -154,12 +236,25 @@ impl Target {
             Side::AtMost => "at most",
             Side::Under => "under",
         };
-        let bound = format!("{side} {}", thousands(self.bound));
-        let figure =
-            if self.figure < 1_000.0 { format!("{:.1}", self.figure) } else { thousands(self.figure) };
+        let shown = |figure: f64| match figure {
+            ..10.0 => format!("{figure:.2}"),
+            ..1_000.0 => format!("{figure:.1}"),
+            _ => thousands(figure),
+        };
+        let whole = |bound: f64| if bound < 10.0 { format!("{bound:.2}") } else { thousands(bound) };
+        let bound = format!("{side} {}", whole(self.bound));
+        let figure = shown(self.figure);
         let met = if self.is_met { "met" } else { "MISSED" };
         format!("target: {:<34} {figure:>12} {}, {bound}: {met}", self.name, self.unit)
     }
+}
+
+/// The middle one, or the mean of the two; 0 when there are none. Sorts.
+pub(super) fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let (below, above) = (values.len().saturating_sub(1) / 2, values.len() / 2);
+    let at = |place: usize| values.get(place).copied().unwrap_or(0.0);
+    f64::midpoint(at(below), at(above))
 }
 
 /// The value that `percent` of all are at or below (nearest rank); `None` when there are none. Sorts.
@@ -196,6 +291,11 @@ mod tests {
     }
 
     #[test]
+    fn the_median_is_in_the_middle() {
+        assert_eq!([median(&mut [3.0, 1.0, 2.0]), median(&mut [4.0, 1.0]), median(&mut [])], [2.0, 2.5, 0.0]);
+    }
+
+    #[test]
     fn each_target_is_told_with_its_bound_and_whether_it_is_met() {
         let line = |figure, side| Target::new("p99", figure, (side, 50.0), "ms").line();
         assert!(line(50.0, Side::AtLeast).ends_with("50.0 ms, at least 50: met"));
@@ -204,6 +304,8 @@ mod tests {
         assert!(line(50.1, Side::AtMost).ends_with("MISSED"));
         assert!(line(50.0, Side::Under).ends_with("under 50: MISSED"));
         assert!(line(61_234.0, Side::AtLeast).contains(" 61,234 ms"));
+        let ratio = Target::new("rate", 0.949, (Side::AtLeast, 0.95), "of the rate").line();
+        assert!(ratio.ends_with("0.95 of the rate, at least 0.95: MISSED"), "{ratio}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! The three runs. Each has a server, a data directory and a receiver of its own.
+//! The runs. Each has a server, a data directory and a receiver of its own.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,15 +12,15 @@ use super::events::Run;
 use super::load::{Pace, Sent, Target, post};
 use super::receiver::{Arrivals, Mode, Receiver};
 use super::report::{Backlog, FullSpeed, Latency, Report, percentile};
-use super::{Plan, api, report, yardstick};
+use super::{Plan, Which, api, one_down, report, yardstick};
 use crate::process::Server;
 use crate::{Failure, say};
 
 /// Events a second of the latency run.
 const STEADY: u64 = 2_000;
 
-/// A server with one destination, and what belongs to it. Fields end in this order.
-struct Setting {
+/// A server with one destination that counts, and what belongs to it. Fields end in this order.
+pub(super) struct Setting {
     server: Server,
     receiver: Receiver,
     run: Arc<Run>,
@@ -28,7 +29,8 @@ struct Setting {
 }
 
 impl Setting {
-    fn start(target: &Path) -> Result<Self, Failure> {
+    /// With one destination, and another one when its address is given.
+    pub(super) fn start(target: &Path, other: Option<SocketAddr>) -> Result<Self, Failure> {
         let data = tempfile::Builder::new().prefix("bench-").tempdir_in(target)?;
         // One below, because the master key is generated beside the server's data directory.
         let server = Server::start(&[], &target.join("release/idstream"), &data.path().join("data"))?;
@@ -36,7 +38,10 @@ impl Setting {
         let receiver = Receiver::start(Mode::Hec(Arc::clone(&run)))?;
         let admin = Target { address: server.address(), token: server.token() };
         let token = api::create_client(admin)?;
-        api::create_destination(admin, receiver.address())?;
+        api::create_destination(admin, "bench", receiver.address())?;
+        if let Some(other) = other {
+            api::create_destination(admin, "other", other)?;
+        }
         Ok(Self { server, receiver, run, token, _data: data })
     }
 
@@ -45,7 +50,7 @@ impl Setting {
     }
 
     /// Posts, waits until all has arrived, and tells the CPU seconds of a million events.
-    fn drained(&self, pace: Pace) -> Result<(Sent, Arrivals, f64), Failure> {
+    pub(super) fn drained(&self, pace: Pace) -> Result<(Sent, Arrivals, f64), Failure> {
         let before = self.server.cpu_seconds()?;
         let sent = post(self.target(), &self.run, pace)?;
         let arrivals = self.receiver.wait_for(sent.accepted)?;
@@ -55,23 +60,41 @@ impl Setting {
 }
 
 /// Measures all that the plan asks for.
-pub(super) fn all(target: &Path, plan: Plan) -> Result<Report, Failure> {
+pub(super) fn all(target: &Path, plan: &Plan) -> Result<Report, Failure> {
     let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(target)?;
     say("yardsticks");
     let yardstick = yardstick::measure(folder.path(), plan.yardstick)?;
-    say("full speed");
-    let full_speed = full_speed(target, plan.full_speed)?;
-    say("latency");
-    let latency = latency(target, plan.latency)?;
-    say("backlog");
-    let backlog = backlog(target, plan.backlog)?;
-    let event_bytes = Run::new(&Random::from_system()).mean_bytes();
-    let targets = report::Target::all(&full_speed, &latency, &backlog);
-    Ok(Report { event_bytes, full_speed, latency, backlog, yardstick, targets })
+    let mut report = Report {
+        event_bytes: Run::new(&Random::from_system()).mean_bytes(),
+        full_speed: None,
+        latency: None,
+        backlog: None,
+        one_down: None,
+        yardstick,
+        targets: Vec::new(),
+    };
+    if plan.wants(&[Which::FullSpeed, Which::Backlog]) {
+        say("full speed");
+        report.full_speed = Some(full_speed(target, plan.full_speed)?);
+    }
+    if plan.wants(&[Which::Latency]) {
+        say("latency");
+        report.latency = Some(latency(target, plan.latency)?);
+    }
+    if plan.wants(&[Which::Backlog]) {
+        say("backlog");
+        report.backlog = Some(backlog(target, plan.backlog)?);
+    }
+    if plan.wants(&[Which::OneDown]) {
+        say("one of two destinations down");
+        report.one_down = Some(one_down::measure(target, plan.rounds)?);
+    }
+    report.targets = report::Target::all(&report);
+    Ok(report)
 }
 
 fn full_speed(target: &Path, time: Duration) -> Result<FullSpeed, Failure> {
-    let setting = Setting::start(target)?;
+    let setting = Setting::start(target, None)?;
     let (sent, arrivals, cpu_s_per_million) = setting.drained(Pace::FullSpeed(time))?;
     Ok(FullSpeed {
         accepted: sent.accepted,
@@ -86,7 +109,7 @@ fn full_speed(target: &Path, time: Duration) -> Result<FullSpeed, Failure> {
 }
 
 fn latency(target: &Path, time: Duration) -> Result<Latency, Failure> {
-    let setting = Setting::start(target)?;
+    let setting = Setting::start(target, None)?;
     let (sent, mut arrivals, cpu_s_per_million) = setting.drained(Pace::Steady(STEADY, time))?;
     let mut age_ms =
         |percent| percentile(&mut arrivals.ages, percent).map_or(0.0, |micros| f64::from(micros) / 1e3);
@@ -101,11 +124,12 @@ fn latency(target: &Path, time: Duration) -> Result<Latency, Failure> {
 }
 
 fn backlog(target: &Path, count: u64) -> Result<Backlog, Failure> {
-    let setting = Setting::start(target)?;
+    let setting = Setting::start(target, None)?;
     setting.receiver.set_down(true);
     let sent = post(setting.target(), &setting.run, Pace::Count(count))?;
     let peak_mb_down = setting.server.peak_mb()?;
     setting.receiver.set_down(false);
+    say("backlog: catching up");
     let arrivals = setting.receiver.wait_for(sent.accepted)?;
     let catching_up = arrivals.last.saturating_sub(arrivals.first.unwrap_or_default());
     Ok(Backlog {
@@ -119,6 +143,6 @@ fn backlog(target: &Path, count: u64) -> Result<Backlog, Failure> {
     })
 }
 
-fn per_second(count: u64, time: Duration) -> f64 {
+pub(super) fn per_second(count: u64, time: Duration) -> f64 {
     count as f64 / time.as_secs_f64().max(1e-3)
 }

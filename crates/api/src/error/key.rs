@@ -65,13 +65,16 @@ pub enum ErrorKey {
     TooManyRequests,
     /// idstream failed.
     Internal,
+    /// The backlog budget of a configuration is spent, or the disk full but for its reserve; `detail` names whose and what to
+    /// do. Try again after `Retry-After`.
+    BacklogSpent,
     /// Events cannot be stored at the moment; try again after `Retry-After`.
     Unavailable,
 }
 
 impl ErrorKey {
     /// Every key.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::Validation,
         Self::MalformedBody,
         Self::EmptyBody,
@@ -102,6 +105,7 @@ impl ErrorKey {
         Self::Busy,
         Self::TooManyRequests,
         Self::Internal,
+        Self::BacklogSpent,
         Self::Unavailable,
     ];
 
@@ -147,6 +151,7 @@ impl ErrorKey {
             Self::Busy => ("busy", StatusCode::TOO_MANY_REQUESTS),
             Self::TooManyRequests => ("tooManyRequests", StatusCode::TOO_MANY_REQUESTS),
             Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR),
+            Self::BacklogSpent => ("backlogSpent", StatusCode::SERVICE_UNAVAILABLE),
             Self::Unavailable => ("unavailable", StatusCode::SERVICE_UNAVAILABLE),
         }
     }

@@ -156,7 +156,8 @@ impl ApiError {
     /// The place where a cause is logged, once.
     fn logged(self, path: &str) -> Problem {
         let problem = *self.0;
-        if problem.key.status().is_server_error() {
+        // That intake refuses for want of room is told once, when it begins.
+        if problem.key.status().is_server_error() && problem.key != ErrorKey::BacklogSpent {
             let cause = problem.cause.as_deref().map(chain).unwrap_or_default();
             tracing::error!(path, error_key = problem.key.name(), cause, "a call failed");
         }

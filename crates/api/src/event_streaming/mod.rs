@@ -1,5 +1,6 @@
 //! The contract's calls on event streaming configurations, and our status of one.
 
+mod backlog;
 mod change;
 mod dry_run;
 mod filter;
@@ -253,6 +254,7 @@ fn complete(
         filter: wanted.filter,
         earlier: Vec::new(),
         sends_from: None,
+        backlog: wanted.backlog,
         resume: Resume::default(),
     })
 }

@@ -1,19 +1,19 @@
 //! A request's body, read into what its sender wants.
 
 use base::mask::MaskRule;
-use delivery::{AccountSwitch, AuditSwitch, Configuration, HookSwitch, ResumeFrom, SelectedClaim};
+use delivery::{AccountSwitch, AuditSwitch, Budget, Configuration, HookSwitch, ResumeFrom, SelectedClaim};
 use destinations::{SecretName, Secrets, Settings, Vendor};
 use event::filter::Filter;
 use serde_json::Value;
 
 use super::show::AWAITING;
-use super::{ENTITY, field_error, filter, resume};
+use super::{ENTITY, backlog, field_error, filter, resume};
 use crate::error::ApiError;
 use crate::fields::{Complaints, Fields};
 use crate::native_claims::ClaimNames;
 
 /// The fields of a request: the contract's, and what an answer has more.
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 13] = [
     "id",
     "name",
     "description",
@@ -24,6 +24,7 @@ const FIELDS: [&str; 12] = [
     "auditLogStreaming",
     "eventHookLogStreaming",
     "filter",
+    backlog::FIELD,
     resume::FIELD,
     AWAITING,
 ];
@@ -47,6 +48,7 @@ pub(super) struct Wanted {
     pub(super) audit: AuditSwitch,
     pub(super) hook: HookSwitch,
     pub(super) filter: Filter,
+    pub(super) backlog: Budget,
     /// What becomes of its backlog, when this enables it after a pause.
     pub(super) resume_from: Option<ResumeFrom>,
 }
@@ -91,6 +93,7 @@ pub(super) fn wanted(body: &Value, known: Option<&Known>, names: &ClaimNames) ->
     let audit = audit(&fields.object("auditLogStreaming", &mut complaints), &mut complaints);
     let hook = hook(&fields.object("eventHookLogStreaming", &mut complaints), &mut complaints);
     let filter = filter::filter(&fields, &mut complaints);
+    let backlog = backlog::budget(&fields, &mut complaints);
     let resume_from = resume::choice(&fields, &mut complaints);
     if known.is_none() && resume_from.is_some() {
         fields.complain(resume::FIELD, "must be left out: a new configuration begins now", &mut complaints);
@@ -105,6 +108,7 @@ pub(super) fn wanted(body: &Value, known: Option<&Known>, names: &ClaimNames) ->
         audit,
         hook,
         filter,
+        backlog,
         resume_from,
     }))
 }

@@ -2,14 +2,14 @@
 //! secret.
 
 use base::Timestamp;
-use delivery::Configuration;
+use delivery::{Budget, Configuration};
 use destinations::SecretName;
 use event::filter::Filter;
 use serde::Serialize;
 use serde_json::Value;
 
-/// The contract's `EventStreamingResponse`. `includeRaw`, `includeBodies`, `filter` and `awaitingChoiceSince`
-/// are additions.
+/// The contract's `EventStreamingResponse`. `includeRaw`, `includeBodies`, `filter`, `backlog` and
+/// `awaitingChoiceSince` are additions.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ConfigurationOut {
@@ -25,6 +25,8 @@ pub(super) struct ConfigurationOut {
     event_hook_log_streaming: HookOut,
     #[serde(skip_serializing_if = "Filter::is_empty")]
     filter: Filter,
+    #[serde(skip_serializing_if = "Budget::is_default")]
+    backlog: Budget,
     /// Since when it sends nothing, although it is enabled, until somebody chooses.
     #[serde(skip_serializing_if = "Option::is_none")]
     awaiting_choice_since: Option<Timestamp>,
@@ -117,6 +119,7 @@ impl ConfigurationOut {
                 include_raw: configuration.hook.include_raw,
             },
             filter: configuration.filter.clone(),
+            backlog: configuration.backlog,
             awaiting_choice_since: configuration.resume.awaits_since.filter(|_| configuration.enabled),
         }
     }

@@ -8,6 +8,7 @@ use journal::{ConsumerState, Journal, JournalError};
 use serde::Serialize;
 
 use super::ENTITY;
+use super::backlog::{BacklogOut, backlog};
 use crate::call::{self, Answer, Call};
 use crate::error::ApiError;
 use crate::router::STREAMING;
@@ -20,6 +21,8 @@ struct StatusOut {
     /// `null` when the configuration cannot be read; `live` says why.
     enabled: Option<bool>,
     books: Books,
+    /// What it has not delivered, and how long that may go on; `null` when the configuration cannot be read.
+    backlog: Option<BacklogOut>,
     /// `null` when no worker runs.
     live: Option<Status>,
     /// What it delivers; `null` when it had no worker since the process started.
@@ -81,6 +84,10 @@ pub(crate) async fn status(call: Call) -> Answer {
             None => None,
         },
         books,
+        backlog: match &found {
+            Some(found) => Some(backlog(&*call.state.journal, &call.state.delivery, found, now).await?),
+            None => None,
+        },
         live: call.state.delivery.status(id),
         volume: call.state.delivery.volume(id),
         enabled: found.map(|found| found.enabled),
@@ -107,7 +114,7 @@ async fn awaiting(
         expired,
         what_to_do: format!(
             "POST {path} with {{\"resumeFrom\": \"continue\"}} to send all of it, or with {{\"resumeFrom\": \"now\"}} to \
-             give it up and go on with new events; nothing is sent until then, and retention removes what becomes too old"
+             give it up and go on with new events; nothing is sent until then; what becomes of it meanwhile stands in backlog"
         ),
     }))
 }

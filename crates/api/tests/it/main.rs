@@ -4,6 +4,7 @@
 
 mod app;
 mod audit;
+mod backlog;
 mod canary;
 mod changes;
 mod claims;

@@ -42,7 +42,7 @@ async fn what_is_acknowledged_is_confirmed_and_stored_once() {
     assert_eq!((state.tally.confirmed, state.tally.accepted), (500, 0));
     let status = supervisor.status(HEC).unwrap();
     assert_eq!(status.acknowledgement, Some(Acknowledging::Offered));
-    assert_eq!((status.state, status.awaiting_acknowledgement), (State::Active, 0));
+    assert_eq!((status.state(), status.awaiting_acknowledgement), (State::Active, 0));
     check_stored(&world, 30, &sent, false);
     world.net.taken(|taken| assert!(taken.stored.values().all(|times| *times == 1)));
     supervisor.shutdown().await;
@@ -59,7 +59,7 @@ async fn what_is_taken_and_not_acknowledged_is_pending() {
     assert_eq!(supervisor.status(HEC).unwrap().awaiting_acknowledgement, 50);
     tokio::time::sleep(Duration::from_mins(3)).await;
     let status = supervisor.status(HEC).unwrap();
-    assert_eq!(status.state, State::Degraded, "{status:?}");
+    assert_eq!(status.state(), State::Degraded, "{status:?}");
     assert!(status.last_error.unwrap().contains("not acknowledged in time"));
     world.net.taken(|taken| assert!(taken.ids.values().all(|times| *times >= 2), "they are sent again"));
     assert_eq!(supervisor.volume(HEC).unwrap().events, 0, "nothing is delivered");
@@ -67,7 +67,8 @@ async fn what_is_taken_and_not_acknowledged_is_pending() {
     world.net.put_indexers(IndexerOptions::default());
     let state = world.settled(HEC).await;
     assert_eq!(state.tally.confirmed, 50);
-    assert_eq!(supervisor.status(HEC).unwrap().state, State::Active);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(supervisor.status(HEC).unwrap().state(), State::Active);
     assert_eq!(
         supervisor.volume(HEC).unwrap().events,
         50,
@@ -160,7 +161,7 @@ async fn a_token_without_acknowledgement_is_used_and_told() {
     let state = world.settled(HEC).await;
     assert_eq!((state.tally.accepted, state.tally.confirmed), (50, 0));
     let status = supervisor.status(HEC).unwrap();
-    assert_eq!((status.acknowledgement, status.state), (Some(Acknowledging::NotOffered), State::Active));
+    assert_eq!((status.acknowledgement, status.state()), (Some(Acknowledging::NotOffered), State::Active));
 
     // Its owner switches it on; later off again.
     world.net.put_indexers(IndexerOptions::default());
@@ -172,7 +173,7 @@ async fn a_token_without_acknowledgement_is_used_and_told() {
     let state = world.settled(HEC).await;
     assert_eq!((state.tally.confirmed, state.tally.accepted), (50, 100));
     let status = supervisor.status(HEC).unwrap();
-    assert_eq!((status.acknowledgement, status.state), (Some(Acknowledging::NotOffered), State::Active));
+    assert_eq!((status.acknowledgement, status.state()), (Some(Acknowledging::NotOffered), State::Active));
     supervisor.shutdown().await;
 }
 
@@ -186,12 +187,13 @@ async fn where_acknowledgement_is_required_nothing_is_sent_to_a_token_without() 
     assert_eq!(world.state(HEC).await.tally.total(), 0);
     world.net.taken(|taken| assert_eq!(taken.ids.len(), 0, "not even once"));
     let status = supervisor.status(HEC).unwrap();
-    assert_eq!(status.state, State::Holding);
+    assert_eq!(status.state(), State::Holding);
     assert!(status.last_error.unwrap().contains("useACK"));
 
     world.net.put_indexers(IndexerOptions::default());
     assert_eq!(world.settled(HEC).await.tally.confirmed, 50);
-    assert_eq!(supervisor.status(HEC).unwrap().state, State::Active);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(supervisor.status(HEC).unwrap().state(), State::Active);
     world.net.taken(|taken| assert!(taken.ids.values().all(|times| *times == 1)));
     supervisor.shutdown().await;
 }

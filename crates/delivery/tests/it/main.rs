@@ -3,6 +3,8 @@
 #![cfg(test)]
 
 mod acknowledgement;
+mod budgets;
+mod isolation;
 mod leaving;
 mod parking;
 mod pipeline;

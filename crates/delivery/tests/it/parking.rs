@@ -82,7 +82,7 @@ async fn an_event_that_a_destination_stumbles_over_is_parked_and_counts_as_pendi
         let books = world.books(id).await;
         assert_eq!((pending(&books), books.tally.quarantined), (1, 0), "{id}: {books:?}");
         assert!(books.oldest_pending.is_some());
-        assert_eq!(supervisor.status(id).unwrap().state, State::Active);
+        assert_eq!(supervisor.status(id).unwrap().state(), State::Active);
         world.keep_busy(60).await;
         tokio::time::sleep(Duration::from_mins(1)).await;
         assert_eq!(pending(&world.books(id).await), 1, "{id}");

@@ -71,14 +71,15 @@ async fn a_destination_that_is_down_for_a_day_loses_nothing_and_recovers_by_itse
     let state = world.state("bulk").await;
     assert_eq!((state.appended, state.tally.total()), (500, 0));
     let status = supervisor.status("bulk").unwrap();
-    assert_eq!(status.state, delivery::State::Degraded);
+    assert_eq!(status.state(), delivery::State::Degraded);
     assert!(status.last_error.is_some() && status.next_try_at.is_some(), "{status:?}");
     assert!(status.requests < 24 * 60 * 60 / 10, "it was asked {} times", status.requests);
 
     world.net.set_faults(NO_FAULTS);
     let state = world.settled("bulk").await;
     assert_eq!(state.tally.confirmed, 500);
-    assert_eq!(supervisor.status("bulk").unwrap().state, delivery::State::Active);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(supervisor.status("bulk").unwrap().state(), delivery::State::Active);
     world.net.taken(|taken| {
         assert_eq!(taken.ids.len(), account.len() + audit.len());
         assert!(taken.ids.values().all(|times| *times == 1));
@@ -146,7 +147,7 @@ async fn a_destination_that_refuses_everything_is_held_and_nothing_goes_to_quara
         world.append(500).await;
         tokio::time::sleep(Duration::from_hours(2)).await;
         assert_eq!(world.state(id).await.tally.total(), 0, "{id}");
-        assert_eq!(supervisor.status(id).unwrap().state, delivery::State::Holding, "{id}");
+        assert_eq!(supervisor.status(id).unwrap().state(), delivery::State::Holding, "{id}");
         let requests = supervisor.status(id).unwrap().requests;
         assert!(requests < 2_000, "{id} was asked {requests} times in two hours");
 
@@ -191,7 +192,7 @@ async fn a_configuration_that_cannot_be_worked_on_says_why_and_holds_up_no_other
     assert_eq!(world.settled("b").await.tally.confirmed, 100);
     for (id, word) in [("a", "settings"), ("c", "place in the journal is missing")] {
         let status = supervisor.status(id).unwrap();
-        assert_eq!(status.state, delivery::State::Stopped, "{id}");
+        assert_eq!(status.state(), delivery::State::Stopped, "{id}");
         let reason = status.last_error.unwrap();
         assert!(reason.contains(word), "{id}: {reason}");
     }
@@ -242,7 +243,7 @@ async fn a_first_event_that_is_refused_holds_up_the_next_for_less_than_a_second(
     let [account, audit] = world.append(1).await;
     world.net.refuse(account.iter().chain(&audit).next().unwrap());
     world.net.set_faults(NO_FAULTS);
-    while supervisor.status("https").unwrap().state != delivery::State::Holding {
+    while supervisor.status("https").unwrap().state() != delivery::State::Holding {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let begun = tokio::time::Instant::now();

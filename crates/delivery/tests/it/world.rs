@@ -16,8 +16,17 @@ use journal::model::{ModelJournal, ModelOptions};
 use journal::{Append, ConsumerCommand, ConsumerState, Entry, Journal, OnConflict, Producer, ReadRange};
 use testkit::net::{Faults, SimNet};
 
-pub(crate) const NO_FAULTS: Faults =
-    Faults { lost_request: 0, lost_answer: 0, busy: 0, poison: 0, item_busy: 0, unfit: 0, hang: 0, echo: 0 };
+pub(crate) const NO_FAULTS: Faults = Faults {
+    lost_request: 0,
+    lost_answer: 0,
+    busy: 0,
+    poison: 0,
+    item_busy: 0,
+    unfit: 0,
+    hang: 0,
+    echo: 0,
+    broken: 0,
+};
 pub(crate) const SOME_OF_EVERYTHING: Faults =
     Faults { lost_request: 10, lost_answer: 10, busy: 10, poison: 20, item_busy: 20, ..NO_FAULTS };
 
@@ -73,13 +82,24 @@ impl World {
             Vendor::Https => serde_json::json!({"url": "http://192.0.2.2/array", "headerName": "x-key"}),
             _ => serde_json::json!({"url": "http://192.0.2.1:8088"}),
         };
+        self.configure_at(id, vendor, url, audit).await;
+    }
+
+    /// The same with a destination of its own.
+    pub(crate) async fn configure_at(
+        &self,
+        id: &str,
+        vendor: Vendor,
+        settings: serde_json::Value,
+        audit: bool,
+    ) {
         let configuration = Configuration {
             id: id.to_owned(),
             name: id.to_owned(),
             description: None,
             enabled: true,
             vendor,
-            settings: Settings::parse(vendor, &url).unwrap().to_json(),
+            settings: Settings::parse(vendor, &settings).unwrap().to_json(),
             secrets: BTreeMap::from([(SecretName::ApiKey, self.sealed(id))]),
             account: AccountSwitch { enabled: true, ..AccountSwitch::default() },
             audit: AuditSwitch { enabled: audit, ..AuditSwitch::default() },
@@ -87,6 +107,12 @@ impl World {
             filter: Filter::default(),
             earlier: Vec::new(),
             sends_from: None,
+<<<<<<< HEAD
+            paused_since: None,
+            disabled_since: None,
+=======
+            backlog: delivery::Budget::default(),
+>>>>>>> budgets
             resume: delivery::Resume::default(),
         };
         delivery::admit(&*self.journal, id).await.unwrap();

@@ -136,6 +136,28 @@ pub async fn seeking_back_is_refused(rig: Rig) {
     }
 }
 
+/// As by a trim, but of one consumer alone: nothing is dropped, and others see what they saw. Moving back does nothing.
+pub async fn expiring_concerns_one_consumer_alone(rig: Rig) {
+    rig.create("c", StreamSet::product(), StartAt::Now).await;
+    rig.create("other", StreamSet::product(), StartAt::Now).await;
+    rig.store(ACCOUNT, 1..=6).await;
+    let leases = rig.lease_with("c", LeaseLimits { max_blocks: 4, ..limits() }).await;
+    rig.confirm(&leases[1]).await;
+    for (to, expired, floor) in [(4, 2, 4), (2, 2, 4), (99, 5, 7)] {
+        let command = ConsumerCommand::Expire { name: name("c"), to: StartAt::Block(to) };
+        let state = rig.journal.consumers(command).await.expect("expire").remove(0).state;
+        assert_eq!((state.tally.expired, state.tally.confirmed, state.floor), (expired, 1, floor), "{to}");
+        assert_eq!((state.appended, state.tally.discarded), (6, 0));
+    }
+    let stale = rig.journal.settle(leases[0].id, Settlement::Done(confirmed(&leases[0].block))).await;
+    assert!(matches!(stale, Err(LeaseError::Stale)));
+    assert!(rig.lease("c").await.is_empty());
+    assert_eq!(sequences(&rig.lease("other").await), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(rig.all().await.len(), 6, "nothing is dropped");
+    let command = ConsumerCommand::Expire { name: name("nobody"), to: StartAt::Earliest };
+    assert!(matches!(rig.journal.consumers(command).await, Err(JournalError::Refused(_))));
+}
+
 /// Never at or above the trim point.
 pub async fn trimming_expires_what_was_not_settled(rig: Rig) {
     rig.create("c", StreamSet::product(), StartAt::Now).await;

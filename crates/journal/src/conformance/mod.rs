@@ -42,7 +42,8 @@ macro_rules! conformance_suite {
         $crate::conformance_suite!(@module $open, consumers:
             consumers_do_not_know_of_each_other, consumers_begin_where_they_are_told,
             a_consumer_ends_where_it_is_told, the_books_balance_at_every_step, a_consumers_books_count_its_streams_only,
-            seeking_gives_up_what_is_passed, seeking_back_is_refused, trimming_expires_what_was_not_settled,
+            seeking_gives_up_what_is_passed, seeking_back_is_refused,
+            expiring_concerns_one_consumer_alone, trimming_expires_what_was_not_settled,
             trimming_leaves_settled_events_alone, a_removed_consumers_leases_are_stale);
         $crate::conformance_suite!(@module $open, reads:
             reading_in_steps_sees_every_block_once, reading_is_bounded_by_bytes_and_range, reading_sees_settled_blocks);

@@ -59,7 +59,7 @@ use self::queue::{Command, Waiting};
 use self::shared::Shared;
 use self::state::State;
 use self::writer::Writer;
-use crate::disk::Disk;
+use crate::disk::{Disk, Space};
 use crate::prepared::Prepared;
 use crate::retention::SegmentFacts;
 use crate::seam::LONGEST;
@@ -236,6 +236,11 @@ impl LocalJournal {
     /// The segments, for [`crate::retention::trim_point`].
     pub fn segments(&self) -> Vec<SegmentFacts> {
         self.shared.state.lock().timeline.facts()
+    }
+
+    /// How much room the journal's disk has; `None` when that cannot be told. Blocks for a moment.
+    pub fn space(&self) -> std::io::Result<Option<Space>> {
+        self.shared.disk.space()
     }
 
     /// Reads everything and checks it against the hash chain. [`JournalError::Damaged`] names the first bad block.

@@ -131,17 +131,20 @@ impl State {
                 }
                 name
             }
-            ConsumerCommand::Seek { name, to } => {
+            ConsumerCommand::Seek { name, to } | ConsumerCommand::Expire { name, to } => {
+                let expires = matches!(command, ConsumerCommand::Expire { .. });
                 let to = resolve(*to, &self.timeline);
                 let before = self.totals_at(to, pinned)?;
                 let consumer = self.consumers.get_mut(name);
                 let consumer = consumer.ok_or(Stop::Failed(JournalError::Refused(NO_CONSUMER)))?;
                 consumer.cursor.advance(&self.timeline, pinned)?;
                 if to < consumer.cursor.floor.min(consumer.cursor.until) {
-                    return Err(Stop::Failed(JournalError::Refused(SEEK_BACK)));
+                    let stays = Ok(vec![name.clone()]);
+                    return if expires { stays } else { Err(Stop::Failed(JournalError::Refused(SEEK_BACK))) };
                 }
                 let (passed, ended) = consumer.pass(to, &before, &self.timeline, pinned)?;
-                consumer.cursor.tally.discarded += passed.events;
+                let tally = &mut consumer.cursor.tally;
+                *(if expires { &mut tally.expired } else { &mut tally.discarded }) += passed.events;
                 self.leases.retain(|lease, _| !ended.contains(lease));
                 name
             }

@@ -201,8 +201,7 @@ impl Store {
     pub(super) fn trim(&mut self, up_to: u64) {
         let up_to = up_to.min(self.next());
         for consumer in self.consumers.values_mut() {
-            let lost = consumer.unsettled(&self.blocks).filter(|block| block.sequence() < up_to);
-            let lost: Vec<_> = lost.map(|block| (block.sequence(), block.n_records() as u64)).collect();
+            let lost = unsettled_below(consumer, &self.blocks, up_to);
             consumer.expire(up_to, &lost);
         }
         self.blocks = self.blocks.split_off(&up_to);
@@ -238,10 +237,16 @@ impl Store {
                 if to < consumer.floor(&self.blocks, self.n_blocks_ever + 1) {
                     return Err(JournalError::Refused(crate::seam::SEEK_BACK));
                 }
-                let passed = consumer.unsettled(&self.blocks).filter(|block| block.sequence() < to);
-                let passed: Vec<_> =
-                    passed.map(|block| (block.sequence(), block.n_records() as u64)).collect();
+                let passed = unsettled_below(consumer, &self.blocks, to);
                 consumer.give_up(to, &passed);
+                name
+            }
+            ConsumerCommand::Expire { name, to } => {
+                let to = self.resolve(to);
+                let consumer =
+                    self.consumers.get_mut(&name).ok_or(JournalError::Refused(crate::seam::NO_CONSUMER))?;
+                let passed = unsettled_below(consumer, &self.blocks, to);
+                consumer.expire(to, &passed);
                 name
             }
             ConsumerCommand::Remove { name } => {
@@ -259,4 +264,10 @@ impl Store {
         let state = consumer.state(&self.blocks, self.next(), Instant::now());
         Some(Consumer { name: name.clone(), streams: consumer.streams(), state })
     }
+}
+
+/// Sequence and size of each block below `to` that the consumer has not settled.
+fn unsettled_below(consumer: &ModelConsumer, blocks: &BTreeMap<u64, Arc<Block>>, to: u64) -> Vec<(u64, u64)> {
+    let below = consumer.unsettled(blocks).filter(|block| block.sequence() < to);
+    below.map(|block| (block.sequence(), block.n_records() as u64)).collect()
 }
