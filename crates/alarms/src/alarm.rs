@@ -18,7 +18,7 @@ pub enum Kind {
     Lag,
     /// Events were refused for good, one by one.
     Quarantine,
-    /// Pending events will be given up soon.
+    /// The backlog will come to its limit soon.
     ExpiryAhead,
     /// Pending events were given up.
     Expired,
@@ -96,7 +96,7 @@ impl Kind {
                 "see why the destination refused these events; their copies are kept in the quarantine stream"
             }
             Self::ExpiryAhead => {
-                "mend the destination, enable the configuration, or raise its limits before the time is over"
+                "mend the destination, enable the configuration, or raise its backlog budget before the time is over"
             }
             Self::Expired => "these events were not delivered and will not be; mend the destination to lose no more",
             Self::ConfigurationDisabled => {

@@ -46,6 +46,8 @@ pub enum Going {
     AwaitsChoice,
     /// It should run, and cannot be started.
     Stopped,
+    /// An operator has paused it.
+    Paused,
     /// It is switched off.
     Disabled,
 }
@@ -59,8 +61,20 @@ pub struct Unsettled {
     pub quarantined: u64,
     /// Events that were given up by retention or budget, since it began.
     pub expired: u64,
-    /// When the oldest pending event is given up, if nothing changes.
-    pub expires_at: Option<Timestamp>,
+    /// When its budget is spent, or retention reaches what is pending, if it goes on as it did lately.
+    pub spent_at: Option<Timestamp>,
+    /// What happens then.
+    pub then: Then,
+}
+
+/// What happens when a backlog has come to its limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Then {
+    /// Its oldest events are given up.
+    #[default]
+    GivenUp,
+    /// Nothing is lost: intake refuses all events.
+    IntakeRefuses,
 }
 
 /// One event streaming configuration.

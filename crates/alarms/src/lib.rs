@@ -23,11 +23,11 @@ pub use alarm::{Condition, Findings, Key, Kind, Severity, Subject, SubjectKind};
 pub use book::{Acknowledged, Alarm, Book};
 pub use deliver::{Undelivered, deliver, try_out};
 pub use mail::{MailError, Mailer, SmtpMailer};
-pub use facts::{ConfigurationFacts, DiskSpace, Facts, Going, LastHeard, SourceFacts, Unsettled, Unsigned};
+pub use facts::{ConfigurationFacts, DiskSpace, Facts, Going, LastHeard, SourceFacts, Then, Unsettled, Unsigned};
 pub use marks::Marks;
 pub use notice::{Notice, What};
 pub use rules::rules;
-pub use service::{AlarmError, Alarms, Health, Outlook, Parts};
+pub use service::{AlarmError, Alarms, Health, Parts, Surroundings};
 pub use thresholds::Thresholds;
 
 /// Who posts idstream's own audit logs.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use base::Timestamp;
 
 use crate::alarm::{Condition, Findings, Key, Kind, Severity, Subject, SubjectKind};
-use crate::facts::{ConfigurationFacts, DiskSpace, Facts, Going, LastHeard, SourceFacts, Unsettled, Unsigned};
+use crate::facts::{ConfigurationFacts, DiskSpace, Facts, Going, LastHeard, SourceFacts, Then, Unsettled, Unsigned};
 use crate::marks::{Growth, Marks};
 use crate::thresholds::{Thresholds, hours, minutes};
 
@@ -17,6 +17,8 @@ const BACK_AT_PERCENT: u32 = 80;
 const ROOM_TO_SPARE: u64 = 2;
 /// How many times the usual interval a head may stay unsigned.
 const UNSIGNED_TIMES: u32 = 3;
+/// How long a backlog must grow before it is believed that it goes on.
+const OUTLOOK_LASTS: Duration = Duration::from_mins(5);
 /// Longest words of a destination in a text, in characters.
 const MAX_WORDS: usize = 300;
 
@@ -65,6 +67,13 @@ impl Rules<'_> {
         self.found.conditions.push(Condition { kind, subject, severity, since, text, after: Duration::ZERO });
     }
 
+    /// What was found last is an alarm only when it lasts.
+    fn must_last(&mut self, after: Duration) {
+        if let Some(condition) = self.found.conditions.last_mut() {
+            condition.after = after;
+        }
+    }
+
     fn unsure(&mut self, kind: Kind, subject: &str) {
         self.found.unsure.insert(Key { kind, subject: subject.to_owned() });
     }
@@ -108,7 +117,7 @@ impl Rules<'_> {
                 self.unsure(Kind::CredentialRejected, &seen.id);
                 return;
             }
-            Going::Unknown | Going::Struggling | Going::Flowing | Going::Disabled => return,
+            Going::Unknown | Going::Struggling | Going::Flowing | Going::Paused | Going::Disabled => return,
             Going::CredentialRejected => {
                 self.unsure(Kind::Holding, &seen.id);
                 let text = format!("the destination of {name:?} refuses the credential: {words}");
@@ -138,7 +147,7 @@ impl Rules<'_> {
 
     fn lag(&mut self, seen: &ConfigurationFacts, unsettled: Unsettled) {
         match seen.going {
-            Going::Disabled => return,
+            Going::Paused | Going::Disabled => return,
             // The cause has an alarm of its own.
             Going::Holding | Going::CredentialRejected | Going::AwaitsChoice | Going::Stopped => {
                 return self.unsure(Kind::Lag, &seen.id);
@@ -166,7 +175,7 @@ impl Rules<'_> {
     }
 
     fn expiry(&mut self, seen: &ConfigurationFacts, unsettled: Unsettled) {
-        let (Some(at), Some(oldest)) = (unsettled.expires_at, unsettled.oldest_pending) else { return };
+        let (Some(at), Some(oldest)) = (unsettled.spent_at, unsettled.oldest_pending) else { return };
         let left = at.since(self.now);
         let ahead = hours(self.thresholds.expiry_ahead_hours);
         let standing = self.standing(Kind::ExpiryAhead, &seen.id);
@@ -179,8 +188,15 @@ impl Rules<'_> {
         }
         let is_near = left < spare(ahead / 4, Severity::Critical);
         let severity = if is_near { Severity::Critical } else { Severity::Warning };
-        let text = format!("pending events of {:?} will be given up in {}", seen.name, in_words(left));
+        let (name, left) = (&seen.name, in_words(left));
+        let text = match unsettled.then {
+            Then::GivenUp => format!("pending events of {name:?} will be given up in {left}"),
+            Then::IntakeRefuses => {
+                format!("the backlog of {name:?} will be as large as it may be in {left}; then intake refuses all events")
+            }
+        };
         self.wrong(Kind::ExpiryAhead, of(seen), severity, Some(oldest), text);
+        self.must_last(OUTLOOK_LASTS);
     }
 
     fn growth(&mut self, kind: Kind, seen: &ConfigurationFacts, growth: &Growth) {
@@ -258,9 +274,7 @@ impl Rules<'_> {
         };
         let text = format!("{percent} % of the disk is free{soon}");
         self.wrong(Kind::Disk, ourselves(), severity, None, text);
-        if let Some(condition) = self.found.conditions.last_mut() {
-            condition.after = Duration::from_mins(1);
-        }
+        self.must_last(Duration::from_mins(1));
     }
 }
 

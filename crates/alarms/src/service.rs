@@ -7,7 +7,6 @@ use std::time::Duration;
 use base::{Clock, Random, Timestamp};
 use catalog::{Catalog, CatalogError, Document, Found, Keyring, Note};
 use destinations::Transport;
-use event::Stream;
 use event::native::Instance;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -26,18 +25,16 @@ const ID: &str = "1";
 
 /// What is known of the machine and its settings, for facts.
 #[derive(Clone)]
-pub struct Outlook {
+pub struct Surroundings {
     /// Room on the disk of the data directory.
     pub disk: Arc<dyn Fn() -> Option<DiskSpace> + Send + Sync>,
     /// How often heads are signed; `None`: nobody does.
     pub sign_every: Option<Duration>,
-    /// How long a stream is kept; `None`: for ever.
-    pub keeps: Arc<dyn Fn(Stream) -> Option<Duration> + Send + Sync>,
 }
 
-impl Default for Outlook {
+impl Default for Surroundings {
     fn default() -> Self {
-        Self { disk: Arc::new(|| None), sign_every: None, keeps: Arc::new(|_| None) }
+        Self { disk: Arc::new(|| None), sign_every: None }
     }
 }
 
@@ -58,7 +55,7 @@ pub struct Parts {
     /// Named in what is told.
     pub instance: Instance,
     /// For facts.
-    pub outlook: Outlook,
+    pub surroundings: Surroundings,
 }
 
 /// Why an alarm was not changed.
@@ -145,8 +142,8 @@ impl Alarms {
     }
 
     /// For facts.
-    pub const fn outlook(&self) -> &Outlook {
-        &self.parts.outlook
+    pub const fn surroundings(&self) -> &Surroundings {
+        &self.parts.surroundings
     }
 
     /// When the process began to look.

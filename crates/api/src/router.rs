@@ -11,7 +11,7 @@ use crate::error::{ApiError, ErrorKey};
 use crate::limits::limit;
 use crate::state::ApiState;
 use crate::{
-    clients, console, erasures, event_streaming, health, intake_calls, native_claims, oauth, schemas,
+    alarming, clients, console, erasures, event_streaming, health, intake_calls, native_claims, oauth, schemas,
     source_calls, stored, webhook,
 };
 
@@ -40,6 +40,10 @@ pub(crate) const CLIENTS: &str = "/admin/api/v1/instance/apiClients";
 pub(crate) const SOURCES: &str = "/admin/api/v1/instance/sources";
 /// Where erasures are.
 pub(crate) const ERASURES: &str = "/admin/api/v1/instance/erasures";
+/// Where alarms are.
+pub(crate) const ALARMS: &str = "/admin/api/v1/instance/alarms";
+/// Where the channels for alarms are.
+pub(crate) const ALARM_CHANNELS: &str = "/admin/api/v1/instance/alarmChannels";
 /// Where account events are; the contract's path.
 pub(crate) const ACCOUNT_EVENTS: &str = "/admin/api/v1/events/account";
 /// Where audit logs are; the contract's path.
@@ -89,6 +93,7 @@ pub fn router(state: ApiState) -> Router {
         .route(&format!("{STREAMING}/test"), granted(POST, CHANGE, event_streaming::test_unsaved))
         .merge(looking())
         .merge(claims())
+        .merge(alarms())
         .route(CLIENTS, granted(GET, SEE, clients::list).merge(granted(POST, CHANGE, clients::create)))
         .route(
             &below(CLIENTS, ""),
@@ -141,4 +146,31 @@ fn claims() -> Router<ApiState> {
                 .merge(granted(DELETE, Scope::DeleteConfigClaim, native_claims::delete)),
         )
         .route(&format!("{CLAIMS}/discovered"), discovered)
+}
+
+/// Alarms: what is wrong, from when on it is, and who is told.
+fn alarms() -> Router<ApiState> {
+    use alarming::{channels, standing};
+    const READ: Scope = Scope::ReadAlarm;
+    const WRITE: Scope = Scope::WriteAlarm;
+    let below = |path: &str, rest: &str| format!("{path}/{{id}}{rest}");
+    Router::new()
+        .route(ALARMS, granted(GET, READ, standing::list))
+        .route(&below(ALARMS, "/acknowledge"), granted(POST, WRITE, standing::acknowledge))
+        .route(&below(ALARMS, "/silence"), granted(POST, WRITE, standing::silence))
+        .route(
+            &format!("{ALARMS}/thresholds"),
+            granted(GET, READ, standing::thresholds).merge(granted(PUT, WRITE, standing::set_thresholds)),
+        )
+        .route(
+            ALARM_CHANNELS,
+            granted(GET, READ, channels::list).merge(granted(POST, WRITE, channels::create)),
+        )
+        .route(
+            &below(ALARM_CHANNELS, ""),
+            granted(GET, READ, channels::get)
+                .merge(granted(PUT, WRITE, channels::replace))
+                .merge(granted(DELETE, WRITE, channels::delete)),
+        )
+        .route(&below(ALARM_CHANNELS, "/test"), granted(POST, WRITE, channels::test))
 }

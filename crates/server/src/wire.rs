@@ -56,17 +56,28 @@ impl Running {
         let (listener, address) = bind(settings.server.listen).await?;
         let instance = instance(&settings.instance);
         let intake = Arc::new(intake(settings, journal.clone(), &clock, &random));
+        let transport = Arc::new(HttpTransport::new()?);
         let delivering = Supervisor::start(Parts {
             journal: journal.clone(),
             catalog: catalog.clone(),
             keyring: Arc::clone(&keyring),
-            transport: Arc::new(HttpTransport::new()?),
+            transport: transport.clone(),
             instance: instance.clone(),
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
         });
         let explorer = Arc::new(data::open_explorer(&settings.server.data, journal.clone(), &clock));
         let delivery = Arc::new(delivering.await);
+        let alarms = Arc::new(alarms::Alarms::open(alarms::Parts {
+            catalog: catalog.clone(),
+            keyring: Arc::clone(&keyring),
+            transport: transport.clone(),
+            mailer: Arc::new(alarms::SmtpMailer),
+            clock: Arc::clone(&clock),
+            random: Arc::clone(&random),
+            instance: instance.clone(),
+            surroundings: surroundings(settings, &journal),
+        }));
         let api = api::ApiState::new(api::ApiParts {
             catalog,
             keyring,
@@ -81,6 +92,7 @@ impl Running {
             resume: resume_limits(&settings.delivery.resume),
             instance,
             erasures: Some(keeping.erasures.clone()),
+            alarms,
         });
         // Before events are taken: they are sent by the names of their time.
         api::native_claims::begin(&api).await;
@@ -179,6 +191,7 @@ impl Chores {
         let running = vec![
             ("noting the use of API clients", tokio::spawn(api::uses::run(api.clone(), stopped.clone()))),
             ("telling of sign-ins", tokio::spawn(api::sign_in::run(api.clone(), stopped.clone()))),
+            ("looking for what is wrong", tokio::spawn(api::alarming::run(api.clone(), stopped.clone()))),
             ("noticing new claims", tokio::spawn(api::native_claims::run(api.clone(), stopped.clone()))),
             ("retention", tokio::spawn(retention(stopped))),
         ];
@@ -272,6 +285,18 @@ fn intake(
     };
     let rule = MaskRule::with(settings.intake.mask.iter().cloned());
     Intake::new(journal, Arc::clone(clock), Arc::clone(random), rule, limits)
+}
+
+/// What alarms are told of the machine.
+fn surroundings(settings: &Settings, journal: &Arc<LocalJournal>) -> alarms::Surroundings {
+    let journal = Arc::clone(journal);
+    let space = move || journal.space().ok().flatten();
+    alarms::Surroundings {
+        disk: Arc::new(move || {
+            space().map(|space| alarms::DiskSpace { free: space.free, total: space.total })
+        }),
+        sign_every: Some(Duration::from_mins(settings.journal.sign_minutes.into())),
+    }
 }
 
 fn body_limits(settings: &settings::Intake) -> api::BodyLimits {

@@ -97,7 +97,7 @@ fn expiry_is_told_ahead_and_taken_back_with_time_to_spare() {
     let ahead = |hours: i64, standing: &BTreeMap<Key, Severity>| {
         let unsettled = Unsettled {
             oldest_pending: Some(at(0)),
-            expires_at: Some(at(hours * 60)),
+            spent_at: Some(at(hours * 60)),
             ..Unsettled::default()
         };
         let seen = ConfigurationFacts { unsettled: Some(unsettled), ..configuration(Going::Disabled) };

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use alarms::Alarms;
 use api::audit::Peer;
 use api::{ApiParts, ApiState, BodyLimits, RateLimits, bootstrap_client};
 use axum::Router;
@@ -151,8 +152,19 @@ impl App {
             options: explorer::Options::default(),
         })
         .unwrap();
+        let alarms = Alarms::open(alarms::Parts {
+            catalog: catalog.clone(),
+            keyring: Arc::clone(&keyring),
+            transport: net.clone(),
+            mailer: Arc::new(alarms::SmtpMailer),
+            clock: Arc::clone(&as_clock),
+            random: Arc::new(Random::from_seed(7)),
+            instance: instance.clone(),
+            surroundings: alarms::Surroundings::default(),
+        });
         let state = ApiState::new(ApiParts {
             erasures,
+            alarms: Arc::new(alarms),
             catalog: catalog.clone(),
             keyring,
             intake: Arc::new(intake),
@@ -187,6 +199,7 @@ impl App {
             resume: parts.resume,
             instance: parts.instance.clone(),
             erasures: parts.erasures.clone(),
+            alarms: parts.alarms.clone(),
         });
         Self {
             router: api::router(state.clone()),
