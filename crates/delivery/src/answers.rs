@@ -1,5 +1,6 @@
 //! What a worker does with an answer: credit what is proven, quarantine what is refused, send the rest again.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use base::EventId;
@@ -9,6 +10,7 @@ use futures::future::join_all;
 use http::HeaderMap;
 use tokio::time::Instant;
 
+use crate::attempts::{self, Attempt, Outcomes};
 use crate::batch::{Batch, Item};
 use crate::health::Signal;
 use crate::ledger::{End, Final};
@@ -39,6 +41,13 @@ impl Worker {
     pub(crate) async fn answered(&mut self, batch: Batch, exchange: Exchange) {
         let now = Instant::now();
         let sent = exchange.sent;
+        let mut attempt = self.attempt(&batch, &exchange);
+        let detail = attempts::detail(
+            &*self.setting.current.destination,
+            &batch,
+            exchange.request.as_ref(),
+            exchange.result.as_ref().ok(),
+        );
         let (verdict, asked, headers) = self.verdict(&batch, exchange.result);
         if verdict.slow_down {
             self.gate.slow_down(now);
@@ -47,6 +56,9 @@ impl Worker {
         let (ack, exhausted) = (verdict.ack, verdict.exhausted);
         let mut sorted = sort(&batch, verdict, takes_others);
         let (taken, proved) = (sorted.has_taken(), sorted.has_proved());
+        attempt.outcomes = sorted.outcomes(matches!(ack, Ack::Given(_)));
+        attempt.reason.clone_from(&sorted.reason);
+        self.setting.lasting.attempted(attempt, detail);
         self.hear(&batch, ack, headers.as_ref(), &mut sorted, now).await;
         if let Some(post) = batch.post.filter(|_| exhausted) {
             self.acks.leave(post);
@@ -68,6 +80,27 @@ impl Worker {
             (true, _) => {}
             (false, true) => self.put_off(&batch).await,
             (false, false) => self.try_again(batch, sorted, asked, now).await,
+        }
+    }
+
+    /// What there is to tell of an exchange before it is understood.
+    fn attempt(&self, batch: &Batch, exchange: &Exchange) -> Attempt {
+        let took = exchange.sent.elapsed();
+        let mut blocks: Vec<(u64, u32)> = batch.items.iter().map(Item::place).collect();
+        blocks.dedup_by_key(|(block, _)| *block);
+        let streams = blocks.into_iter().filter_map(|(block, index)| self.ledger.record(block, index));
+        let streams: BTreeSet<_> = streams.map(|record| record.stream()).collect();
+        Attempt {
+            n: 0,
+            at: self.setting.clock.now(),
+            duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            events: batch.items.len(),
+            streams: streams.into_iter().collect(),
+            bytes: batch.body.len(),
+            tries: batch.attempts,
+            status: exchange.result.as_ref().ok().map(|answer| answer.status),
+            reason: None,
+            outcomes: Outcomes::default(),
         }
     }
 

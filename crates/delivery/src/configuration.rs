@@ -306,12 +306,9 @@ mod tests {
             filter: Filter::default(),
             earlier: Vec::new(),
             sends_from: None,
-<<<<<<< HEAD
             paused_since: None,
             disabled_since: None,
-=======
             backlog: Budget::default(),
->>>>>>> budgets
             resume: Resume::default(),
         }
     }

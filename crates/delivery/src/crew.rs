@@ -125,6 +125,11 @@ impl Crew {
         }
     }
 
+    /// Forgets what was sent, wherever it is remembered.
+    pub(crate) fn forget_details(&self) {
+        self.lasting.forget_details();
+    }
+
     fn is_there(&self, id: &str) -> bool {
         self.running.contains_key(id) || self.leaving.contains(id)
     }

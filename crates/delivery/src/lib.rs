@@ -6,6 +6,7 @@
 
 mod acks;
 mod answers;
+mod attempts;
 mod batch;
 mod books;
 mod budget;
@@ -13,6 +14,7 @@ mod configuration;
 mod confirming;
 mod crew;
 mod fence;
+mod figures;
 mod gate;
 mod health;
 mod lasting;
@@ -34,6 +36,7 @@ mod trial;
 mod volume;
 mod worker;
 
+pub use attempts::{Attempt, Detail, MAX_FAILED, MAX_RECENT, Outcomes, Seen, Shot};
 pub use books::books;
 pub use budget::{
     Account, Backlogs, Bounds, Budget, DiskSpace, Limit, Measures, Outlook, Refusal, Sample, WhenSpent, Why,
@@ -43,6 +46,7 @@ pub use configuration::{
     AccountSwitch, AuditSwitch, Configuration, Epoch, HookSwitch, MAX_EARLIER, SelectedClaim, seal,
 };
 pub use fence::HandOver;
+pub use figures::{Cause, LATENCY_BOUNDS_MS, Latencies, Rate, Recent, Totals};
 pub use looking::{DryRun, Ended, Kind, LookError, MAX_EVENTS, Preview, Previews, Sought, StreamRun};
 pub use places::{admit, configuration_id, consumer_name, dismiss, is_admitted, is_for_parked};
 pub use report::{Report, ReportError};

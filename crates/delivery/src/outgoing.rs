@@ -4,14 +4,18 @@ use std::sync::Arc;
 
 use base::Timestamp;
 use bytes::Bytes;
-use destinations::{Answer, Destination, Session, Transport, TransportError};
+use destinations::{Answer, Destination, Request, Session, Transport, TransportError};
 use tokio::time::Instant;
+
+use crate::attempts::Sketch;
 
 /// A request that went out, and what came of it.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     /// When it was sent.
     pub(crate) sent: Instant,
+    /// Where it went; `None` when it could not be made.
+    pub(crate) request: Option<Sketch>,
     /// What came back.
     pub(crate) result: Result<Answer, TransportError>,
 }
@@ -25,22 +29,24 @@ pub(crate) async fn send(
     now: Timestamp,
 ) -> Exchange {
     let sent = Instant::now();
-    let result = try_to_send(destination, transport, body, session, now).await;
-    Exchange { sent, result }
+    let request = match make(destination, body, session, now).await {
+        Ok(request) => request,
+        Err(error) => return Exchange { sent, request: None, result: Err(error) },
+    };
+    let sketch = Sketch::of(&request);
+    Exchange { sent, request: Some(sketch), result: transport.send(request).await }
 }
 
-async fn try_to_send(
+async fn make(
     destination: Arc<dyn Destination>,
-    transport: Arc<dyn Transport>,
     body: Bytes,
     session: Session,
     now: Timestamp,
-) -> Result<Answer, TransportError> {
-    let request = if destination.is_costly() {
+) -> Result<Request, TransportError> {
+    if destination.is_costly() {
         let made = tokio::task::spawn_blocking(move || destination.request(body, &session, now)).await;
-        made.map_err(|error| TransportError::broken("the request could not be made").caused_by(error))?
+        made.map_err(|error| TransportError::broken("the request could not be made").caused_by(error))
     } else {
-        destination.request(body, &session, now)
-    };
-    transport.send(request).await
+        Ok(destination.request(body, &session, now))
+    }
 }

@@ -5,6 +5,7 @@ use catalog::CatalogError;
 use journal::{ConsumerState, JournalError};
 
 use crate::configuration::Configuration;
+use crate::figures::{Recent, Totals};
 use crate::shown::Shown;
 use crate::status::Status;
 use crate::volume::Measured;
@@ -22,6 +23,10 @@ pub struct Report {
     pub books: ConsumerState,
     /// What its worker says; `None` when none runs.
     pub live: Option<Status>,
+    /// How its requests fare; `None` as `volume` is.
+    pub recent: Option<Recent>,
+    /// The same since the process started.
+    pub totals: Totals,
     /// What it delivers; `None` when it had no worker since the process started.
     pub volume: Option<Measured>,
 }

@@ -2,6 +2,7 @@
 
 use destinations::{Grade, Outcome, Verdict};
 
+use crate::attempts::Outcomes;
 use crate::batch::{Batch, Item};
 
 /// An answer, sorted by what is to be done.
@@ -20,6 +21,18 @@ pub(crate) struct Sorted {
 impl Sorted {
     pub(crate) fn has_taken(&self) -> bool {
         !self.taken.is_empty()
+    }
+
+    /// How many events are where. What will be acknowledged is not delivered yet.
+    pub(crate) const fn outcomes(&self, will_be_acknowledged: bool) -> Outcomes {
+        let (taken, again) = (self.taken.len(), self.again.len());
+        Outcomes {
+            delivered: if will_be_acknowledged { 0 } else { taken },
+            taken: if will_be_acknowledged { taken } else { 0 },
+            retry: if self.hold { 0 } else { again },
+            hold: if self.hold { again } else { 0 },
+            quarantine: self.refused.len(),
+        }
     }
 
     pub(crate) fn has_proved(&self) -> bool {

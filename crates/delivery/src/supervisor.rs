@@ -15,6 +15,7 @@ use tokio::sync::{OwnedMutexGuard, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::attempts::{Attempt, Seen};
 use crate::books;
 use crate::budget::{Backlogs, look};
 use crate::configuration::Configuration;
@@ -134,7 +135,12 @@ impl Supervisor {
     ) -> Result<Report, ReportError> {
         let books = books::books(&*self.parts.journal, &id).await?;
         let live = self.status(&id);
+        let now = self.parts.clock.now();
+        let figures = self.lasting.get(&id).map(|lasting| lasting.figures(now));
+        let (recent, totals) = figures.unzip();
         Ok(Report {
+            recent,
+            totals: totals.unwrap_or_default(),
             shown: shown(configuration.as_ref(), live.as_ref(), books.as_ref()),
             volume: self.volume(&id),
             id,
@@ -142,6 +148,17 @@ impl Supervisor {
             books: books.unwrap_or_default(),
             live,
         })
+    }
+
+    /// The last attempts of a configuration, the newest first: only those that failed, or that held this event. Of memory:
+    /// after a restart it is empty.
+    pub fn attempts(&self, id: &str, only_failed: bool, event: Option<EventId>) -> Vec<Arc<Attempt>> {
+        self.lasting.get(id).map(|lasting| lasting.attempts.list(only_failed, event)).unwrap_or_default()
+    }
+
+    /// One of them, with what was sent and received.
+    pub fn attempt(&self, id: &str, n: u64) -> Option<Seen> {
+        self.lasting.get(id)?.attempts.get(n)
     }
 
     /// What a configuration has delivered in the last day; `None` when it has had no worker since the process started.
@@ -275,6 +292,7 @@ async fn stand_still(
     mut stopped: watch::Receiver<bool>,
 ) {
     crew.disband().await;
+    crew.forget_details();
     let (until_dropped, dropped) = oneshot::channel();
     // Nobody may be waiting for it any more: then it ends here.
     let _unwanted = answer.send(Standstill { _until_dropped: until_dropped });

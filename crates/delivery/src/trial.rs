@@ -165,8 +165,10 @@ fn shown(destination: &dyn Destination, answer: &Answer) -> Trial {
         }
         entry.push_str(&value);
     }
-    let body = String::from_utf8_lossy(answer.body.get(..MAX_SHOWN).unwrap_or(&answer.body));
-    Trial { status: answer.status, headers, body: destination.scrub(&body) }
+    // Masked before it is cut: half a credential would not be found.
+    let mut body = destination.scrub(&String::from_utf8_lossy(&answer.body));
+    body.truncate(body.floor_char_boundary(MAX_SHOWN));
+    Trial { status: answer.status, headers, body }
 }
 
 fn unanswered(error: &TransportError) -> Trial {

@@ -330,6 +330,9 @@ impl Worker {
             status.requests += 1;
             status.retried += if batch.attempts > 1 { batch.items.len() as u64 } else { 0 };
         }
+        if batch.attempts > 1 {
+            self.setting.lasting.retried(batch.items.len() as u64);
+        }
         self.in_flight.push(Box::pin(async move {
             let exchange = outgoing::send(destination, transport, batch.body.clone(), session, now).await;
             (batch, exchange)

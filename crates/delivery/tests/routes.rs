@@ -104,12 +104,9 @@ impl World {
             filter: Filter::default(),
             earlier: Vec::new(),
             sends_from: None,
-<<<<<<< HEAD
             paused_since: None,
             disabled_since: None,
-=======
             backlog: delivery::Budget::default(),
->>>>>>> budgets
             resume: delivery::Resume::default(),
         }
     }

@@ -114,12 +114,9 @@ mod tests {
             earlier: Vec::new(),
             sends_from: None,
             filter: event::filter::Filter::default(),
-<<<<<<< HEAD
             paused_since: None,
             disabled_since: None,
-=======
             backlog: delivery::Budget::default(),
->>>>>>> budgets
             resume: delivery::Resume::default(),
         };
         let renamed = names.renamed(&with(&[("2", "email"), ("1", "tier"), ("gone", "old")])).unwrap();

@@ -107,12 +107,9 @@ impl World {
             filter: Filter::default(),
             earlier: Vec::new(),
             sends_from: None,
-<<<<<<< HEAD
             paused_since: None,
             disabled_since: None,
-=======
             backlog: delivery::Budget::default(),
->>>>>>> budgets
             resume: delivery::Resume::default(),
         };
         delivery::admit(&*self.journal, id).await.unwrap();
