@@ -49,28 +49,47 @@ pub(crate) struct Kept {
 
 /// Trims, and watches over what must not be trimmed, until `stop` turns true.
 pub(crate) async fn run(kept: Kept, stop: watch::Receiver<bool>) {
-    let trimming = every(TRIM_EVERY, stop.clone(), async || {
-        if let Err(error) = trim(&kept).await {
+    let (trimming, looking) = (keep_trimming(&kept, stop.clone()), keep_looking(&kept, stop.clone()));
+    tokio::join!(trimming, looking, keep_measuring(&kept, stop));
+}
+
+async fn keep_trimming(kept: &Kept, mut stop: watch::Receiver<bool>) {
+    loop {
+        if let Err(error) = trim(kept).await {
             tracing::error!(%error, "retention could not be applied; trying again in a minute");
         }
-    });
-    let looking = every(LOOK_EVERY, stop.clone(), async || {
+        if is_over(TRIM_EVERY, &mut stop).await {
+            return;
+        }
+    }
+}
+
+async fn keep_looking(kept: &Kept, mut stop: watch::Receiver<bool>) {
+    loop {
         let free_from = trim_point(&kept.policy, &kept.journal.segments(), &[], kept.clock.now());
         if let Err(error) = kept.delivery.look_at_backlogs(free_from, shortest(&kept.policy)).await {
             tracing::error!(%error, "backlogs could not be measured; trying again in ten seconds");
         }
-    });
-    let measuring = every(MEASURE_EVERY, stop, async || measure_disk(&kept).await);
-    tokio::join!(trimming, looking, measuring);
+        if is_over(LOOK_EVERY, &mut stop).await {
+            return;
+        }
+    }
 }
 
-async fn every(period: Duration, mut stop: watch::Receiver<bool>, mut work: impl AsyncFnMut()) {
+async fn keep_measuring(kept: &Kept, mut stop: watch::Receiver<bool>) {
     loop {
-        work().await;
-        tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
-            () = tokio::time::sleep(period) => {}
+        measure_disk(kept).await;
+        if is_over(MEASURE_EVERY, &mut stop).await {
+            return;
         }
+    }
+}
+
+/// Waits, but no longer than until it is over.
+async fn is_over(period: Duration, stop: &mut watch::Receiver<bool>) -> bool {
+    tokio::select! {
+        _ = stop.wait_for(|stop| *stop) => true,
+        () = tokio::time::sleep(period) => false,
     }
 }
 

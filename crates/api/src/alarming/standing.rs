@@ -40,7 +40,9 @@ pub(crate) async fn list(call: Call) -> Answer {
 
 pub(crate) async fn acknowledge(call: Call) -> Answer {
     let by = call.who.name.clone();
-    let changed = call.state.alarms.acknowledge(call.id(), &by, |before, after| told(&call, before, after)).await;
+    let note = note(&call)?;
+    let told = |before: &Alarm, after: &Alarm| audit::with_states(note, &before.shown(), &after.shown());
+    let changed = call.state.alarms.acknowledge(call.id(), &by, told).await;
     answer(changed)
 }
 
@@ -52,32 +54,38 @@ pub(crate) async fn silence(mut call: Call) -> Answer {
     fields.require("hours", &mut complaints);
     let hours = fields.whole_number("hours", (0, MAX_HOURS), &mut complaints);
     let until: Timestamp = call.state.clock.now().plus(Duration::from_hours(complaints.finish(hours)?));
-    let changed = call.state.alarms.silence(call.id(), until, |before, after| told(&call, before, after)).await;
+    let note = note(&call)?;
+    let told = |before: &Alarm, after: &Alarm| audit::with_states(note, &before.shown(), &after.shown());
+    let changed = call.state.alarms.silence(call.id(), until, told).await;
     answer(changed)
 }
 
 fn answer(changed: Result<Alarm, AlarmError>) -> Answer {
     match changed {
         Ok(alarm) => call::json(StatusCode::OK, &alarm.shown()),
-        Err(error @ AlarmError::NotStanding) => {
-            Err(ApiError::new(ErrorKey::NotFound, error.to_string()).about(ENTITY))
-        }
+        Err(error @ AlarmError::NotStanding) => Err(not_standing(&error)),
         Err(AlarmError::Catalog(error)) => Err(ApiError::from(error).about(ENTITY)),
     }
 }
 
-/// The audit log of a change of an alarm.
-fn told(call: &Call, before: &Alarm, after: &Alarm) -> Note {
-    let name = format!("{}: {}", after.kind.name(), after.subject.name);
+/// The audit log of a change of an alarm, without what changes.
+fn note(call: &Call) -> Result<Note, ApiError> {
+    let alarms = call.state.alarms.list();
+    let alarm = alarms.into_iter().find(|alarm| alarm.id == call.id());
+    let alarm = alarm.ok_or_else(|| not_standing(&AlarmError::NotStanding))?;
     let change = Change {
         action: Action::Update,
         entity_type: "Alarm",
-        name: &name,
-        url: format!("{ALARMS}/{}", after.id),
-        before: audit::shown(&before.shown()),
-        after: audit::shown(&after.shown()),
+        name: &format!("{}: {}", alarm.kind.name(), alarm.subject.name),
+        url: format!("{ALARMS}/{}", alarm.id),
+        before: None,
+        after: None,
     };
-    call.note(&change, None)
+    Ok(call.note(&change, None))
+}
+
+fn not_standing(error: &AlarmError) -> ApiError {
+    ApiError::new(ErrorKey::NotFound, error.to_string()).about(ENTITY)
 }
 
 pub(crate) async fn thresholds(call: Call) -> Answer {

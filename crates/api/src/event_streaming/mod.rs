@@ -254,6 +254,8 @@ fn complete(
         filter: wanted.filter,
         earlier: Vec::new(),
         sends_from: None,
+        paused_since: None,
+        disabled_since: None,
         backlog: wanted.backlog,
         resume: Resume::default(),
     })

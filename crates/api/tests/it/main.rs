@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod alarms;
 mod app;
 mod audit;
 mod backlog;
@@ -16,6 +17,7 @@ mod events;
 mod failures;
 mod filters;
 mod gate;
+mod hooks;
 mod limits;
 mod links;
 mod network;
