@@ -3,6 +3,7 @@
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use intake::{Posted, ProducerIdentity};
+use tokio::time::Instant;
 
 use crate::body;
 use crate::call::{self, Answer, Call};
@@ -13,7 +14,16 @@ const TYPES: [&str; 2] = ["application/json", LINES];
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// Takes one event, an array or lines. Answers what became of each, when all that is accepted is durable.
-pub(crate) async fn post(mut call: Call) -> Answer {
+pub(crate) async fn post(call: Call) -> Answer {
+    let state = call.state.clone();
+    let answer = take(call).await;
+    if let Err(error) = &answer {
+        state.counts().refused(error.key());
+    }
+    answer
+}
+
+async fn take(mut call: Call) -> Answer {
     if let Some(given) = call.parts.headers.get(CONTENT_TYPE) {
         body::expect_type(given.to_str().unwrap_or_default(), &TYPES)?;
     }
@@ -26,7 +36,11 @@ pub(crate) async fn post(mut call: Call) -> Answer {
         source: std::mem::take(&mut call.who.name),
     };
     let posted = Posted { body: &held.bytes, are_lines, idempotency_key: key.as_deref() };
-    let receipts = call.state.intake.accept(&producer, posted).await?;
+    let begun = Instant::now();
+    let receipts = call.state.intake.accept(&producer, posted).await;
+    call.state.counts().worked(held.bytes.len(), begun.elapsed());
+    let receipts = receipts?;
+    call.state.counts().receipts(&receipts);
     if receipts.accepted.is_empty() && !receipts.rejected.is_empty() {
         let detail = format!("none of {} events was accepted: see rejected", receipts.rejected.len());
         return Err(ApiError::new(ErrorKey::NoEventAccepted, detail).with_receipts(receipts));

@@ -21,6 +21,7 @@ mod health;
 mod inflate;
 mod intake_calls;
 mod limits;
+mod metrics;
 mod names;
 pub mod native_claims;
 mod oauth;

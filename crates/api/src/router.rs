@@ -11,8 +11,8 @@ use crate::error::{ApiError, ErrorKey};
 use crate::limits::limit;
 use crate::state::ApiState;
 use crate::{
-    alarming, clients, console, erasures, event_streaming, health, intake_calls, native_claims, oauth, schemas,
-    source_calls, stored, webhook,
+    alarming, clients, console, erasures, event_streaming, health, intake_calls, metrics, native_claims,
+    oauth, schemas, source_calls, stored, webhook,
 };
 
 const GET: MethodFilter = MethodFilter::GET;
@@ -52,6 +52,8 @@ pub(crate) const AUDIT_LOGS: &str = "/admin/api/v2/admin/events/audit";
 pub(crate) const HOOK_LOGS: &str = "/admin/api/v1/eventHooks/logs";
 /// Where an `eventLink` leads.
 pub(crate) const LINKS: &str = "/console/e";
+/// How the instance is.
+pub(crate) const INSTANCE: &str = "/admin/api/v1/instance/status";
 /// How far the explorer is.
 pub(crate) const EXPLORER: &str = "/admin/api/v1/instance/explorer";
 /// Where sources' webhooks are.
@@ -65,6 +67,8 @@ pub fn router(state: ApiState) -> Router {
     Router::new()
         .route("/health", open(GET, health::health))
         .route("/ready", open(GET, health::ready))
+        .route("/metrics", granted(GET, Scope::ReadMetrics, metrics::metrics))
+        .route(INSTANCE, granted(GET, SEE, health::instance))
         .route(SCHEMAS, open(GET, schemas::index))
         .route(SCHEMAS.trim_end_matches('/'), open(GET, schemas::index))
         .route(&format!("{SCHEMAS}v1/{{id}}"), open(GET, schemas::get))
@@ -87,6 +91,9 @@ pub fn router(state: ApiState) -> Router {
                 .merge(granted(DELETE, CHANGE, event_streaming::delete)),
         )
         .route(&below(STREAMING, "/status"), granted(GET, SEE, event_streaming::status))
+        .route(&format!("{STREAMING}/status"), granted(GET, SEE, event_streaming::statuses))
+        .route(&below(STREAMING, "/attempts"), granted(GET, SEE, event_streaming::attempts))
+        .route(&below(STREAMING, "/pause"), granted(POST, CHANGE, event_streaming::pause))
         .route(&below(STREAMING, "/resume"), granted(POST, CHANGE, event_streaming::resume))
         .route(&below(STREAMING, "/test"), granted(POST, CHANGE, event_streaming::test_stored))
         .route(&format!("{STREAMING}/presets"), granted(GET, SEE, event_streaming::presets))
@@ -122,11 +129,12 @@ pub fn router(state: ApiState) -> Router {
         .with_state(state)
 }
 
-/// What a configuration would send of stored events: for those who may read them.
+/// What a configuration would send of stored events, and what it has sent: for those who may read them.
 fn looking() -> Router<ApiState> {
     let below = |rest: &str| format!("{STREAMING}/{{id}}/{rest}");
     let beside = |rest: &str| format!("{STREAMING}/{rest}");
     Router::new()
+        .route(&below("attempts/{n}"), granted_with(GET, SEE, EVENTS, event_streaming::attempt))
         .route(&below("dryRun"), granted_with(GET, SEE, EVENTS, event_streaming::dry_run_stored))
         .route(&beside("dryRun"), granted_with(POST, CHANGE, EVENTS, event_streaming::dry_run_unsaved))
         .route(&below("preview"), granted_with(GET, SEE, EVENTS, event_streaming::preview_stored))

@@ -19,7 +19,9 @@ use parking_lot::Mutex;
 use crate::body::Budget;
 use crate::erasures::Erasing;
 use crate::error::{ApiError, ErrorKey};
+use crate::health::Unready;
 use crate::limits::{Limiter, RateLimits};
+use crate::metrics::Counts;
 use crate::native_claims;
 use crate::sign_in::SignIns;
 use crate::uses::Uses;
@@ -87,6 +89,7 @@ pub(crate) struct Shared {
     uses: Uses,
     sign_ins: SignIns,
     erasing: Erasing,
+    counts: Counts,
     /// Held over a change, so that looking for a name and taking it are one step.
     changing: Mutex<()>,
     closing: AtomicBool,
@@ -116,6 +119,7 @@ impl ApiState {
             uses: Uses::default(),
             sign_ins: SignIns::default(),
             erasing: Erasing::default(),
+            counts: Counts::default(),
             changing,
             closing: AtomicBool::new(false),
         }))
@@ -126,9 +130,19 @@ impl ApiState {
         self.0.closing.store(true, Ordering::Relaxed);
     }
 
-    /// Whether new events can be taken.
-    pub(crate) fn is_ready(&self) -> bool {
-        !self.0.closing.load(Ordering::Relaxed) && !self.journal.head().poisoned
+    /// Why no new events can be taken; empty when they can.
+    pub(crate) fn unready(&self) -> Vec<Unready> {
+        let reasons = [
+            (self.0.closing.load(Ordering::Relaxed), Unready::Stopping),
+            (self.journal.head().poisoned, Unready::JournalPoisoned),
+            (self.check_room().is_err(), Unready::NoRoom),
+        ];
+        reasons.into_iter().filter_map(|(is_so, reason)| is_so.then_some(reason)).collect()
+    }
+
+    /// What the way in counts.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.0.counts
     }
 
     /// Fails while backlogs leave no room for more events. Checked before a body is read; what idstream tells of itself is

@@ -7,6 +7,7 @@ use http::{HeaderValue, StatusCode};
 use intake::Source;
 use serde_json::json;
 use sources::SourceKind;
+use tokio::time::Instant;
 
 use crate::access::{is_same, sha256_hex};
 use crate::call::{self, Answer, Call};
@@ -15,11 +16,24 @@ use crate::sign_in;
 use crate::state::ApiState;
 
 /// Takes a delivery of an Auth0 log stream. Its content type is the sender's choice; the body tells its form.
-pub(crate) async fn auth0(mut call: Call<()>) -> Answer {
+pub(crate) async fn auth0(call: Call<()>) -> Answer {
+    let state = call.state.clone();
+    let answer = take(call).await;
+    if let Err(error) = &answer {
+        state.counts().refused(error.key());
+    }
+    answer
+}
+
+async fn take(mut call: Call<()>) -> Answer {
     let source = admit(&call.state, call.id(), SourceKind::Auth0, &call.parts)?;
     call.state.check_room()?;
     let held = call.events().await?;
-    let receipt = call.state.intake.accept_source(&source, &held.bytes).await?;
+    let begun = Instant::now();
+    let receipt = call.state.intake.accept_source(&source, &held.bytes).await;
+    call.state.counts().worked(held.bytes.len(), begun.elapsed());
+    let receipt = receipt?;
+    call.state.counts().from_source(&source.id, &receipt, call.state.clock.now());
     let answer = json!({
         "accepted": receipt.accepted,
         "duplicates": receipt.duplicates,

@@ -261,3 +261,20 @@ fn stop((id, worker): (String, Running)) -> String {
     worker.stop.send_replace(true);
     id
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_worker_has_a_share_that_no_other_can_use_up() {
+        for n in 1..200 {
+            let share = pace(n).unwrap().max_leased_bytes;
+            assert!(share >= journal::MAX_BLOCK_BYTES, "{n}: one block always fits");
+            assert!(
+                share <= LEASED_BYTES_EACH && share * n <= LEASED_BYTES.max(n * journal::MAX_BLOCK_BYTES),
+                "{n}"
+            );
+        }
+    }
+}

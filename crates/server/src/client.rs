@@ -1,4 +1,4 @@
-//! A small client of idstream's own API, for `send`, `erase` and `demo`.
+//! A small client of idstream's own API, for `send`, `erase`, `status` and `demo`.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -37,6 +37,8 @@ struct Arguments {
 enum Command {
     /// Runs the server
     Serve(commands::serve::Arguments),
+    /// Shows how a server and its event streaming configurations fare
+    Status(commands::status::Arguments),
     /// Sends events from a file of JSON lines to a server
     Send(commands::send::Arguments),
     /// Runs a stand-in for Splunk, Elasticsearch and HTTPS receivers that checks and counts what it gets
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
     let done = runtime.block_on(async {
         match arguments.command {
             Command::Serve(arguments) => commands::serve::run(arguments).await,
+            Command::Status(arguments) => commands::status::run(arguments).await,
             Command::Send(arguments) => commands::send::run(arguments).await,
             Command::Receiver(arguments) => commands::receiver::run(arguments).await,
             Command::Template(arguments) => commands::template::run(arguments).await,
@@ -81,6 +84,8 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is::<output::ReaderGone>() => ExitCode::SUCCESS,
+        // What it is about is told already.
+        Err(error) if error.is::<commands::status::NeedsAttention>() => ExitCode::from(3),
         Err(error) => fail(&*error),
     }
 }

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A permission. The names are the contract's, but for
-/// `write:event`, `delete:event`, `read:alarm` and `write:alarm`, which are idstream's own.
+/// A permission. The names are the contract's, but for `write:event`, `delete:event`, `read:metrics`, `read:alarm` and
+/// `write:alarm`, which are idstream's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Scope {
     /// Post events.
@@ -14,6 +14,9 @@ pub enum Scope {
     /// Erase stored events for good.
     #[serde(rename = "delete:event")]
     DeleteEvent,
+    /// Read the metrics, and nothing else.
+    #[serde(rename = "read:metrics")]
+    ReadMetrics,
     /// See event streaming configurations, sources and API clients.
     #[serde(rename = "read:config_instance")]
     ReadConfigInstance,
@@ -51,9 +54,10 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::WriteEvent,
         Self::DeleteEvent,
+        Self::ReadMetrics,
         Self::ReadConfigInstance,
         Self::WriteConfigInstance,
         Self::ReadEventAccount,
@@ -72,6 +76,7 @@ impl Scope {
         match self {
             Self::WriteEvent => "write:event",
             Self::DeleteEvent => "delete:event",
+            Self::ReadMetrics => "read:metrics",
             Self::ReadConfigInstance => "read:config_instance",
             Self::WriteConfigInstance => "write:config_instance",
             Self::ReadEventAccount => "read:event_account",

@@ -43,7 +43,9 @@ pub enum ErrorKey {
     LimitReached,
     /// Somebody else changed it in the meantime.
     ChangedMeanwhile,
-    /// The configuration does not await a choice.
+    /// The configuration is disabled.
+    NotEnabled,
+    /// The configuration is not paused, nor does it await a choice.
     NotAwaitingChoice,
     /// A request with this idempotency key is under way.
     IdempotencyKeyInFlight,
@@ -74,7 +76,7 @@ pub enum ErrorKey {
 
 impl ErrorKey {
     /// Every key.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::Validation,
         Self::MalformedBody,
         Self::EmptyBody,
@@ -94,6 +96,7 @@ impl ErrorKey {
         Self::InUse,
         Self::LimitReached,
         Self::ChangedMeanwhile,
+        Self::NotEnabled,
         Self::NotAwaitingChoice,
         Self::IdempotencyKeyInFlight,
         Self::PreconditionFailed,
@@ -140,6 +143,7 @@ impl ErrorKey {
             Self::InUse => ("inUse", StatusCode::CONFLICT),
             Self::LimitReached => ("limitReached", StatusCode::CONFLICT),
             Self::ChangedMeanwhile => ("changedMeanwhile", StatusCode::CONFLICT),
+            Self::NotEnabled => ("notEnabled", StatusCode::CONFLICT),
             Self::NotAwaitingChoice => ("notAwaitingChoice", StatusCode::CONFLICT),
             Self::IdempotencyKeyInFlight => ("idempotencyKeyInFlight", StatusCode::CONFLICT),
             Self::PreconditionFailed => ("preconditionFailed", StatusCode::PRECONDITION_FAILED),

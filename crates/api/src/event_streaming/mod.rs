@@ -1,10 +1,12 @@
 //! The contract's calls on event streaming configurations, and our status of one.
 
+mod attempts;
 mod backlog;
 mod change;
 mod dry_run;
 mod filter;
 mod parse;
+mod pause;
 mod preview;
 mod renaming;
 mod resume;
@@ -24,14 +26,16 @@ use event::native::Selection;
 use http::StatusCode;
 use serde_json::Value;
 
+pub(crate) use self::attempts::{attempt, attempts};
 pub(crate) use self::dry_run::{stored as dry_run_stored, unsaved as dry_run_unsaved};
 pub(crate) use self::filter::presets;
 use self::parse::{Known, Wanted};
+pub(crate) use self::pause::pause;
 pub(crate) use self::preview::{of_stored as preview_stored, of_unsaved as preview_unsaved};
 pub(crate) use self::renaming::{adopt_names, that_select};
 pub(crate) use self::resume::resume;
 use self::show::ConfigurationOut;
-pub(crate) use self::status::status;
+pub(crate) use self::status::{status, statuses};
 pub(crate) use self::trial::{stored as test_stored, unsaved as test_unsaved};
 use crate::audit::{self, Action, Change};
 use crate::call::{self, Answer, Call};
@@ -74,7 +78,8 @@ pub(crate) async fn create(mut call: Call) -> Answer {
     let body = call.json().await?;
     let wanted = parse::wanted(&body, None, &ClaimNames::of(&call.state.catalog))?;
     let id = new_id(call.state.clock.now(), &call.state.random);
-    let configuration = complete(&call.state, id, wanted, None)?;
+    let mut configuration = complete(&call.state, id, wanted, None)?;
+    configuration.disabled_since = Some(call.state.clock.now()).filter(|_| !configuration.enabled);
     let path = format!("{STREAMING}/{}", configuration.id);
     let shown = ConfigurationOut::of(&configuration);
     let note = call.note(&told(Action::Create, None, Some(&configuration)), Some(&hushed(&body)));
@@ -94,6 +99,12 @@ pub(crate) async fn replace(mut call: Call) -> Answer {
     let mut configuration = complete(&call.state, found.value.id.clone(), wanted, Some(&found.value))?;
     let pause = resume::decide(&call.state, &found.value, configuration.enabled, choice).await?;
     configuration.resume = pause.resume;
+    configuration.paused_since = pause::after_change(&found.value, configuration.enabled, choice);
+    configuration.disabled_since = match (configuration.enabled, found.value.enabled) {
+        (true, _) => None,
+        (false, true) => Some(call.state.clock.now()),
+        (false, false) => found.value.disabled_since,
+    };
     let told = told(Action::Update, Some(&found.value), Some(&configuration)).with("resume", pause.note);
     let note = call.note(&told, Some(&hushed(&body)));
     let state = call.state.clone();
@@ -254,9 +265,9 @@ fn complete(
         filter: wanted.filter,
         earlier: Vec::new(),
         sends_from: None,
+        backlog: wanted.backlog,
         paused_since: None,
         disabled_since: None,
-        backlog: wanted.backlog,
         resume: Resume::default(),
     })
 }

@@ -6,6 +6,7 @@ use destinations::{SecretName, Secrets, Settings, Vendor};
 use event::filter::Filter;
 use serde_json::Value;
 
+use super::pause::PAUSED;
 use super::show::AWAITING;
 use super::{ENTITY, backlog, field_error, filter, resume};
 use crate::error::ApiError;
@@ -13,7 +14,7 @@ use crate::fields::{Complaints, Fields};
 use crate::native_claims::ClaimNames;
 
 /// The fields of a request: the contract's, and what an answer has more.
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 14] = [
     "id",
     "name",
     "description",
@@ -27,6 +28,7 @@ const FIELDS: [&str; 13] = [
     backlog::FIELD,
     resume::FIELD,
     AWAITING,
+    PAUSED,
 ];
 
 /// Names of query parameters that hold a credential, beside those that are masked everywhere.

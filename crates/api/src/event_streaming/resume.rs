@@ -50,7 +50,8 @@ pub(super) async fn decide(
     enabled: bool,
     choice: Option<ResumeFrom>,
 ) -> Result<Decision, ApiError> {
-    let was_paused = !before.enabled || before.resume.is_waiting();
+    let ends_pause = before.paused_since.is_some() && choice.is_some();
+    let was_paused = !before.enabled || before.resume.is_waiting() || ends_pause;
     if !(enabled && was_paused) {
         if choice == Some(ResumeFrom::Now) || (choice.is_some() && !enabled) {
             let message =
@@ -60,6 +61,15 @@ pub(super) async fn decide(
         let resume = if enabled { Resume::default() } else { before.resume.while_disabled() };
         return Ok(Decision { resume, note: None });
     }
+    weigh(state, before, choice).await
+}
+
+/// What becomes of a pause that is to end, by the choice, else by how much has gathered.
+async fn weigh(
+    state: &ApiState,
+    before: &Configuration,
+    choice: Option<ResumeFrom>,
+) -> Result<Decision, ApiError> {
     let backlog = Backlog::of(&*state.journal, &before.id).await?;
     let resume = before.resume.next(&backlog, choice, state.resume, state.clock.now());
     let says_something = choice.is_some() || (resume.is_waiting() && resume != before.resume);
@@ -89,7 +99,8 @@ fn not_given_up(error: PauseError) -> ApiError {
     }
 }
 
-/// Chooses what becomes of the backlog of a configuration that awaits it.
+/// Ends a pause: as is chosen, or without a choice as the backlog allows. Chooses what becomes of the backlog of a
+/// configuration that awaits it.
 pub(crate) async fn resume(mut call: Call) -> Answer {
     let body = call.json().await?;
     let found = find(&call.state.catalog, call.id())?;
@@ -97,16 +108,23 @@ pub(crate) async fn resume(mut call: Call) -> Answer {
     let mut complaints = Complaints::about(ENTITY);
     let fields = Fields::of(&body, &mut complaints);
     fields.only(&[FIELD], &mut complaints);
-    fields.require(FIELD, &mut complaints);
+    let is_waiting = found.value.resume.is_waiting();
+    if is_waiting || found.value.paused_since.is_none() {
+        fields.require(FIELD, &mut complaints);
+    }
     let chosen = choice(&fields, &mut complaints);
-    let chosen = complaints.finish(chosen)?;
-    if !(found.value.enabled && found.value.resume.is_waiting()) {
-        let detail = "the configuration does not await a choice: nothing was done";
+    complaints.check()?;
+    if !(found.value.enabled && (is_waiting || found.value.paused_since.is_some())) {
+        let detail = "the configuration is not paused, nor does it await a choice: nothing was done";
         return Err(ApiError::new(ErrorKey::NotAwaitingChoice, detail).about(ENTITY));
     }
-    let decision = decide(&call.state, &found.value, true, Some(chosen)).await?;
+    let decision = weigh(&call.state, &found.value, chosen).await?;
     let mut after = found.value.clone();
     after.resume = decision.resume;
+    if !after.resume.is_waiting() {
+        after.paused_since = None;
+    }
+    let is_awaiting = chosen.is_none() && after.resume.is_waiting();
     let change = told(Action::Update, Some(&found.value), Some(&after));
     let events = decision.note.as_ref().and_then(|note| note["events"].as_u64()).unwrap_or(0);
     let note = call.note(&change.with("resume", decision.note), Some(&body));
@@ -122,7 +140,9 @@ pub(crate) async fn resume(mut call: Call) -> Answer {
         carry_out(&state, stored).await
     };
     let revision = to_its_end(steps).await?.revision;
-    let discarded = if chosen == ResumeFrom::Now { events } else { 0 };
-    let answer = Chosen { id: &id, resume_from: chosen.name(), discarded };
+    let discarded = if chosen == Some(ResumeFrom::Now) { events } else { 0 };
+    let resume_from =
+        if is_awaiting { "awaiting choice" } else { chosen.unwrap_or(ResumeFrom::Continue).name() };
+    let answer = Chosen { id: &id, resume_from, discarded };
     Ok(call::with_etag(call::json(StatusCode::OK, &answer)?, revision))
 }

@@ -30,6 +30,9 @@ pub(super) struct ConfigurationOut {
     /// Since when it sends nothing, although it is enabled, until somebody chooses.
     #[serde(skip_serializing_if = "Option::is_none")]
     awaiting_choice_since: Option<Timestamp>,
+    /// Since when somebody has paused it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused_since: Option<Timestamp>,
 }
 
 /// That field; sent back, it is passed over.
@@ -120,6 +123,7 @@ impl ConfigurationOut {
             },
             filter: configuration.filter.clone(),
             backlog: configuration.backlog,
+            paused_since: configuration.paused_since,
             awaiting_choice_since: configuration.resume.awaits_since.filter(|_| configuration.enabled),
         }
     }

@@ -1,8 +1,7 @@
-//! How a configuration fares: its books, kept by the journal, and what its worker says about itself.
+//! How configurations fare: the state that each is in, its books, kept by the journal, and what its worker says.
 
 use base::Timestamp;
-use catalog::CatalogError;
-use delivery::{Backlog, Configuration, Measured, Status};
+use delivery::{Backlog, Configuration, Measured, Recent, Report, ReportError, Shown, Status};
 use http::StatusCode;
 use journal::{ConsumerState, Journal, JournalError};
 use serde::Serialize;
@@ -10,7 +9,8 @@ use serde::Serialize;
 use super::ENTITY;
 use super::backlog::{BacklogOut, backlog};
 use crate::call::{self, Answer, Call};
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorKey};
+use crate::page::{Column, by_text, page_of};
 use crate::router::STREAMING;
 
 /// An addition to the contract.
@@ -18,18 +18,45 @@ use crate::router::STREAMING;
 #[serde(rename_all = "camelCase")]
 struct StatusOut {
     id: String,
-    /// `null` when the configuration cannot be read; `live` says why.
+    /// `null` when the configuration cannot be read; `reason` says why.
     enabled: Option<bool>,
+    #[serde(flatten)]
+    shown: Shown,
     books: Books,
     /// What it has not delivered, and how long that may go on; `null` when the configuration cannot be read.
     backlog: Option<BacklogOut>,
     /// `null` when no worker runs.
     live: Option<Status>,
+    /// How its requests fare; `null` as `volume` is.
+    recent: Option<Recent>,
     /// What it delivers; `null` when it had no worker since the process started.
     volume: Option<Measured>,
     /// Present while an operator has to choose what becomes of what gathered in a pause.
     #[serde(skip_serializing_if = "Option::is_none")]
     awaiting_choice: Option<AwaitingOut>,
+}
+
+/// One of all, in brief.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BriefOut {
+    id: String,
+    name: String,
+    /// `null` when the configuration cannot be read.
+    r#type: Option<&'static str>,
+    #[serde(flatten)]
+    shown: Shown,
+    needs_attention: bool,
+    pending: u64,
+    pending_bytes: u64,
+    lag_seconds: u64,
+    quarantined: u64,
+    expired: u64,
+    /// Events that the destination stumbles over; they are among the pending ones.
+    parked: u64,
+    /// Delivered in the last minute.
+    events_per_second: f64,
+    bytes_per_second: f64,
 }
 
 /// What there is to choose about.
@@ -68,32 +95,72 @@ struct Books {
     lag_seconds: u64,
 }
 
-pub(crate) async fn status(call: Call) -> Answer {
-    let id = call.id();
-    let found = match call.state.catalog.get::<Configuration>(id) {
-        Ok(found) => Some(found.value),
-        Err(CatalogError::Damaged { .. }) => None,
-        Err(error) => return Err(ApiError::from(error).about(ENTITY)),
-    };
-    let state = delivery::books(&*call.state.journal, id).await?;
+const COLUMNS: [Column<Report>; 5] = [
+    ("id", |a, b| a.id.cmp(&b.id)),
+    ("name", |a, b| by_text(a.name(), b.name())),
+    ("state", |a, b| a.shown.state.name().cmp(b.shown.state.name())),
+    ("pending", |a, b| a.n_pending().cmp(&b.n_pending())),
+    ("oldestPending", |a, b| a.books.oldest_pending.cmp(&b.books.oldest_pending)),
+];
+
+/// The state of every configuration.
+pub(crate) async fn statuses(call: Call) -> Answer {
+    let reports = call.state.delivery.reports().await.map_err(unknown)?;
     let now = call.state.clock.now();
-    let books = state.map_or_else(Books::default, |state| books(&state, now));
+    let page = page_of(&call.query(), reports, &COLUMNS, |report| brief(report, now))?;
+    call::json(StatusCode::OK, &page)
+}
+
+/// The state of one configuration, with all that is known.
+pub(crate) async fn status(call: Call) -> Answer {
+    let report = call.state.delivery.report(call.id()).await.map_err(unknown)?;
+    let missing = || ApiError::new(ErrorKey::NotFound, "there is none with this id").about(ENTITY);
+    let report = report.ok_or_else(missing)?;
+    let (journal, now) = (&*call.state.journal, call.state.clock.now());
     let status = StatusOut {
-        awaiting_choice: match &found {
-            Some(found) => awaiting(&*call.state.journal, found, books.expired).await?,
+        awaiting_choice: match &report.configuration {
+            Some(found) => awaiting(journal, found, report.books.tally.expired).await?,
             None => None,
         },
-        books,
-        backlog: match &found {
-            Some(found) => Some(backlog(&*call.state.journal, &call.state.delivery, found, now).await?),
+        backlog: match &report.configuration {
+            Some(found) => Some(backlog(journal, &call.state.delivery, found, now).await?),
             None => None,
         },
-        live: call.state.delivery.status(id),
-        volume: call.state.delivery.volume(id),
-        enabled: found.map(|found| found.enabled),
-        id: id.to_owned(),
+        books: books(&report.books, now),
+        enabled: report.configuration.map(|found| found.enabled),
+        id: report.id,
+        shown: report.shown,
+        live: report.live,
+        recent: report.recent,
+        volume: report.volume,
     };
     call::json(StatusCode::OK, &status)
+}
+
+fn unknown(error: ReportError) -> ApiError {
+    match error {
+        ReportError::Journal(error) => error.into(),
+        ReportError::Catalog(error) => error.into(),
+    }
+}
+
+fn brief(report: &Report, now: Timestamp) -> BriefOut {
+    let rate = report.recent.as_ref().map(|recent| recent.last_minute);
+    BriefOut {
+        id: report.id.clone(),
+        name: report.name().to_owned(),
+        r#type: report.configuration.as_ref().map(|found| found.vendor.name()),
+        shown: report.shown.clone(),
+        needs_attention: report.shown.state.needs_attention(),
+        pending: report.n_pending(),
+        pending_bytes: report.books.pending_bytes,
+        lag_seconds: report.lag_seconds(now),
+        quarantined: report.books.tally.quarantined,
+        expired: report.books.tally.expired,
+        parked: report.live.as_ref().map_or(0, |live| live.parked),
+        events_per_second: rate.map_or(0.0, |rate| rate.events_per_second),
+        bytes_per_second: rate.map_or(0.0, |rate| rate.bytes_per_second),
+    }
 }
 
 async fn awaiting(

@@ -85,7 +85,16 @@ impl Asking<'_> {
         for found in self.app.catalog.list::<Configuration>().unwrap() {
             let path = format!("{STREAMING}/{}/status", found.value.id);
             let status = self.ask(Method::GET, &path, Value::Null).await;
-            assert_eq!(status.json()["live"]["state"], "holding", "{}", status.text);
+            assert_eq!(status.json()["state"], "holding", "{}", status.text);
+            let path = format!("{STREAMING}/{}/attempts", found.value.id);
+            let attempts = self.ask(Method::GET, &path, Value::Null).await.json();
+            let attempts = attempts["content"].as_array().unwrap().clone();
+            assert!(!attempts.is_empty(), "nothing was attempted");
+            for attempt in attempts {
+                let seen =
+                    self.ask(Method::GET, &format!("{path}/{}", attempt["n"]), Value::Null).await.json();
+                assert!(seen["detail"]["answer"]["body"].is_string(), "{seen}");
+            }
         }
     }
 
@@ -115,7 +124,7 @@ impl Asking<'_> {
         self.ask(Method::GET, &path, Value::Null).await;
         let long = json!([AUTHORIZATION.repeat(50)]);
         self.ask(Method::POST, SOURCES, with(source, "/authorization", long)).await;
-        for list in [STREAMING, SOURCES, CLIENTS] {
+        for list in [STREAMING, SOURCES, CLIENTS, "/metrics", "/admin/api/v1/instance/status"] {
             self.ask(Method::GET, list, Value::Null).await;
         }
         self.ask_for_every_event().await;

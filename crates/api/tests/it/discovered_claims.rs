@@ -112,7 +112,6 @@ async fn what_is_offered_is_known_after_a_restart() {
         random: Arc::clone(&old.random),
         limits: LIMITS,
         rates: old.rates,
-        backlog: old.backlog,
         resume: old.resume,
         instance: old.instance.clone(),
         erasures: old.erasures.clone(),

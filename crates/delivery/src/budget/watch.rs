@@ -64,6 +64,11 @@ impl Backlogs {
         known.judge(now);
     }
 
+    /// How much room the disk had when it was last looked at; `None` when that cannot be told.
+    pub fn disk(&self) -> Option<DiskSpace> {
+        self.0.lock().disk
+    }
+
     /// Why intake must refuse, if it must, with `stored` bytes in the journal: what has come in since the disk was looked at
     /// counts.
     pub fn refusal(&self, stored: u64, now: Timestamp) -> Option<Arc<Refusal>> {

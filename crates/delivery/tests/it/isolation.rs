@@ -16,6 +16,8 @@ use crate::world::{NO_FAULTS, World};
 const HEALTHY: &str = "192.0.2.1";
 /// Payload bytes of a block, about.
 const BLOCK: usize = 64 * 1024;
+/// Blocks of a load.
+const N_BLOCKS: usize = 200;
 
 /// What destinations do that take nothing, each for ever.
 const DEAD: [(&str, Faults); 6] = [
@@ -55,26 +57,33 @@ async fn append_blocks(world: &World, n_blocks: usize) -> Duration {
     start.elapsed()
 }
 
-/// How long a healthy destination takes for 100 blocks, and intake to store them, beside these others.
-async fn time_of_the_healthy(others: &[(&str, Faults)]) -> (Duration, Duration, World) {
+/// Returns when nothing is left to do for a destination.
+async fn delivered(world: &World, id: &str) {
+    loop {
+        let state = world.state(id).await;
+        if state.tally.total() == state.appended {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// How long a healthy destination takes for a load, and intake to store it, beside six others.
+async fn time_of_the_healthy(others: [(&str, Faults); 6]) -> (Duration, Duration, World) {
     let world = World::new(5, ModelOptions::default());
     world.net.set_faults(NO_FAULTS);
     let supervisor = world.supervisor().await;
     for (host, faults) in others {
-        world.net.set_faults_of(host, *faults);
+        world.net.set_faults_of(host, faults);
         world.configure_at(host, Vendor::Splunk, at(host), false).await;
     }
     world.configure_at("healthy", Vendor::Splunk, at(HEALTHY), false).await;
+    append_blocks(&world, N_BLOCKS).await;
+    delivered(&world, "healthy").await;
     // The others have gone through what they do when nothing works, and have their windows full.
-    append_blocks(&world, 100).await;
-    while world.state("healthy").await.tally.total() < world.state("healthy").await.appended {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    tokio::time::sleep(Duration::from_hours(3)).await;
-    let (start, stored) = (Instant::now(), append_blocks(&world, 100).await);
-    while world.state("healthy").await.tally.total() < world.state("healthy").await.appended {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    tokio::time::sleep(Duration::from_mins(20)).await;
+    let (start, stored) = (Instant::now(), append_blocks(&world, N_BLOCKS).await);
+    delivered(&world, "healthy").await;
     let took = start.elapsed();
     drop(supervisor);
     (took, stored, world)
@@ -82,16 +91,16 @@ async fn time_of_the_healthy(others: &[(&str, Faults)]) -> (Duration, Duration, 
 
 #[tokio::test(start_paused = true)]
 async fn destinations_that_hang_refuse_and_fail_slow_no_other_and_hold_no_more_than_their_share() {
-    let (alone, stored_alone, _) = time_of_the_healthy(&[]).await;
-    let (beside, stored_beside, world) = time_of_the_healthy(&DEAD).await;
-    assert!(beside <= alone + alone / 20, "{beside:?} beside {} others, {alone:?} alone", DEAD.len());
-    assert!(stored_beside <= stored_alone + Duration::from_millis(1), "intake: {stored_beside:?}");
+    let (before, stored_before, _) = time_of_the_healthy(DEAD.map(|(host, _)| (host, NO_FAULTS))).await;
+    let (beside, stored_beside, world) = time_of_the_healthy(DEAD).await;
+    assert!(beside <= before + before / 20, "{beside:?}, and {before:?} while the others were healthy too");
+    assert!(stored_beside <= stored_before + Duration::from_millis(1), "intake: {stored_beside:?}");
 
     let share = (16 << 20) / (DEAD.len() + 1);
     for (host, _) in DEAD {
         let state = world.state(host).await;
         assert!(state.n_leased * BLOCK <= share + BLOCK, "{host} holds {} blocks", state.n_leased);
-        assert_eq!(state.appended, 200 * (BLOCK as u64 / 2_000), "{host} has all of it to come");
+        assert_eq!(state.appended, (2 * N_BLOCKS * (BLOCK / 2_000)) as u64, "{host} has all of it to come");
         assert_eq!(state.tally.delivered(), 0, "{host}");
     }
 }
@@ -121,28 +130,32 @@ async fn a_destination_that_comes_back_meets_one_probe_of_each_configuration_and
     let world = World::new(7, ModelOptions::default());
     world.net.set_faults(Faults { lost_request: 100, ..NO_FAULTS });
     let supervisor = world.supervisor().await;
-    let ids: Vec<String> = (0..8).map(|n| format!("c{n}")).collect();
-    for id in &ids {
-        world.configure_at(id, Vendor::Splunk, at(HEALTHY), false).await;
+    // One host, by eight names, so that the network can tell whose requests are whose.
+    let names: Vec<String> = (0..8).map(|n| format!("192.0.2.{}", 21 + n)).collect();
+    for name in &names {
+        world.configure_at(name, Vendor::Splunk, at(name), false).await;
     }
     append_blocks(&world, 50).await;
     tokio::time::sleep(Duration::from_hours(24)).await;
     let back = Instant::now();
     world.net.set_faults(NO_FAULTS);
-    for id in &ids {
-        world.settled(id).await;
+    for name in &names {
+        delivered(&world, name).await;
     }
     world.net.taken(|taken| {
-        let attempts = &taken.attempts[HEALTHY];
-        let in_the_last_hour =
-            attempts.iter().filter(|at| **at < back && back - **at < Duration::from_hours(1)).count();
-        // At most one each time the wait of 15 seconds on average is over.
-        assert!(
-            (8..8 * 500).contains(&in_the_last_hour),
-            "{in_the_last_hour} requests in the last hour of the outage"
-        );
-        let first: Vec<_> = attempts.iter().filter(|at| **at >= back).take(8).collect();
-        let apart = *first[7] - *first[0];
+        let since = |name: &String, from: Instant, until: Instant| -> Vec<Instant> {
+            taken.attempts[name].iter().filter(|at| (from..until).contains(*at)).copied().collect()
+        };
+        let mut first = Vec::new();
+        for name in &names {
+            let in_the_last_hour = since(name, back - Duration::from_hours(1), back).len();
+            assert!((60..600).contains(&in_the_last_hour), "{in_the_last_hour} requests in the last hour");
+            let after = since(name, back, Instant::now());
+            assert!(after[1] > after[0], "the probe was alone");
+            first.push(after[0]);
+        }
+        first.sort_unstable();
+        let apart = first[7] - first[0];
         assert!(apart > Duration::from_secs(1), "eight configurations came back within {apart:?}");
     });
     supervisor.shutdown().await;

@@ -18,7 +18,7 @@ pub(crate) struct Called {
     /// File with the authority's certificate (PEM), when no public one vouches for the server: then only it is trusted
     #[arg(long, alias = "ca", value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// Token of an API client with the scope that this needs: write:event to send, delete:event to erase
+    /// Token of an API client with the scope that this needs: write:event to send, delete:event to erase, read:config_instance to see the status
     #[arg(long, env = "IDSTREAM_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     token: Option<String>,
     /// File that holds the token; other users of this machine can see --token, but not this

@@ -9,6 +9,7 @@ pub(crate) mod key;
 pub(crate) mod receiver;
 pub(crate) mod send;
 pub(crate) mod serve;
+pub(crate) mod status;
 pub(crate) mod template;
 
 /// What a command may fail with: shown to the person who typed it.

@@ -14,6 +14,7 @@ mod proxies;
 mod receiver;
 mod refusals;
 mod send;
+mod status;
 mod stop;
 mod template;
 mod tls;

@@ -75,6 +75,49 @@ async fn a_connection_that_ends_early_is_broken() {
     assert_eq!(error.kind(), FailureKind::Broken, "{error}");
 }
 
+/// Answers one connection byte by byte, for as long as the other side waits. Bytes come ten times a second, so that a limit
+/// of the wait for the next byte would never end it.
+fn crawler() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        let mut head = b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n".iter();
+        let mut asked = [0; 4096];
+        // Reading times out; it ends when the other side hangs up.
+        while !matches!(stream.read(&mut asked), Ok(0)) {
+            let next = head.next().copied().unwrap_or(b'x');
+            if stream.write_all(&[next]).is_err() {
+                return;
+            }
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn an_answer_that_crawls_ends_with_the_timeout() {
+    let request = Request {
+        url: Url::parse(&crawler()).unwrap(),
+        method: Method::POST,
+        headers: HeaderMap::new(),
+        body: Bytes::from_static(b"body"),
+        route: routed(&serde_json::json!({"timeoutSeconds": 1})),
+    };
+    let error = HttpTransport::new().unwrap().send(request).await.unwrap_err();
+    assert_eq!(error.kind(), FailureKind::Timeout, "{error}");
+}
+
+/// A route as a configuration's `network` describes it.
+fn routed(network: &serde_json::Value) -> Arc<crate::Route> {
+    let configuration = serde_json::json!({"network": network});
+    let mut fields = crate::fields::Fields::of(&configuration);
+    let network = crate::network::Network::parse(&mut fields);
+    let secrets = crate::Secrets::parse(&configuration).unwrap();
+    Arc::new(crate::Route::new(&network, &secrets).unwrap())
+}
+
 #[tokio::test]
 async fn no_error_tells_the_credential_or_the_query() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -114,24 +157,17 @@ async fn metadata_addresses_are_not_called() {
 
 #[tokio::test]
 async fn a_client_of_its_own_lives_as_long_as_a_route_that_needs_it() {
-    let routed = |network: serde_json::Value| {
-        let configuration = serde_json::json!({"network": network});
-        let mut fields = crate::fields::Fields::of(&configuration);
-        let network = crate::network::Network::parse(&mut fields);
-        let secrets = crate::Secrets::parse(&configuration).unwrap();
-        Arc::new(crate::Route::new(&network, &secrets).unwrap())
-    };
     let clients = HttpTransport::new().unwrap().clients;
-    let proxied = || routed(serde_json::json!({"proxy": "http://p:1"}));
+    let proxied = || routed(&serde_json::json!({"proxy": "http://p:1"}));
     let (one, alike) = (proxied(), proxied());
     clients.of(&one, true).await.unwrap();
     clients.of(&alike, true).await.unwrap();
     clients.of(&one, false).await.unwrap();
-    let patient = routed(serde_json::json!({"timeoutSeconds": 300}));
+    let patient = routed(&serde_json::json!({"timeoutSeconds": 300}));
     clients.of(&patient, false).await.unwrap();
     assert_eq!(clients.n_special(), 1, "alike routes share one; who needs nothing special has the plain one");
     let trusting = testkit::tls::Authority::new("private").unwrap();
-    let trusting = routed(serde_json::json!({"caCertificate": trusting.pem(), "proxy": "http://p:1"}));
+    let trusting = routed(&serde_json::json!({"caCertificate": trusting.pem(), "proxy": "http://p:1"}));
     clients.of(&trusting, true).await.unwrap();
     clients.of(&trusting, false).await.unwrap();
     assert_eq!(clients.n_special(), 3);
