@@ -98,7 +98,9 @@ impl Kind {
             Self::ExpiryAhead => {
                 "mend the destination, enable the configuration, or raise its backlog budget before the time is over"
             }
-            Self::Expired => "these events were not delivered and will not be; mend the destination to lose no more",
+            Self::Expired => {
+                "these events were not delivered and will not be; mend the destination to lose no more"
+            }
             Self::ConfigurationDisabled => {
                 "the audit log says who did it; it keeps its place, and goes on from there when it is enabled again"
             }

@@ -153,7 +153,10 @@ impl Book {
     pub fn alarms(&self) -> Vec<&Alarm> {
         let mut alarms: Vec<&Alarm> = self.alarms.iter().collect();
         alarms.sort_by_key(|alarm| {
-            (std::cmp::Reverse(alarm.cleared_at.map_or(i64::MAX, Timestamp::as_millis)), std::cmp::Reverse(alarm.raised_at))
+            (
+                std::cmp::Reverse(alarm.cleared_at.map_or(i64::MAX, Timestamp::as_millis)),
+                std::cmp::Reverse(alarm.raised_at),
+            )
         });
         alarms
     }
@@ -199,7 +202,8 @@ impl Book {
             self.look_after(at, &keys, &found.unsure, thresholds, (now, elapsed));
         }
         let standing = self.standing();
-        let is_known = |key: &Key| keys.contains(key) || found.unsure.contains(key) || standing.contains_key(key);
+        let is_known =
+            |key: &Key| keys.contains(key) || found.unsure.contains(key) || standing.contains_key(key);
         self.progress.retain(|key, _| is_known(key));
         self.forget();
         self.notices.iter().filter(|notice| notice.number >= first).cloned().collect()

@@ -69,12 +69,15 @@ async fn adjust(alarms: &Arc<Alarms>, crew: &mut HashMap<String, (u64, JoinHandl
     let channels: Vec<Found<Channel>> =
         alarms.parts.catalog.list_each().into_iter().filter_map(|(_, found)| found.ok()).collect();
     let is_wanted = |id: &String, revision: u64| {
-        channels.iter().any(|found| found.value.enabled && found.value.id == *id && found.revision == revision)
+        channels
+            .iter()
+            .any(|found| found.value.enabled && found.value.id == *id && found.revision == revision)
     };
     for (_, (_, task)) in crew.extract_if(|id, (revision, _)| !is_wanted(id, *revision)) {
         task.abort();
     }
-    let ids: Vec<String> = alarms.parts.catalog.list_each::<Channel>().into_iter().map(|(id, _)| id).collect();
+    let ids: Vec<String> =
+        alarms.parts.catalog.list_each::<Channel>().into_iter().map(|(id, _)| id).collect();
     alarms.keep_health_of(&ids);
     for (id, _) in alarms.parts.catalog.list_each::<Told>() {
         if !ids.contains(&id) {
@@ -259,7 +262,11 @@ pub async fn try_out(alarms: &Alarms, channel: &Channel) -> Result<(), Undeliver
     let alarm = Alarm {
         id: EventId::draw(now, &alarms.parts.random).to_string(),
         kind: Kind::Holding,
-        subject: Subject { kind: SubjectKind::Instance, id: String::new(), name: crate::OURSELVES.to_owned() },
+        subject: Subject {
+            kind: SubjectKind::Instance,
+            id: String::new(),
+            name: crate::OURSELVES.to_owned(),
+        },
         severity: Severity::Warning,
         worst: Severity::Warning,
         text: "this is a test of the channel: nothing is wrong".to_owned(),

@@ -79,15 +79,18 @@ impl Mailer for SmtpMailer {
     ) -> Result<(), MailError> {
         let address = resolved(settings).await?;
         let domain = ClientId::Domain(mail.domain.clone());
-        let message = message(settings, &mail)
-            .ok_or_else(|| MailError { reason: "the mail could not be put together".to_owned(), is_refused: true })?;
+        let message = message(settings, &mail).ok_or_else(|| MailError {
+            reason: "the mail could not be put together".to_owned(),
+            is_refused: true,
+        })?;
         let mut transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(address.ip().to_string())
             .port(address.port())
             .hello_name(domain)
             .timeout(Some(PATIENCE))
             .tls(tls(settings).map_err(|error| explained(&error, password))?);
         if let Some((username, password)) = settings.username.as_ref().zip(password) {
-            transport = transport.credentials(Credentials::new(username.clone(), password.expose().to_owned()));
+            transport =
+                transport.credentials(Credentials::new(username.clone(), password.expose().to_owned()));
         }
         let sent = transport.build().send(message).await;
         sent.map(drop).map_err(|error| explained(&error, password))

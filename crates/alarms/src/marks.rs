@@ -232,7 +232,11 @@ mod tests {
     #[test]
     fn what_is_switched_off_or_deleted_is_told_once_and_by_its_name() {
         let on = (0, facts(&[("a", true, 0), ("b", false, 0)]));
-        assert_eq!(looked(std::slice::from_ref(&on)).configurations["b"].disabled_at, None, "nobody switched it off");
+        assert_eq!(
+            looked(std::slice::from_ref(&on)).configurations["b"].disabled_at,
+            None,
+            "nobody switched it off"
+        );
         let off = (1, facts(&[("a", false, 0), ("b", false, 0)]));
         let marks = looked(&[on.clone(), off.clone(), (2, off.1.clone())]);
         assert_eq!(marks.configurations["a"].disabled_at, Some(at(1)));

@@ -7,7 +7,9 @@ use std::time::Duration;
 use base::Timestamp;
 
 use crate::alarm::{Condition, Findings, Key, Kind, Severity, Subject, SubjectKind};
-use crate::facts::{ConfigurationFacts, DiskSpace, Facts, Going, LastHeard, SourceFacts, Then, Unsettled, Unsigned};
+use crate::facts::{
+    ConfigurationFacts, DiskSpace, Facts, Going, LastHeard, SourceFacts, Then, Unsettled, Unsigned,
+};
 use crate::marks::{Growth, Marks};
 use crate::thresholds::{Thresholds, hours, minutes};
 
@@ -192,7 +194,9 @@ impl Rules<'_> {
         let text = match unsettled.then {
             Then::GivenUp => format!("pending events of {name:?} will be given up in {left}"),
             Then::IntakeRefuses => {
-                format!("the backlog of {name:?} will be as large as it may be in {left}; then intake refuses all events")
+                format!(
+                    "the backlog of {name:?} will be as large as it may be in {left}; then intake refuses all events"
+                )
             }
         };
         self.wrong(Kind::ExpiryAhead, of(seen), severity, Some(oldest), text);
@@ -206,7 +210,9 @@ impl Rules<'_> {
             Kind::Expired => {
                 (Severity::Critical, format!("{events} of {:?} were given up undelivered", seen.name))
             }
-            _ => (Severity::Warning, format!("{events} for {:?} went to quarantine, or are parked", seen.name)),
+            _ => {
+                (Severity::Warning, format!("{events} for {:?} went to quarantine, or are parked", seen.name))
+            }
         };
         self.wrong(kind, of(seen), severity, growth.since, text);
     }
@@ -237,8 +243,7 @@ impl Rules<'_> {
         if let Some(Unsigned { since, every }) = facts.unsigned_for {
             let unsigned = self.now.since(since);
             if unsigned > every * UNSIGNED_TIMES {
-                let text =
-                    format!("the journal has grown for {} without a signed head", in_words(unsigned));
+                let text = format!("the journal has grown for {} without a signed head", in_words(unsigned));
                 self.wrong(Kind::HeadUnsigned, ourselves(), Severity::Warning, Some(since), text);
             }
         }

@@ -122,6 +122,9 @@ mod tests {
             ..Thresholds::default()
         };
         let fields: Vec<&str> = wrong.complaints().into_iter().map(|(field, _)| field).collect();
-        assert_eq!(fields, ["diskCriticalPercent", "remindHours", "lagCriticalMinutes", "diskCriticalPercent"]);
+        assert_eq!(
+            fields,
+            ["diskCriticalPercent", "remindHours", "lagCriticalMinutes", "diskCriticalPercent"]
+        );
     }
 }

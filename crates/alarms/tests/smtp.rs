@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use alarms::channel::{MailSettings, MediumKind, Medium};
+use alarms::channel::{MailSettings, Medium, MediumKind};
 use alarms::{Mail, MailError, Mailer, SmtpMailer};
 use base::{Secret, Timestamp};
 use parking_lot::Mutex;

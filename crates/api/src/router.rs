@@ -176,9 +176,11 @@ fn alarms() -> Router<ApiState> {
         )
         .route(
             &below(ALARM_CHANNELS, ""),
-            granted(GET, READ, channels::get)
-                .merge(granted(PUT, WRITE, channels::replace))
-                .merge(granted(DELETE, WRITE, channels::delete)),
+            granted(GET, READ, channels::get).merge(granted(PUT, WRITE, channels::replace)).merge(granted(
+                DELETE,
+                WRITE,
+                channels::delete,
+            )),
         )
         .route(&below(ALARM_CHANNELS, "/test"), granted(POST, WRITE, channels::test))
 }

@@ -1,6 +1,6 @@
 //! The service: from a posted body to receipts.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use base::mask::MaskRule;
@@ -74,8 +74,6 @@ pub struct Intake {
     limits: Limits,
     keys_in_flight: Mutex<HashSet<(String, String)>>,
     discovery: Discovery,
-    /// When each source last delivered something, by its id. There are as many as configured sources.
-    heard: Mutex<BTreeMap<String, Timestamp>>,
 }
 
 impl Intake {
@@ -95,13 +93,7 @@ impl Intake {
             limits,
             keys_in_flight: Mutex::default(),
             discovery: Discovery::default(),
-            heard: Mutex::default(),
         }
-    }
-
-    /// When a source last delivered something; `None`: not since the process started.
-    pub fn last_heard(&self, source_id: &str) -> Option<Timestamp> {
-        self.heard.lock().get(source_id).copied()
     }
 
     /// Notices claims that events carry and nobody has named.
@@ -191,7 +183,6 @@ impl Intake {
         });
         let (quarantined, known) = quarantine::keep(&delivery, refused).await?;
         let duplicates = receipts.accepted.iter().filter(|accepted| accepted.duplicate).count();
-        self.heard.lock().insert(source.id.clone(), delivery.received_at);
         Ok(SourceReceipt {
             accepted: receipts.accepted.len() - duplicates,
             duplicates: duplicates + known,

@@ -161,7 +161,10 @@ fn the_book_stays_within_its_bounds() {
     let many = |from: usize| {
         let one = |n: usize| {
             let id = format!("{}", from + n);
-            Condition { subject: Subject { id, ..condition(Severity::Warning, 0).subject }, ..condition(Severity::Warning, 0) }
+            Condition {
+                subject: Subject { id, ..condition(Severity::Warning, 0).subject },
+                ..condition(Severity::Warning, 0)
+            }
         };
         Findings { conditions: (0..600).map(one).collect(), ..Findings::default() }
     };

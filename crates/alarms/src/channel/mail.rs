@@ -153,8 +153,13 @@ impl<'a> Reading<'a> {
     }
 
     fn to(&mut self) -> Option<Vec<String>> {
-        let texts: Vec<&str> =
-            self.get("to").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        let texts: Vec<&str> = self
+            .get("to")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         let n_given = self.get("to").and_then(Value::as_array).map_or(0, Vec::len);
         if texts.len() != n_given || !(1..=MAX_TO).contains(&n_given) {
             self.wrong("to", format!("must be a list of 1 to {MAX_TO} mail addresses"));
@@ -165,7 +170,8 @@ impl<'a> Reading<'a> {
 
     fn authority(&mut self) -> Option<String> {
         let pem = self.text("caCertificate", MAX_PEM)?;
-        let is_one = pem.contains("-----BEGIN CERTIFICATE-----") && Certificate::from_pem(pem.as_bytes()).is_ok();
+        let is_one =
+            pem.contains("-----BEGIN CERTIFICATE-----") && Certificate::from_pem(pem.as_bytes()).is_ok();
         if !is_one {
             self.wrong("caCertificate", "must be a certificate in PEM");
         }

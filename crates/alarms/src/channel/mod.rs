@@ -134,7 +134,8 @@ impl Channel {
     pub fn shown(&self, keyring: &Keyring) -> Value {
         match &self.medium {
             Medium::Webhook(settings) => {
-                let url = self.open(keyring).ok().and_then(|opened| opened.secrets.get(webhook::URL).cloned());
+                let url =
+                    self.open(keyring).ok().and_then(|opened| opened.secrets.get(webhook::URL).cloned());
                 webhook::shown(settings, url.as_ref(), &self.secrets)
             }
             Medium::Mail(settings) => mail::shown(settings, &self.secrets),
@@ -156,5 +157,5 @@ fn wrong(field: &str, message: impl Into<String>) -> SettingsError {
 }
 
 /// About a secret that would be sent elsewhere.
-const ELSEWHERE: &str = "must be given again when the address changes, or whom to trust: a stored secret is never sent elsewhere";
-
+const ELSEWHERE: &str =
+    "must be given again when the address changes, or whom to trust: a stored secret is never sent elsewhere";

@@ -101,7 +101,10 @@ pub(super) fn shown(settings: &Value, url: Option<&Secret>, secrets: &BTreeMap<S
     let mut members: Map<String, Value> = settings.as_object().cloned().unwrap_or_default();
     members.insert(URL.to_owned(), url.map(|url| origin(url.expose())).unwrap_or_default().into());
     members.insert("apiKeySet".to_owned(), is_set(SecretName::ApiKey).into());
-    let n_signing = [SecretName::SigningSecret, SecretName::SecondSigningSecret].into_iter().filter(|name| is_set(*name)).count();
+    let n_signing = [SecretName::SigningSecret, SecretName::SecondSigningSecret]
+        .into_iter()
+        .filter(|name| is_set(*name))
+        .count();
     members.insert("signingSecretsSet".to_owned(), json!(n_signing));
     if let Some(network) = members.get_mut("network").and_then(Value::as_object_mut) {
         network.insert("clientKeySet".to_owned(), is_set(SecretName::ClientKey).into());

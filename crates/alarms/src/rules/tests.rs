@@ -95,11 +95,8 @@ fn lag_begins_at_its_threshold_and_ends_below_it() {
 #[test]
 fn expiry_is_told_ahead_and_taken_back_with_time_to_spare() {
     let ahead = |hours: i64, standing: &BTreeMap<Key, Severity>| {
-        let unsettled = Unsettled {
-            oldest_pending: Some(at(0)),
-            spent_at: Some(at(hours * 60)),
-            ..Unsettled::default()
-        };
+        let unsettled =
+            Unsettled { oldest_pending: Some(at(0)), spent_at: Some(at(hours * 60)), ..Unsettled::default() };
         let seen = ConfigurationFacts { unsettled: Some(unsettled), ..configuration(Going::Disabled) };
         kinds(&of_one(seen, standing, 0))
     };

@@ -19,10 +19,8 @@ use crate::state::{ApiState, new_id};
 const ENTITY: &str = "alarmChannel";
 const SEVERITIES: [Severity; 2] = [Severity::Warning, Severity::Critical];
 
-const COLUMNS: [Column<Found<Channel>>; 2] = [
-    ("id", |a, b| a.value.id.cmp(&b.value.id)),
-    ("name", |a, b| by_text(&a.value.name, &b.value.name)),
-];
+const COLUMNS: [Column<Found<Channel>>; 2] =
+    [("id", |a, b| a.value.id.cmp(&b.value.id)), ("name", |a, b| by_text(&a.value.name, &b.value.name))];
 
 /// A channel as it is answered.
 #[derive(Serialize)]
@@ -184,10 +182,8 @@ fn told<'a>(
 fn parse(body: &Value, before: Option<(&Channel, &Opened)>) -> Result<Wanted, ApiError> {
     let mut complaints = Complaints::about(ENTITY);
     let fields = Fields::of(body, &mut complaints);
-    fields.only(
-        &["id", "name", "enabled", "type", "minSeverity", "configuration", "status"],
-        &mut complaints,
-    );
+    fields
+        .only(&["id", "name", "enabled", "type", "minSeverity", "configuration", "status"], &mut complaints);
     if let Some((before, _)) = before {
         let id = fields.required_text("id", 1, 64, &mut complaints);
         if id.is_some_and(|id| id != before.id) {

@@ -48,11 +48,12 @@ pub async fn observe(state: &ApiState) {
 
 async fn facts(state: &ApiState) -> Result<Facts, delivery::ReportError> {
     let now = state.clock.now();
-    let configurations = state.delivery.reports().await?.iter().map(|report| configuration(state, report, now)).collect();
+    let configurations =
+        state.delivery.reports().await?.iter().map(|report| configuration(state, report, now)).collect();
     let sources = state.catalog.list_each::<Source>().into_iter().filter_map(|(_, found)| found.ok());
     let began = state.alarms.began();
     let source = |source: Source| SourceFacts {
-        last_heard: state.intake.last_heard(&source.id).map_or(LastHeard::NotSince(began), LastHeard::At),
+        last_heard: state.counts().last_from(&source.id).map_or(LastHeard::NotSince(began), LastHeard::At),
         id: source.id,
         name: source.name,
         is_enabled: source.enabled,

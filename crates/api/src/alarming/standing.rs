@@ -136,11 +136,20 @@ fn read(body: &Value) -> Result<Thresholds, ApiError> {
     let kinds = alarms::Kind::ALL.map(alarms::Kind::name);
     let off = fields.list("off", &mut complaints).unwrap_or_default();
     if !off.iter().all(|kind| kind.as_str().is_some_and(|kind| kinds.contains(&kind))) {
-        fields.complain("off", format!("must hold kinds of alarms only: {}", kinds.join(", ")), &mut complaints);
+        fields.complain(
+            "off",
+            format!("must hold kinds of alarms only: {}", kinds.join(", ")),
+            &mut complaints,
+        );
     }
     complaints.check()?;
-    let given: serde_json::Map<String, Value> =
-        body.as_object().cloned().unwrap_or_default().into_iter().filter(|(_, value)| !value.is_null()).collect();
+    let given: serde_json::Map<String, Value> = body
+        .as_object()
+        .cloned()
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|(_, value)| !value.is_null())
+        .collect();
     let thresholds: Thresholds = serde_json::from_value(given.into()).map_err(ApiError::internal)?;
     let mut complaints = Complaints::about(THRESHOLDS);
     for (field, message) in thresholds.complaints() {

@@ -209,7 +209,10 @@ async fn thresholds_are_read_set_and_checked() {
     let set = app.call(Method::PUT, &path, json!({"lagWarningMinutes": 9, "off": ["disk"]})).await;
     assert_eq!(set.status, StatusCode::OK, "{}", set.text);
     let read = app.get(&path).await.json();
-    assert_eq!((&read["lagWarningMinutes"], &read["lagCriticalMinutes"], &read["off"]), (&json!(9), &json!(30), &json!(["disk"])));
+    assert_eq!(
+        (&read["lagWarningMinutes"], &read["lagCriticalMinutes"], &read["off"]),
+        (&json!(9), &json!(30), &json!(["disk"]))
+    );
     for (body, fields) in [
         (json!({"lagWarningMinutes": 31}), vec!["lagCriticalMinutes"]),
         (json!({"off": ["disk", "rain"]}), vec!["off"]),
@@ -235,7 +238,10 @@ async fn a_channel_is_made_shown_without_secrets_changed_tried_and_deleted() {
     let tried = app.call(Method::POST, &format!("{path}/test"), Value::Null).await;
     assert_eq!(tried.json(), json!({"taken": true}));
     let got = app.hooks.take();
-    assert_eq!((got[0].path.as_str(), &got[0].json()["type"]), ("/services/T0/B0/s3cret", &json!("alarm.test")));
+    assert_eq!(
+        (got[0].path.as_str(), &got[0].json()["type"]),
+        ("/services/T0/B0/s3cret", &json!("alarm.test"))
+    );
     check_signature(&got[0]);
     app.hooks.answer(404);
     let tried = app.call(Method::POST, &format!("{path}/test"), Value::Null).await;
@@ -258,14 +264,18 @@ async fn a_channel_is_made_shown_without_secrets_changed_tried_and_deleted() {
 async fn what_is_wrong_with_a_channel_is_named() {
     let app = App::new().await;
     let mail = |more: Value| {
-        let mut configuration = json!({"host": "mail.example.com", "from": "a@example.com", "to": ["b@example.com"]});
+        let mut configuration =
+            json!({"host": "mail.example.com", "from": "a@example.com", "to": ["b@example.com"]});
         configuration.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         json!({"name": "Mail", "type": "mail", "configuration": configuration})
     };
     for (body, fields) in [
         (json!({"name": "Pager", "type": "pager", "configuration": {}}), vec!["type"]),
         (with(webhook(), "/configuration/url", json!("http://169.254.169.254/")), vec!["configuration.url"]),
-        (with(webhook(), "/configuration/signingSecrets", json!(["x"])), vec!["configuration.signingSecrets"]),
+        (
+            with(webhook(), "/configuration/signingSecrets", json!(["x"])),
+            vec!["configuration.signingSecrets"],
+        ),
         (with(webhook(), "/configuration/format", json!("ndjson")), vec!["configuration.format"]),
         (mail(json!({"host": "169.254.169.254"})), vec!["configuration.host"]),
         (mail(json!({"to": []})), vec!["configuration.to"]),
@@ -279,7 +289,10 @@ async fn what_is_wrong_with_a_channel_is_named() {
         assert_eq!(app.call(Method::POST, CHANNELS, body.clone()).await.wrong_fields(), fields, "{body}");
     }
     let made = app.create(CHANNELS, mail(json!({"username": "ann", "password": "pw-1"}))).await;
-    assert_eq!((&made["configuration"]["port"], &made["configuration"]["passwordSet"]), (&json!(587), &json!(true)));
+    assert_eq!(
+        (&made["configuration"]["port"], &made["configuration"]["passwordSet"]),
+        (&json!(587), &json!(true))
+    );
     let path = format!("{CHANNELS}/{}", made["id"].as_str().unwrap());
     assert_eq!(app.call(Method::PUT, &path, made.clone()).await.status, StatusCode::OK);
     let elsewhere = with(made, "/configuration/host", json!("evil.example.com"));

@@ -210,7 +210,13 @@ impl App {
 
     /// The alarms as after a restart.
     fn alarms_anew(&self) -> Arc<Alarms> {
-        alarms(self.catalog.clone(), &self.state.keyring, &self.hooks, self.clock.clone(), &self.state.instance)
+        alarms(
+            self.catalog.clone(),
+            &self.state.keyring,
+            &self.hooks,
+            self.clock.clone(),
+            &self.state.instance,
+        )
     }
 
     /// Sends a request as it is.
