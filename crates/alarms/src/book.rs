@@ -83,6 +83,11 @@ impl Alarm {
         Key { kind: self.kind, subject: self.subject.id.clone() }
     }
 
+    /// What it is called in audit logs. Not "kind: name": what follows a word like `credential` and a colon is masked.
+    pub fn title(&self) -> String {
+        format!("{} ({})", self.subject.name, self.kind.name())
+    }
+
     /// Whether it stands.
     pub const fn stands(&self) -> bool {
         self.cleared_at.is_none()

@@ -87,13 +87,13 @@ impl Mailer for SmtpMailer {
             .port(address.port())
             .hello_name(domain)
             .timeout(Some(PATIENCE))
-            .tls(tls(settings).map_err(|error| explained(&error, password))?);
+            .tls(tls(settings).map_err(|error| explained(&error, settings, password))?);
         if let Some((username, password)) = settings.username.as_ref().zip(password) {
             transport =
                 transport.credentials(Credentials::new(username.clone(), password.expose().to_owned()));
         }
         let sent = transport.build().send(message).await;
-        sent.map(drop).map_err(|error| explained(&error, password))
+        sent.map(drop).map_err(|error| explained(&error, settings, password))
     }
 }
 
@@ -127,7 +127,7 @@ fn tls(settings: &MailSettings) -> Result<Tls, SmtpError> {
 }
 
 /// The server's own words: short, on one line, without the password in any form in which it is sent.
-fn explained(error: &SmtpError, password: Option<&Secret>) -> MailError {
+fn explained(error: &SmtpError, settings: &MailSettings, password: Option<&Secret>) -> MailError {
     let mut words = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(next) = cause {
@@ -137,7 +137,10 @@ fn explained(error: &SmtpError, password: Option<&Secret>) -> MailError {
         cause = next.source();
     }
     if let Some(password) = password.map(Secret::expose).filter(|password| password.len() >= 4) {
-        words = words.replace(password, MASK).replace(&STANDARD.encode(password), MASK);
+        let login = format!("\0{}\0{password}", settings.username.as_deref().unwrap_or_default());
+        for sent in [password.to_owned(), STANDARD.encode(password), STANDARD.encode(login)] {
+            words = words.replace(&sent, MASK);
+        }
     }
     let words: String = words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_WORDS).collect();
     MailError { reason: words, is_refused: error.is_permanent() }

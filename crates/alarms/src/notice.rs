@@ -127,7 +127,7 @@ impl Notice {
             "date": self.at,
             "action": action,
             "entityType": "Alarm",
-            "name": format!("{}: {}", alarm.kind.name(), alarm.subject.name),
+            "name": alarm.title(),
             "outcome": "success",
             "actor": {"userName": OURSELVES},
             "changes": changes,

@@ -122,7 +122,7 @@ impl Rules<'_> {
             Going::Unknown | Going::Struggling | Going::Flowing | Going::Paused | Going::Disabled => return,
             Going::CredentialRejected => {
                 self.unsure(Kind::Holding, &seen.id);
-                let text = format!("the destination of {name:?} refuses the credential: {words}");
+                let text = format!("the destination of {name:?} refuses the credential, and says: {words}");
                 (Kind::CredentialRejected, text)
             }
             Going::Holding => {

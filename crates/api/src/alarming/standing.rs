@@ -76,7 +76,7 @@ fn note(call: &Call) -> Result<Note, ApiError> {
     let change = Change {
         action: Action::Update,
         entity_type: "Alarm",
-        name: &format!("{}: {}", alarm.kind.name(), alarm.subject.name),
+        name: &alarm.title(),
         url: format!("{ALARMS}/{}", alarm.id),
         before: None,
         after: None,

@@ -56,6 +56,8 @@ impl Running {
         self.app.net.taken(|taken| {
             let documents = taken.documents.get(host).into_iter().flatten();
             let alarms = documents.filter(|document| document["entityType"] == "Alarm");
+            let alarms =
+                alarms.inspect(|document| assert!(!document.to_string().contains("[masked]"), "{document}"));
             alarms.map(|document| format!("{} {}", document["action"], document["name"])).collect()
         })
     }
@@ -109,7 +111,7 @@ async fn a_refused_credential_is_told_once_to_a_webhook_and_the_other_destinatio
     assert_eq!(document["data"]["alarm"]["subject"]["id"], refusing["id"]);
     assert!(document["text"].as_str().unwrap().contains("What to do: give the configuration a credential"));
     assert!(!got[0].json().to_string().contains("hec-token-1"), "{document}");
-    let raised = r#""Raise" "credentialRejected: Refusing""#.to_owned();
+    let raised = r#""Raise" "Refusing (credentialRejected)""#.to_owned();
     assert_eq!(running.told_to("other.example.com"), [raised.clone()]);
     assert_eq!(running.told_to("refusing.example.com"), [""; 0]);
     let standing = app.get(&format!("{ALARMS}?standing=true")).await.json();
@@ -119,7 +121,7 @@ async fn a_refused_credential_is_told_once_to_a_webhook_and_the_other_destinatio
     running.pass(120).await;
     let got = app.hooks.take();
     assert_eq!(got.iter().map(|got| got.json()["type"].clone()).collect::<Vec<_>>(), ["alarm.cleared"]);
-    let cleared = r#""Clear" "credentialRejected: Refusing""#.to_owned();
+    let cleared = r#""Clear" "Refusing (credentialRejected)""#.to_owned();
     assert_eq!(running.told_to("other.example.com"), [raised.clone(), cleared.clone()]);
     let mut late = running.told_to("refusing.example.com");
     late.sort();
