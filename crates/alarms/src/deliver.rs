@@ -231,19 +231,18 @@ async fn post(alarms: &Alarms, opened: &Opened, notice: &Notice) -> Result<(), U
 
 fn mail(alarms: &Alarms, notice: &Notice) -> Mail {
     let (instance, alarm) = (&alarms.parts.instance, &notice.alarm);
-    let mut body = format!("{}\n\n", notice.headline());
-    if let Some(advice) = notice.advice() {
-        body.push_str(&format!("What to do: {advice}.\n\n"));
-    }
-    let mut line = |name: &str, value: &str| body.push_str(&format!("{name}: {value}\n"));
-    line("Installation", &format!("{} ({})", instance.name, instance.environment));
-    line("Alarm", alarm.kind.name());
-    line("About", &alarm.subject.name);
-    line("Raised", &alarm.raised_at.to_string());
-    if let Some(cleared) = alarm.cleared_at {
-        line("Recovered", &cleared.to_string());
-    }
-    line("Id", &alarm.id);
+    let advice = notice.advice().map(|advice| format!("What to do: {advice}.\n\n")).unwrap_or_default();
+    let recovered = alarm.cleared_at.map(|at| format!("Recovered: {at}\n")).unwrap_or_default();
+    let body = format!(
+        "{}\n\n{advice}Installation: {} ({})\nAlarm: {}\nAbout: {}\nRaised: {}\n{recovered}Id: {}\n",
+        notice.headline(),
+        instance.name,
+        instance.environment,
+        alarm.kind.name(),
+        alarm.subject.name,
+        alarm.raised_at,
+        alarm.id,
+    );
     Mail {
         id: notice.id(),
         at: notice.at,

@@ -85,7 +85,7 @@ impl Rules<'_> {
     }
 
     /// The threshold, or a part of it where an alarm of that severity stands.
-    fn eased(&self, threshold: Duration, standing: Option<Severity>, severity: Severity) -> Duration {
+    fn eased(threshold: Duration, standing: Option<Severity>, severity: Severity) -> Duration {
         if standing >= Some(severity) { threshold * BACK_AT_PERCENT / 100 } else { threshold }
     }
 
@@ -159,7 +159,7 @@ impl Rules<'_> {
         let Some(oldest) = unsettled.oldest_pending else { return };
         let lag = self.now.since(oldest);
         let standing = self.standing(Kind::Lag, &seen.id);
-        let over = |severity, threshold| lag > self.eased(minutes(threshold), standing, severity);
+        let over = |severity, threshold| lag > Self::eased(minutes(threshold), standing, severity);
         let severity = if over(Severity::Critical, self.thresholds.lag_critical_minutes) {
             Severity::Critical
         } else if over(Severity::Warning, self.thresholds.lag_warning_minutes) {

@@ -321,8 +321,9 @@ fn text(book: &Book) -> String {
 /// For the diagnostics, which need no channel.
 fn say(notice: &Notice) {
     let (kind, subject) = (notice.alarm.kind.name(), notice.alarm.subject.name.as_str());
-    match notice.what {
-        What::Cleared => tracing::info!(kind, subject, "{}", notice.headline()),
-        _ => tracing::warn!(kind, subject, "{}", notice.headline()),
+    if notice.what == What::Cleared {
+        tracing::info!(kind, subject, "{}", notice.headline());
+    } else {
+        tracing::warn!(kind, subject, "{}", notice.headline());
     }
 }

@@ -100,6 +100,7 @@ pub fn router(state: ApiState) -> Router {
         .route(&format!("{STREAMING}/test"), granted(POST, CHANGE, event_streaming::test_unsaved))
         .merge(looking())
         .merge(claims())
+        .merge(erasures())
         .merge(alarms())
         .route(CLIENTS, granted(GET, SEE, clients::list).merge(granted(POST, CHANGE, clients::create)))
         .route(
@@ -116,8 +117,6 @@ pub fn router(state: ApiState) -> Router {
                 .merge(granted(PUT, CHANGE, source_calls::replace))
                 .merge(granted(DELETE, CHANGE, source_calls::delete)),
         )
-        .route(ERASURES, granted(GET, SEE, erasures::list).merge(granted(POST, ERASE, erasures::create)))
-        .route(&below(ERASURES, ""), granted(GET, SEE, erasures::get))
         .fallback(|request: Request| async move {
             ApiError::new(ErrorKey::NotFound, "there is nothing at this path").answer(request.uri().path())
         })
@@ -154,6 +153,13 @@ fn claims() -> Router<ApiState> {
                 .merge(granted(DELETE, Scope::DeleteConfigClaim, native_claims::delete)),
         )
         .route(&format!("{CLAIMS}/discovered"), discovered)
+}
+
+/// Erasures: of all that is stored of somebody, or of one event.
+fn erasures() -> Router<ApiState> {
+    Router::new()
+        .route(ERASURES, granted(GET, SEE, erasures::list).merge(granted(POST, ERASE, erasures::create)))
+        .route(&format!("{ERASURES}/{{id}}"), granted(GET, SEE, erasures::get))
 }
 
 /// Alarms: what is wrong, from when on it is, and who is told.

@@ -68,16 +68,16 @@ impl Running {
         });
         let explorer = Arc::new(data::open_explorer(&settings.server.data, journal.clone(), &clock));
         let delivery = Arc::new(delivering.await);
-        let alarms = Arc::new(alarms::Alarms::open(alarms::Parts {
+        let alarm_parts = alarms::Parts {
             catalog: catalog.clone(),
             keyring: Arc::clone(&keyring),
-            transport: transport.clone(),
+            transport,
             mailer: Arc::new(alarms::SmtpMailer),
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
             instance: instance.clone(),
             surroundings: surroundings(settings, &journal),
-        }));
+        };
         let api = api::ApiState::new(api::ApiParts {
             catalog,
             keyring,
@@ -92,7 +92,7 @@ impl Running {
             resume: resume_limits(&settings.delivery.resume),
             instance,
             erasures: Some(keeping.erasures.clone()),
-            alarms,
+            alarms: Arc::new(alarms::Alarms::open(alarm_parts)),
         });
         // Before events are taken: they are sent by the names of their time.
         api::native_claims::begin(&api).await;
