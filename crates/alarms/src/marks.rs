@@ -258,7 +258,7 @@ mod tests {
         };
         assert_eq!(left(&[]), None);
         assert_eq!(left(&[(0, 900), (60, 800)]), None, "too early");
-        assert_eq!(left(&[(0, 900), (240, 700)]), Some(Duration::from_mins(240 * 7 / 2)));
+        assert_eq!(left(&[(0, 900), (240, 700)]), Some(Duration::from_hours(14)));
         assert_eq!(left(&[(0, 700), (240, 900)]), Some(Duration::MAX));
         assert_eq!(left(&[(0, 900), (240, 700), (-1000, 600)]), None);
         let many: Vec<(i64, u64)> = (0..500).map(|n| (n * 30, 1000)).collect();

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::call::{self, Answer, Call};
 
-/// Why events should not be sent here.
+/// Why events are not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Unready {
@@ -56,12 +56,20 @@ pub(crate) async fn health(_call: Call<()>) -> Answer {
 /// The journal takes events.
 pub(crate) async fn ready(call: Call<()>) -> Answer {
     let reasons = call.state.unready();
-    if reasons.is_empty() {
-        call::json(StatusCode::OK, &json!({"status": "ready"}))
+    let (status, word) = if is_ready(&reasons) {
+        (StatusCode::OK, "ready")
     } else {
-        let body = json!({"status": "not ready", "reasons": out(&reasons)});
-        call::json(StatusCode::SERVICE_UNAVAILABLE, &body)
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready")
+    };
+    if reasons.is_empty() {
+        return call::json(status, &json!({"status": word}));
     }
+    call::json(status, &json!({"status": word, "reasons": out(&reasons)}))
+}
+
+/// Whether requests should be sent here. For want of room events are refused, but whoever mends that has to get through.
+pub(crate) fn is_ready(reasons: &[Unready]) -> bool {
+    reasons.iter().all(|reason| *reason == Unready::NoRoom)
 }
 
 #[derive(Serialize)]
@@ -70,7 +78,8 @@ struct InstanceOut {
     name: String,
     environment: String,
     version: &'static str,
-    ready: bool,
+    /// Whether events are taken.
+    takes_events: bool,
     /// Why not.
     reasons: Vec<ReasonOut>,
     journal: JournalOut,
@@ -109,7 +118,7 @@ pub(crate) async fn instance(call: Call) -> Answer {
         name: state.instance.name.clone(),
         environment: state.instance.environment.clone(),
         version: env!("CARGO_PKG_VERSION"),
-        ready: reasons.is_empty(),
+        takes_events: reasons.is_empty(),
         reasons: out(&reasons),
         journal: JournalOut {
             stored_bytes: head.stored_bytes,

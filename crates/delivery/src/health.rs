@@ -141,7 +141,7 @@ impl Health {
             }
             Standing::Holding if !is_held => self.turn(Standing::Degraded, self.began),
             Standing::Fresh | Standing::Well if self.level >= FULL => {
-                self.turn(Standing::Degraded, self.began)
+                self.turn(Standing::Degraded, self.began);
             }
             _ => {}
         }

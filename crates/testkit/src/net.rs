@@ -358,13 +358,11 @@ impl Transport for SimNet {
             let retry_after = Some(Duration::from_secs(1));
             return Ok(Answer { retry_after, ..answer(503, &Value::Null) });
         }
-        if self.happens(faults.broken) {
-            return Ok(answer(500, &serde_json::json!({"text": "Internal server error", "code": 8})));
-        }
         if self.happens(faults.unfit) {
             return Ok(answer(400, &serde_json::json!({"text": "Invalid data format", "code": 6})));
         }
-        if let Some(status) = self.stumbles_over(&request.body) {
+        let broken = self.happens(faults.broken).then_some(500);
+        if let Some(status) = broken.or_else(|| self.stumbles_over(&request.body)) {
             let (text, code) =
                 if status == 400 { ("Invalid data format", 6) } else { ("Internal server error", 8) };
             return Ok(answer(status, &serde_json::json!({"text": text, "code": code})));

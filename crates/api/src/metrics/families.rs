@@ -11,6 +11,7 @@ use super::counts::{BOUNDS_MS, Counts, REJECTED};
 use super::process::Facts;
 use super::sample::{Family, Labels, Value};
 use crate::error::ErrorKey;
+use crate::health::is_ready;
 use crate::state::ApiState;
 
 /// Configurations, and sources, that are told of: the first by their ids.
@@ -24,21 +25,26 @@ fn load(number: &AtomicU64) -> u64 {
     number.load(Ordering::Relaxed)
 }
 
-/// Times by their bounds in milliseconds.
+/// Times by their bounds in milliseconds; the last count is of those beyond all bounds.
 fn histogram(bounds: &[u64], counts: impl IntoIterator<Item = u64>, sum_ms: u64) -> Value {
-    let bounds = bounds.iter().map(|ms| *ms as f64 / 1e3).chain([f64::MAX]);
-    Value::Histogram(bounds.zip(counts).collect(), sum_ms as f64 / 1e3)
+    let counts: Vec<u64> = counts.into_iter().collect();
+    let total = counts.iter().sum();
+    let bounds = bounds.iter().map(|ms| *ms as f64 / 1e3);
+    Value::Histogram(bounds.zip(counts).collect(), total, sum_ms as f64 / 1e3)
 }
 
 pub(super) fn instance(state: &ApiState) -> Vec<Family> {
+    let reasons = state.unready();
     let head = state.journal.head();
     let explorer = state.explorer.status();
     let disk = state.delivery.backlogs().disk();
     let mut families = vec![
         Family::new("idstream_build_info", "The version; always 1.")
             .with(vec![("version", env!("CARGO_PKG_VERSION").to_owned())], Value::Gauge(1.0)),
-        Family::new("idstream_ready", "Whether events are taken: 1 or 0, as /ready says.")
-            .gauge(f64::from(u8::from(state.unready().is_empty()))),
+        Family::new("idstream_ready", "1 while /ready is green, else 0.")
+            .gauge(f64::from(u8::from(is_ready(&reasons)))),
+        Family::new("idstream_takes_events", "1 while events are taken, 0 while all are refused.")
+            .gauge(f64::from(u8::from(reasons.is_empty()))),
         Family::new("idstream_journal_stored_bytes", "Bytes of the journal.").gauge(head.stored_bytes as f64),
         Family::new("idstream_journal_first_block", "The sequence of the oldest stored block.")
             .gauge(head.first as f64),

@@ -22,8 +22,9 @@ pub(super) enum Value {
     Seconds(f64),
     /// Now.
     Gauge(f64),
-    /// How often, up to each bound in seconds, the last one without an end; and all of them together, in seconds.
-    Histogram(Vec<(f64, u64)>, f64),
+    /// How often something took up to each bound in seconds and longer than the one before; how often in all; and how long
+    /// all of it together, in seconds.
+    Histogram(Vec<(f64, u64)>, u64, f64),
 }
 
 /// Samples of one name.
@@ -74,9 +75,8 @@ impl Collector for Scrape {
                     Value::Counter(n) => metric.encode_counter(n, None::<&NoExemplar>)?,
                     Value::Seconds(n) => metric.encode_counter(n, None::<&NoExemplar>)?,
                     Value::Gauge(value) => metric.encode_gauge(value)?,
-                    Value::Histogram(buckets, sum) => {
-                        let count = buckets.iter().map(|(_, count)| count).sum();
-                        metric.encode_histogram::<Labels>(*sum, count, buckets, None)?;
+                    Value::Histogram(buckets, count, sum) => {
+                        metric.encode_histogram::<Labels>(*sum, *count, buckets, None)?;
                     }
                 }
             }
@@ -105,9 +105,23 @@ mod tests {
                 .with(vec![("name", "a \"b\"\n\\".to_owned())], Value::Counter(3)),
             Family::new("a_state", "A state.").gauge(1.5),
             Family::new("a_seconds", "Times.")
-                .with(Labels::new(), Value::Histogram(vec![(0.1, 2), (1.0, 3), (f64::MAX, 1)], 4.0)),
+                .with(Labels::new(), Value::Histogram(vec![(0.1, 2), (1.0, 3)], 6, 4.0)),
             Family::new("nothing", "Not there."),
         ]);
-        insta::assert_snapshot!(text.unwrap(), @"");
+        insta::assert_snapshot!(text.unwrap(), @r#"
+        # HELP a_events_total Events.
+        # TYPE a_events_total counter
+        a_events_total{name="a \"b\"\n\\"} 3
+        # HELP a_state A state.
+        # TYPE a_state gauge
+        a_state 1.5
+        # HELP a_seconds Times.
+        # TYPE a_seconds histogram
+        a_seconds_bucket{le="0.1"} 2
+        a_seconds_bucket{le="1"} 5
+        a_seconds_bucket{le="+Inf"} 6
+        a_seconds_sum 4.0
+        a_seconds_count 6
+        "#);
     }
 }

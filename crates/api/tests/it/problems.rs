@@ -130,5 +130,11 @@ async fn health_needs_no_token_and_ready_turns_red_when_the_server_stops() {
     app.state.begin_shutdown();
     let ready = app.send(Method::GET, "/ready", &[], "").await;
     assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(ready.text, r#"{"status":"not ready"}"#);
+    let told = ready.json();
+    assert_eq!(
+        (&told["status"], &told["reasons"][0]["reason"]),
+        (&json!("not ready"), &json!("stopping")),
+        "{told}"
+    );
+    assert_eq!(told["reasons"].as_array().unwrap().len(), 1, "{told}");
 }

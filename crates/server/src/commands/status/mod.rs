@@ -85,7 +85,8 @@ async fn look(
         return Ok((lines, whole["needsAttention"] == true));
     }
     let instance = client.json(Method::GET, INSTANCE, None).await?;
-    let needs_attention = all.iter().any(|each| each["needsAttention"] == true) || instance["ready"] == false;
+    let needs_attention =
+        all.iter().any(|each| each["needsAttention"] == true) || instance["takesEvents"] == false;
     let lines = if arguments.json {
         vec![pretty(
             &json!({"instance": instance, "eventStreaming": all, "needsAttention": needs_attention}),
