@@ -97,15 +97,7 @@ impl Running {
         // Before events are taken: they are sent by the names of their time.
         api::native_claims::begin(&api).await;
         let chores = Chores::start(&api, keeping, settings, |stopped| {
-            let kept = retention::Kept {
-                journal: journal.clone(),
-                catalog: api.catalog.clone(),
-                delivery: Arc::clone(&delivery),
-                clock: Arc::clone(&api.clock),
-                policy: retention::policy(&settings.retention),
-                min_free: settings.journal.min_free.0,
-            };
-            retention::run(kept, stopped)
+            retention::run(kept(&api, journal.clone(), settings), stopped)
         });
         let ((stop, stopped), speaks_tls) = (watch::channel(false), keeper.is_some());
         let listener = listen(settings, &api, listener, keeper, stopped)?;
@@ -263,6 +255,18 @@ fn listen(
     Ok(tokio::spawn(async {
         tokio::join!(serving, keeping);
     }))
+}
+
+/// What retention looks after.
+fn kept(api: &api::ApiState, journal: Arc<LocalJournal>, settings: &Settings) -> retention::Kept {
+    retention::Kept {
+        journal,
+        catalog: api.catalog.clone(),
+        delivery: Arc::clone(&api.delivery),
+        clock: Arc::clone(&api.clock),
+        policy: retention::policy(&settings.retention),
+        min_free: settings.journal.min_free.0,
+    }
 }
 
 async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {

@@ -129,16 +129,17 @@ fn disk_detail(disk: DiskSpace, oldest: Option<&Account>) -> String {
 }
 
 fn spent_detail(account: &Account, limit: Limit, now: Timestamp) -> String {
-    let (has, may, field) = match limit {
-        Limit::Age => {
-            let age = account.backlog.oldest.map(|oldest| now.since(oldest)).unwrap_or_default();
-            let may = account.budget.max_age_hours.unwrap_or_default();
-            (format!("events of {} hours ago", age.as_secs() / 3600), format!("{may} hours"), "maxAgeHours")
-        }
-        _ => {
-            let may = account.budget.max_bytes.unwrap_or_default();
-            (size::shown(account.backlog.bytes), size::shown(may), "maxBytes")
-        }
+    let Backlog { bytes, oldest, .. } = account.backlog;
+    let Budget { max_bytes, max_age_hours, .. } = account.budget;
+    let (has, may, field) = if limit == Limit::Age {
+        let hours = oldest.map_or(0, |oldest| now.since(oldest).as_secs() / 3600);
+        (
+            format!("events of {hours} hours ago"),
+            format!("{} hours", max_age_hours.unwrap_or_default()),
+            "maxAgeHours",
+        )
+    } else {
+        (size::shown(bytes), size::shown(max_bytes.unwrap_or_default()), "maxBytes")
     };
     format!(
         "nothing is taken in: {} has {has} to deliver yet, and its backlog budget of {may} is spent; mend its destination, or \
