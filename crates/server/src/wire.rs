@@ -56,28 +56,19 @@ impl Running {
         let (listener, address) = bind(settings.server.listen).await?;
         let instance = instance(&settings.instance);
         let intake = Arc::new(intake(settings, journal.clone(), &clock, &random));
-        let transport = Arc::new(HttpTransport::new()?);
-        let delivering = Supervisor::start(Parts {
+        let parts = Parts {
             journal: journal.clone(),
             catalog: catalog.clone(),
             keyring: Arc::clone(&keyring),
-            transport: transport.clone(),
+            transport: Arc::new(HttpTransport::new()?),
             instance: instance.clone(),
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
-        });
+        };
+        let alarms = alarms(&parts, settings, &journal);
+        let delivering = Supervisor::start(parts);
         let explorer = Arc::new(data::open_explorer(&settings.server.data, journal.clone(), &clock));
         let delivery = Arc::new(delivering.await);
-        let alarm_parts = alarms::Parts {
-            catalog: catalog.clone(),
-            keyring: Arc::clone(&keyring),
-            transport,
-            mailer: Arc::new(alarms::SmtpMailer),
-            clock: Arc::clone(&clock),
-            random: Arc::clone(&random),
-            instance: instance.clone(),
-            surroundings: surroundings(settings, &journal),
-        };
         let api = api::ApiState::new(api::ApiParts {
             catalog,
             keyring,
@@ -92,7 +83,7 @@ impl Running {
             resume: resume_limits(&settings.delivery.resume),
             instance,
             erasures: Some(keeping.erasures.clone()),
-            alarms: Arc::new(alarms::Alarms::open(alarm_parts)),
+            alarms,
         });
         // Before events are taken: they are sent by the names of their time.
         api::native_claims::begin(&api).await;
@@ -289,6 +280,20 @@ fn intake(
     };
     let rule = MaskRule::with(settings.intake.mask.iter().cloned());
     Intake::new(journal, Arc::clone(clock), Arc::clone(random), rule, limits)
+}
+
+/// The alarms, told by the same way out as events.
+fn alarms(parts: &Parts, settings: &Settings, journal: &Arc<LocalJournal>) -> Arc<alarms::Alarms> {
+    Arc::new(alarms::Alarms::open(alarms::Parts {
+        catalog: parts.catalog.clone(),
+        keyring: Arc::clone(&parts.keyring),
+        transport: Arc::clone(&parts.transport),
+        mailer: Arc::new(alarms::SmtpMailer),
+        clock: Arc::clone(&parts.clock),
+        random: Arc::clone(&parts.random),
+        instance: parts.instance.clone(),
+        surroundings: surroundings(settings, journal),
+    }))
 }
 
 /// What alarms are told of the machine.
