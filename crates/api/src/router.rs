@@ -100,13 +100,9 @@ pub fn router(state: ApiState) -> Router {
         .route(&format!("{STREAMING}/test"), granted(POST, CHANGE, event_streaming::test_unsaved))
         .merge(looking())
         .merge(claims())
+        .merge(api_clients())
         .merge(erasures())
         .merge(alarms())
-        .route(CLIENTS, granted(GET, SEE, clients::list).merge(granted(POST, CHANGE, clients::create)))
-        .route(
-            &below(CLIENTS, ""),
-            granted(GET, SEE, clients::get).merge(granted(DELETE, CHANGE, clients::delete)),
-        )
         .route(
             SOURCES,
             granted(GET, SEE, source_calls::list).merge(granted(POST, CHANGE, source_calls::create)),
@@ -153,6 +149,16 @@ fn claims() -> Router<ApiState> {
                 .merge(granted(DELETE, Scope::DeleteConfigClaim, native_claims::delete)),
         )
         .route(&format!("{CLAIMS}/discovered"), discovered)
+}
+
+/// API clients: who may call.
+fn api_clients() -> Router<ApiState> {
+    Router::new()
+        .route(CLIENTS, granted(GET, SEE, clients::list).merge(granted(POST, CHANGE, clients::create)))
+        .route(
+            &format!("{CLIENTS}/{{id}}"),
+            granted(GET, SEE, clients::get).merge(granted(DELETE, CHANGE, clients::delete)),
+        )
 }
 
 /// Erasures: of all that is stored of somebody, or of one event.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use base::mask::MaskRule;
 use base::{Clock, Random, Secret, SystemClock};
+use catalog::Catalog;
 use delivery::{Parts, ResumeLimits, Supervisor};
 use destinations::transport::HttpTransport;
 use event::native::Instance;
@@ -50,9 +51,7 @@ impl Running {
         let data::Opened { journal, catalog, keyring } = data::open(settings, &clock, &random)?;
         let keyring = Arc::new(keyring);
         let keeping = Keeping::begin(&journal, &catalog, &keyring, &clock, &random).await?;
-        let admin_token_file = settings.server.data.join("admin-token");
-        let hand_over = |token: &Secret| data::write_token(&admin_token_file, token);
-        let admin_token = api::bootstrap_client(&catalog, &*clock, &random, hand_over)?;
+        let (admin_token_file, admin_token) = first_token(settings, &catalog, &*clock, &random)?;
         let (listener, address) = bind(settings.server.listen).await?;
         let instance = instance(&settings.instance);
         let intake = Arc::new(intake(settings, journal.clone(), &clock, &random));
@@ -280,6 +279,18 @@ fn intake(
     };
     let rule = MaskRule::with(settings.intake.mask.iter().cloned());
     Intake::new(journal, Arc::clone(clock), Arc::clone(random), rule, limits)
+}
+
+/// Where the first administrator's token lies, and the token when this start makes it.
+fn first_token(
+    settings: &Settings,
+    catalog: &Catalog,
+    clock: &dyn Clock,
+    random: &Random,
+) -> Result<(PathBuf, Option<Secret>), Failure> {
+    let file = settings.server.data.join("admin-token");
+    let token = api::bootstrap_client(catalog, clock, random, |token| data::write_token(&file, token))?;
+    Ok((file, token))
 }
 
 /// The alarms, told by the same way out as events.
