@@ -7,6 +7,7 @@
 //! its cause goes to the diagnostics. No request holds more memory than its limits allow, compressed or not.
 
 mod access;
+pub mod alarming;
 pub mod audit;
 mod body;
 mod call;

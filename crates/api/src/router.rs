@@ -11,8 +11,8 @@ use crate::error::{ApiError, ErrorKey};
 use crate::limits::limit;
 use crate::state::ApiState;
 use crate::{
-    clients, console, erasures, event_streaming, health, intake_calls, metrics, native_claims, oauth,
-    schemas, source_calls, stored, webhook,
+    alarming, clients, console, erasures, event_streaming, health, intake_calls, metrics, native_claims,
+    oauth, schemas, source_calls, stored, webhook,
 };
 
 const GET: MethodFilter = MethodFilter::GET;
@@ -40,6 +40,10 @@ pub(crate) const CLIENTS: &str = "/admin/api/v1/instance/apiClients";
 pub(crate) const SOURCES: &str = "/admin/api/v1/instance/sources";
 /// Where erasures are.
 pub(crate) const ERASURES: &str = "/admin/api/v1/instance/erasures";
+/// Where alarms are.
+pub(crate) const ALARMS: &str = "/admin/api/v1/instance/alarms";
+/// Where the channels for alarms are.
+pub(crate) const ALARM_CHANNELS: &str = "/admin/api/v1/instance/alarmChannels";
 /// Where account events are; the contract's path.
 pub(crate) const ACCOUNT_EVENTS: &str = "/admin/api/v1/events/account";
 /// Where audit logs are; the contract's path.
@@ -93,11 +97,9 @@ pub fn router(state: ApiState) -> Router {
         .merge(looking())
         .merge(quarantine())
         .merge(claims())
-        .route(CLIENTS, granted(GET, SEE, clients::list).merge(granted(POST, CHANGE, clients::create)))
-        .route(
-            &below(CLIENTS, ""),
-            granted(GET, SEE, clients::get).merge(granted(DELETE, CHANGE, clients::delete)),
-        )
+        .merge(api_clients())
+        .merge(erasures())
+        .merge(alarms())
         .route(
             SOURCES,
             granted(GET, SEE, source_calls::list).merge(granted(POST, CHANGE, source_calls::create)),
@@ -108,8 +110,6 @@ pub fn router(state: ApiState) -> Router {
                 .merge(granted(PUT, CHANGE, source_calls::replace))
                 .merge(granted(DELETE, CHANGE, source_calls::delete)),
         )
-        .route(ERASURES, granted(GET, SEE, erasures::list).merge(granted(POST, ERASE, erasures::create)))
-        .route(&below(ERASURES, ""), granted(GET, SEE, erasures::get))
         .fallback(|request: Request| async move {
             ApiError::new(ErrorKey::NotFound, "there is nothing at this path").answer(request.uri().path())
         })
@@ -167,4 +167,50 @@ fn claims() -> Router<ApiState> {
                 .merge(granted(DELETE, Scope::DeleteConfigClaim, native_claims::delete)),
         )
         .route(&format!("{CLAIMS}/discovered"), discovered)
+}
+
+/// API clients: who may call.
+fn api_clients() -> Router<ApiState> {
+    Router::new()
+        .route(CLIENTS, granted(GET, SEE, clients::list).merge(granted(POST, CHANGE, clients::create)))
+        .route(
+            &format!("{CLIENTS}/{{id}}"),
+            granted(GET, SEE, clients::get).merge(granted(DELETE, CHANGE, clients::delete)),
+        )
+}
+
+/// Erasures: of all that is stored of somebody, or of one event.
+fn erasures() -> Router<ApiState> {
+    Router::new()
+        .route(ERASURES, granted(GET, SEE, erasures::list).merge(granted(POST, ERASE, erasures::create)))
+        .route(&format!("{ERASURES}/{{id}}"), granted(GET, SEE, erasures::get))
+}
+
+/// Alarms: what is wrong, from when on it is, and who is told.
+fn alarms() -> Router<ApiState> {
+    use alarming::{channels, standing};
+    const READ: Scope = Scope::ReadAlarm;
+    const WRITE: Scope = Scope::WriteAlarm;
+    let below = |path: &str, rest: &str| format!("{path}/{{id}}{rest}");
+    Router::new()
+        .route(ALARMS, granted(GET, READ, standing::list))
+        .route(&below(ALARMS, "/acknowledge"), granted(POST, WRITE, standing::acknowledge))
+        .route(&below(ALARMS, "/silence"), granted(POST, WRITE, standing::silence))
+        .route(
+            &format!("{ALARMS}/thresholds"),
+            granted(GET, READ, standing::thresholds).merge(granted(PUT, WRITE, standing::set_thresholds)),
+        )
+        .route(
+            ALARM_CHANNELS,
+            granted(GET, READ, channels::list).merge(granted(POST, WRITE, channels::create)),
+        )
+        .route(
+            &below(ALARM_CHANNELS, ""),
+            granted(GET, READ, channels::get).merge(granted(PUT, WRITE, channels::replace)).merge(granted(
+                DELETE,
+                WRITE,
+                channels::delete,
+            )),
+        )
+        .route(&below(ALARM_CHANNELS, "/test"), granted(POST, WRITE, channels::test))
 }

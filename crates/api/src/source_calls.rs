@@ -21,6 +21,9 @@ const ENTITY: &str = "source";
 /// Live `Authorization` values of one source: two while one is being changed for the other.
 const MAX_AUTHORIZATIONS: usize = 2;
 
+/// How long a source may be expected to say nothing, in minutes: up to 30 days.
+const SILENT_AFTER: (u64, u64) = (5, 43_200);
+
 const COLUMNS: [Column<Found<Source>>; 3] = [
     ("id", |a, b| a.value.id.cmp(&b.value.id)),
     ("name", |a, b| by_text(&a.value.name, &b.value.name)),
@@ -39,6 +42,9 @@ struct SourceOut {
     authorizations: usize,
     /// Where the platform posts to.
     webhook: String,
+    /// After how many minutes without a delivery there is an alarm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    silent_after_minutes: Option<u32>,
 }
 
 impl SourceOut {
@@ -51,6 +57,7 @@ impl SourceOut {
             enabled: source.enabled,
             platform: source.platform.clone(),
             authorizations: source.authorization.len(),
+            silent_after_minutes: source.silent_after_minutes,
             webhook: format!("{base}{WEBHOOKS}/{}/{}", source.id, kind.as_str().unwrap_or_default()),
         }
     }
@@ -62,6 +69,7 @@ struct Wanted {
     enabled: Option<bool>,
     platform: Platform,
     authorization: Option<Vec<String>>,
+    silent_after_minutes: Option<u32>,
 }
 
 pub(crate) async fn list(call: Call) -> Answer {
@@ -88,6 +96,7 @@ pub(crate) async fn create(mut call: Call) -> Answer {
         enabled: wanted.enabled.unwrap_or(true),
         platform: wanted.platform,
         authorization: wanted.authorization.unwrap_or_default(),
+        silent_after_minutes: wanted.silent_after_minutes,
     };
     let shown = SourceOut::of(&source, &call.state);
     let note = call.note(&told(Action::Create, None, Some(&shown)), Some(&body));
@@ -112,6 +121,7 @@ pub(crate) async fn replace(mut call: Call) -> Answer {
         enabled: wanted.enabled.unwrap_or(before.enabled),
         platform: wanted.platform,
         authorization: wanted.authorization.unwrap_or(before.authorization),
+        silent_after_minutes: wanted.silent_after_minutes,
     };
     let shown = SourceOut::of(&source, &call.state);
     let note = call.note(&told(Action::Update, Some(&shown_before), Some(&shown)), Some(&body));
@@ -170,11 +180,13 @@ fn parse(body: &Value, before: Option<&Source>) -> Result<Wanted, ApiError> {
     let enabled = fields.boolean("enabled", &mut complaints);
     let platform = platform(&fields, &mut complaints);
     let authorization = authorization(&fields, &mut complaints);
+    let silent_after = fields.whole_number("silentAfterMinutes", SILENT_AFTER, &mut complaints);
     complaints.finish(name.zip(platform).map(|(name, platform)| Wanted {
         name: name.to_owned(),
         enabled,
         platform,
         authorization,
+        silent_after_minutes: silent_after.and_then(|minutes| u32::try_from(minutes).ok()),
     }))
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use alarms::Alarms;
 use base::{Clock, Random, Timestamp};
 use catalog::{Catalog, Keyring};
 use custody::erasure::Erasures;
@@ -73,6 +74,8 @@ pub struct ApiParts {
     pub instance: Instance,
     /// Erases stored events; none when the journal's backend cannot.
     pub erasures: Option<Erasures>,
+    /// What is wrong, and who is told.
+    pub alarms: Arc<Alarms>,
 }
 
 /// The API's state. Clones share everything.

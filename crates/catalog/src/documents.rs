@@ -181,6 +181,20 @@ impl Catalog {
         self.put(id, Some(value), expected, note)
     }
 
+    /// The same with several notes, told in their order.
+    pub fn replace_and_tell<T: Document>(
+        &self,
+        id: &str,
+        value: &T,
+        expected: u64,
+        notes: Vec<Note>,
+    ) -> Result<u64, CatalogError> {
+        if expected == 0 {
+            return Err(CatalogError::NotFound);
+        }
+        self.put(id, Some(value), expected, notes)
+    }
+
     /// Removes the document that is at revision `expected`. Durable when it returns.
     pub fn delete<T: Document>(
         &self,
@@ -271,7 +285,7 @@ impl Catalog {
         id: &str,
         value: Option<&T>,
         expected: u64,
-        note: Option<Note>,
+        notes: impl IntoIterator<Item = Note>,
     ) -> Result<u64, CatalogError> {
         let damaged = |cause| CatalogError::Damaged { kind: T::KIND.to_owned(), id: id.to_owned(), cause };
         let value = value.map(serde_json::value::to_raw_value).transpose().map_err(damaged)?;
@@ -282,7 +296,7 @@ impl Catalog {
             return Err(CatalogError::Conflict);
         }
         let outbox = before.map(|kept| kept.envelope.outbox.clone()).unwrap_or_default();
-        let outbox: Vec<Note> = outbox.into_iter().chain(note).collect();
+        let outbox: Vec<Note> = outbox.into_iter().chain(notes).collect();
         let stored_revision = before.map_or(0, |kept| kept.stored_revision);
         let revision = before.map_or(0, |kept| kept.envelope.revision) + 1;
         let is_gone = value.is_none() && outbox.is_empty();

@@ -164,6 +164,7 @@ impl Worker {
     /// What is proven. A request without an answer proves nothing; nor does a verdict of the wrong length.
     fn verdict(&self, batch: &Batch, result: Result<Answer, TransportError>) -> Heard {
         let nothing = |reason: String| Verdict::all(batch.items.len(), &Outcome::Retry { reason });
+        self.setting.status.lock().last_http_status = result.as_ref().ok().map(|answer| answer.status);
         match result {
             Err(error) => (Verdict { ack: Ack::Lost, ..nothing(error.to_string()) }, None, None),
             Ok(answer) => {

@@ -107,6 +107,9 @@ pub struct Status {
     pub awaiting_acknowledgement: u64,
     /// Events that the destination stumbles over: each is tried again alone, now and then. They are pending.
     pub parked: u64,
+    /// The HTTP status of the last answer; `None` when there was none.
+    #[serde(skip)]
+    pub last_http_status: Option<u16>,
     /// When the next try goes out, while none may.
     #[serde(skip)]
     pub next_try_at: Option<Timestamp>,

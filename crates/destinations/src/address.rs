@@ -17,7 +17,7 @@ const METADATA_V6: [Ipv6Addr; 2] = [
 const NAT64: [u8; 12] = [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /// Whether `address` is link-local or a cloud's metadata service, in any way of writing an IPv4 address as IPv6.
-pub(crate) fn is_refused(address: IpAddr) -> bool {
+pub fn is_refused(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_link_local() || METADATA_V4.contains(&v4),
         IpAddr::V6(v6) => {

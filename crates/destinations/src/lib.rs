@@ -21,6 +21,7 @@ mod streams;
 pub mod transport;
 mod way;
 
+pub use address::is_refused;
 pub use fields::Address;
 pub use network::Route;
 pub use registry::{Settings, SettingsError, Vendor};

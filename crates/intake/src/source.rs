@@ -17,6 +17,9 @@ pub struct Source {
     pub platform: Platform,
     /// SHA-256, in hex, of each live `Authorization` value: one, or two while it is being changed.
     pub authorization: Vec<String>,
+    /// After how many minutes without a delivery it counts as silent: 5 to 43200. `None`: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_after_minutes: Option<u32>,
 }
 
 impl catalog::Document for Source {

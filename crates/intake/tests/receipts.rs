@@ -171,6 +171,7 @@ fn source() -> Source {
         enabled: true,
         platform: Platform { kind: SourceKind::Auth0, tenant: "example.eu.auth0.com".to_owned() },
         authorization: Vec::new(),
+        silent_after_minutes: None,
     }
 }
 

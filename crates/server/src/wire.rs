@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use base::mask::MaskRule;
 use base::{Clock, Random, Secret, SystemClock};
+use catalog::Catalog;
 use delivery::{Parts, ResumeLimits, Supervisor};
 use destinations::transport::HttpTransport;
 use event::native::Instance;
@@ -50,13 +51,11 @@ impl Running {
         let data::Opened { journal, catalog, keyring } = data::open(settings, &clock, &random)?;
         let keyring = Arc::new(keyring);
         let keeping = Keeping::begin(&journal, &catalog, &keyring, &clock, &random).await?;
-        let admin_token_file = settings.server.data.join("admin-token");
-        let hand_over = |token: &Secret| data::write_token(&admin_token_file, token);
-        let admin_token = api::bootstrap_client(&catalog, &*clock, &random, hand_over)?;
+        let (admin_token_file, admin_token) = first_token(settings, &catalog, &*clock, &random)?;
         let (listener, address) = bind(settings.server.listen).await?;
         let instance = instance(&settings.instance);
         let intake = Arc::new(intake(settings, journal.clone(), &clock, &random));
-        let delivering = Supervisor::start(Parts {
+        let parts = Parts {
             journal: journal.clone(),
             catalog: catalog.clone(),
             keyring: Arc::clone(&keyring),
@@ -64,7 +63,9 @@ impl Running {
             instance: instance.clone(),
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
-        });
+        };
+        let alarms = alarms(&parts, settings, &journal);
+        let delivering = Supervisor::start(parts);
         let explorer = Arc::new(data::open_explorer(&settings.server.data, journal.clone(), &clock));
         let delivery = Arc::new(delivering.await);
         let api = api::ApiState::new(api::ApiParts {
@@ -81,6 +82,7 @@ impl Running {
             resume: resume_limits(&settings.delivery.resume),
             instance,
             erasures: Some(keeping.erasures.clone()),
+            alarms,
         });
         // Before events are taken: they are sent by the names of their time.
         api::native_claims::begin(&api).await;
@@ -171,6 +173,7 @@ impl Chores {
         let running = vec![
             ("noting the use of API clients", tokio::spawn(api::uses::run(api.clone(), stopped.clone()))),
             ("telling of sign-ins", tokio::spawn(api::sign_in::run(api.clone(), stopped.clone()))),
+            ("looking for what is wrong", tokio::spawn(api::alarming::run(api.clone(), stopped.clone()))),
             ("noticing new claims", tokio::spawn(api::native_claims::run(api.clone(), stopped.clone()))),
             ("retention", tokio::spawn(retention(stopped))),
         ];
@@ -276,6 +279,44 @@ fn intake(
     };
     let rule = MaskRule::with(settings.intake.mask.iter().cloned());
     Intake::new(journal, Arc::clone(clock), Arc::clone(random), rule, limits)
+}
+
+/// Where the first administrator's token lies, and the token when this start makes it.
+fn first_token(
+    settings: &Settings,
+    catalog: &Catalog,
+    clock: &dyn Clock,
+    random: &Random,
+) -> Result<(PathBuf, Option<Secret>), Failure> {
+    let file = settings.server.data.join("admin-token");
+    let token = api::bootstrap_client(catalog, clock, random, |token| data::write_token(&file, token))?;
+    Ok((file, token))
+}
+
+/// The alarms, told by the same way out as events.
+fn alarms(parts: &Parts, settings: &Settings, journal: &Arc<LocalJournal>) -> Arc<alarms::Alarms> {
+    Arc::new(alarms::Alarms::open(alarms::Parts {
+        catalog: parts.catalog.clone(),
+        keyring: Arc::clone(&parts.keyring),
+        transport: Arc::clone(&parts.transport),
+        mailer: Arc::new(alarms::SmtpMailer),
+        clock: Arc::clone(&parts.clock),
+        random: Arc::clone(&parts.random),
+        instance: parts.instance.clone(),
+        surroundings: surroundings(settings, journal),
+    }))
+}
+
+/// What alarms are told of the machine.
+fn surroundings(settings: &Settings, journal: &Arc<LocalJournal>) -> alarms::Surroundings {
+    let journal = Arc::clone(journal);
+    let space = move || journal.space().ok().flatten();
+    alarms::Surroundings {
+        disk: Arc::new(move || {
+            space().map(|space| alarms::DiskSpace { free: space.free, total: space.total })
+        }),
+        sign_every: Some(Duration::from_mins(settings.journal.sign_minutes.into())),
+    }
 }
 
 fn body_limits(settings: &settings::Intake) -> api::BodyLimits {

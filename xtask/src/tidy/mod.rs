@@ -5,6 +5,7 @@ mod dependencies;
 mod layers;
 mod licences;
 mod links;
+mod metrics;
 mod words;
 mod words_of_errors;
 
@@ -67,6 +68,7 @@ fn findings(root: &Path) -> Result<Vec<Finding>, Failure> {
     let mut findings = Vec::new();
     findings.extend(code::check(&files));
     findings.extend(words::check(&files));
+    findings.extend(metrics::check(&files));
     findings.extend(links::check(&files));
     findings.extend(words_of_errors::check(&files));
     findings.extend(layers::check(&files)?);

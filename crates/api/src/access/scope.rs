@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A permission. The names are the contract's, but for `write:event`, `delete:event` and `read:metrics`, which are idstream's own.
+/// A permission. The names are the contract's, but for `write:event`, `delete:event`, `read:metrics`, `read:alarm` and
+/// `write:alarm`, which are idstream's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Scope {
     /// Post events.
@@ -43,11 +44,17 @@ pub enum Scope {
     /// Delete them.
     #[serde(rename = "delete:config_claim")]
     DeleteConfigClaim,
+    /// See alarms, their thresholds and their channels.
+    #[serde(rename = "read:alarm")]
+    ReadAlarm,
+    /// Acknowledge and silence alarms, set thresholds, change and try channels.
+    #[serde(rename = "write:alarm")]
+    WriteAlarm,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::WriteEvent,
         Self::DeleteEvent,
         Self::ReadMetrics,
@@ -60,6 +67,8 @@ impl Scope {
         Self::ReadConfigClaim,
         Self::WriteConfigClaim,
         Self::DeleteConfigClaim,
+        Self::ReadAlarm,
+        Self::WriteAlarm,
     ];
 
     /// The name in tokens, requests and answers.
@@ -77,6 +86,8 @@ impl Scope {
             Self::ReadConfigClaim => "read:config_claim",
             Self::WriteConfigClaim => "write:config_claim",
             Self::DeleteConfigClaim => "delete:config_claim",
+            Self::ReadAlarm => "read:alarm",
+            Self::WriteAlarm => "write:alarm",
         }
     }
 

@@ -117,6 +117,14 @@ impl Call {
     }
 }
 
+/// Puts the states before and after into an entry that was made before they were known.
+pub(crate) fn with_states(mut note: Note, before: &impl Serialize, after: &impl Serialize) -> Note {
+    let (before, after) = (shown(before), shown(after));
+    note["changes"] = json!(changes::between(before.as_ref(), after.as_ref()));
+    note["response"] = after.unwrap_or_default();
+    note
+}
+
 /// A request without its secrets: the note lies in the catalog for a moment.
 fn masked(request: &Value) -> Option<Value> {
     let text = fragment::canonical(&request.to_string(), &MaskRule::default()).ok()?;

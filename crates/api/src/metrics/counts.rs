@@ -89,6 +89,11 @@ impl Counts {
         }
     }
 
+    /// When a source last brought an event; `None`: not since the process started.
+    pub(crate) fn last_from(&self, id: &str) -> Option<Timestamp> {
+        self.sources.lock().get(id)?.last
+    }
+
     /// A body was read into events and they were stored, or not: how large it was and how long that took.
     pub(crate) fn worked(&self, bytes: usize, took: Duration) {
         add(&self.bytes, bytes as u64);

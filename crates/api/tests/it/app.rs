@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use alarms::Alarms;
 use api::audit::Peer;
 use api::{ApiParts, ApiState, BodyLimits, RateLimits, bootstrap_client};
 use axum::Router;
@@ -23,6 +24,8 @@ use serde_json::{Value, json};
 use testkit::disk::SimDisk;
 use testkit::net::{Faults, SimNet};
 use tower::ServiceExt;
+
+use crate::hooks::Hooks;
 
 pub(crate) const STREAMING: &str = "/admin/api/v1/instance/eventStreaming";
 pub(crate) const CLIENTS: &str = "/admin/api/v1/instance/apiClients";
@@ -48,6 +51,7 @@ pub(crate) struct App {
     pub(crate) catalog: Catalog,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) net: Arc<SimNet>,
+    pub(crate) hooks: Arc<Hooks>,
 }
 
 /// A stored native claim of any form.
@@ -151,8 +155,11 @@ impl App {
             options: explorer::Options::default(),
         })
         .unwrap();
+        let hooks = Arc::new(Hooks::new(net.clone()));
+        let alarms = alarms(catalog.clone(), &keyring, &hooks, as_clock.clone(), &instance);
         let state = ApiState::new(ApiParts {
             erasures,
+            alarms,
             catalog: catalog.clone(),
             keyring,
             intake: Arc::new(intake),
@@ -167,7 +174,7 @@ impl App {
             instance,
         });
         let router = api::router(state.clone());
-        Self { router, state, admin: admin.expose().to_owned(), clock, catalog, journal, net }
+        Self { router, state, admin: admin.expose().to_owned(), clock, catalog, journal, net, hooks }
     }
 
     /// The API anew, on the same catalog and journal.
@@ -187,6 +194,7 @@ impl App {
             resume: parts.resume,
             instance: parts.instance.clone(),
             erasures: parts.erasures.clone(),
+            alarms: self.alarms_anew(),
         });
         Self {
             router: api::router(state.clone()),
@@ -196,7 +204,19 @@ impl App {
             catalog: self.catalog.clone(),
             journal: self.journal.clone(),
             net: self.net.clone(),
+            hooks: self.hooks.clone(),
         }
+    }
+
+    /// The alarms as after a restart.
+    fn alarms_anew(&self) -> Arc<Alarms> {
+        alarms(
+            self.catalog.clone(),
+            &self.state.keyring,
+            &self.hooks,
+            self.clock.clone(),
+            &self.state.instance,
+        )
     }
 
     /// Sends a request as it is.
@@ -357,6 +377,25 @@ fn without_ids(text: &str) -> String {
         word.clear();
     }
     out.trim_end().to_owned()
+}
+
+fn alarms(
+    catalog: Catalog,
+    keyring: &Arc<Keyring>,
+    hooks: &Arc<Hooks>,
+    clock: Arc<dyn Clock>,
+    instance: &Instance,
+) -> Arc<Alarms> {
+    Arc::new(Alarms::open(alarms::Parts {
+        catalog,
+        keyring: Arc::clone(keyring),
+        transport: hooks.clone(),
+        mailer: Arc::new(alarms::SmtpMailer),
+        clock,
+        random: Arc::new(Random::from_seed(7)),
+        instance: instance.clone(),
+        surroundings: alarms::Surroundings::default(),
+    }))
 }
 
 /// A believable event; `more` are further members, beginning with a comma.

@@ -115,6 +115,7 @@ async fn what_is_offered_is_known_after_a_restart() {
         resume: old.resume,
         instance: old.instance.clone(),
         erasures: old.erasures.clone(),
+        alarms: Arc::clone(&old.alarms),
     });
     let body = event(r#","nativeClaims":{"tier":1,"level":1}"#);
     let producer = ProducerIdentity { id: "client:1".to_owned(), source: "shop".to_owned() };

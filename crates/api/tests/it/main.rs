@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod alarms;
 mod app;
 mod audit;
 mod backlog;
@@ -17,6 +18,7 @@ mod failures;
 mod faring;
 mod filters;
 mod gate;
+mod hooks;
 mod limits;
 mod links;
 mod metrics;

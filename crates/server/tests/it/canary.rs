@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::program::{PATIENCE, Program, call, serve};
 
 const STREAMING: &str = "/admin/api/v1/instance/eventStreaming";
+const CHANNELS: &str = "/admin/api/v1/instance/alarmChannels";
 const SOURCES: &str = "/admin/api/v1/instance/sources";
 
 /// A request as a destination got it.
@@ -115,6 +116,28 @@ impl Asking<'_> {
         (path, body)
     }
 
+    /// Makes a channel for alarms of each kind, and tries it.
+    fn tell_channels(&mut self) {
+        let hook = json!({
+            "name": "Hook", "type": "webhook",
+            "configuration": {"url": "http://127.0.0.1:1/CANARY-path", "apiKey": "CANARY-hook-key", "headerName": "x-key",
+                              "signingSecrets": ["whsec_CANARYAAAAAAAAAAAAAAAAAAAAAAAAAA"]},
+        });
+        let mail = json!({
+            "name": "Mail", "type": "mail",
+            "configuration": {"host": "127.0.0.1", "port": 1, "username": "ann", "password": "CANARY-mail-password",
+                              "from": "a@example.com", "to": ["b@example.com"]},
+        });
+        for channel in [hook, mail] {
+            let (status, made) = self.ask("POST", CHANNELS, &channel);
+            assert_eq!(status, 201, "{made}");
+            let path = format!("{CHANNELS}/{}", made["id"].as_str().unwrap());
+            let (_, tried) = self.ask("POST", &format!("{path}/test"), &Value::Null);
+            assert_eq!(tried["taken"], false, "{tried}");
+            assert_eq!(self.ask("GET", &path, &Value::Null).0, 200);
+        }
+    }
+
     /// Switches a configuration off and on with another credential, asks for all of it, and deletes it.
     fn end(&mut self, path: &str, body: &Value) {
         for (enabled, key) in [(false, "CANARY-key-second"), (true, "CANARY-key-third\r\nx: y")] {
@@ -166,6 +189,7 @@ fn no_planted_secret_is_written_said_or_sent() {
     let source = json!({"name": "Auth0", "platform": {"kind": "auth0", "tenant": "t"},
                         "authorization": ["Bearer CANARY-authorization"]});
     assert_eq!(asking.ask("POST", SOURCES, &source).0, 201);
+    asking.tell_channels();
     let destinations: Vec<_> = ["splunk", "elasticsearch", "https"]
         .map(|vendor| {
             let (url, got) = destination();
