@@ -41,7 +41,7 @@ impl Worker {
         if verdict.slow_down {
             self.gate.slow_down(now);
         }
-        let takes_others = self.gate.deliveries() > batch.deliveries_before;
+        let takes_others = self.deliveries() > batch.deliveries_before;
         let (ack, exhausted) = (verdict.ack, verdict.exhausted);
         let mut sorted = sort(&batch, verdict, takes_others);
         let (taken, proved) = (sorted.has_taken(), sorted.has_proved());
@@ -85,9 +85,9 @@ impl Worker {
             return;
         }
         let known = batch.deliveries_before.max(batch.deliveries_at_suspicion);
-        if self.gate.deliveries() > known && !sorted.hold {
+        if self.deliveries() > known && !sorted.hold {
             batch.suspicions += 1;
-            batch.deliveries_at_suspicion = self.gate.deliveries();
+            batch.deliveries_at_suspicion = self.deliveries();
             // The destination is there: whatever it stumbles over is soon found out.
             due = now + backoff.delay(batch.suspicions, asked, &self.setting.random);
         }
@@ -114,7 +114,7 @@ impl Worker {
 
     /// Whether a batch is to be cut without others to compare it with.
     fn is_doubted(&self, batch: &Batch) -> bool {
-        let takes_others = self.gate.deliveries() > batch.deliveries_before;
+        let takes_others = self.deliveries() > batch.deliveries_before;
         let doublings = if takes_others { 0 } else { batch.n_cuts.min(16) };
         batch.in_vain >= DOUBT_AFTER << doublings
     }
@@ -209,7 +209,7 @@ impl Worker {
     }
 
     /// Copies refused events to quarantine, together. What cannot be copied now is sent again later.
-    async fn quarantine(&mut self, batch: &Batch, refused: Vec<(Item, String)>) {
+    pub(crate) async fn quarantine(&mut self, batch: &Batch, refused: Vec<(Item, String)>) {
         if batch.is_parked {
             for (item, reason) in refused {
                 self.end_parked(&item, Final::Quarantined, Some(reason)).await;

@@ -127,12 +127,12 @@ impl Filling {
     pub(crate) fn push_record(
         &mut self,
         destination: &dyn Destination,
-        block: u64,
-        index: u32,
+        place: Place,
         record: &Record<'_>,
+        is_replay: bool,
     ) {
-        self.push((block, index), record.event_id(), |body| {
-            destination.encode(record, Some((block, index)), false, body);
+        self.push(place, record.event_id(), |body| {
+            destination.encode(record, Some(place), is_replay, body);
         });
     }
 

@@ -22,6 +22,7 @@ mod parking;
 mod places;
 mod quarantine;
 mod resume;
+mod runs;
 mod selector;
 mod sorted;
 mod status;
@@ -36,8 +37,12 @@ pub use configuration::{
 };
 pub use fence::HandOver;
 pub use looking::{DryRun, Ended, Kind, LookError, MAX_EVENTS, Preview, Previews, Sought, StreamRun};
-pub use places::{admit, configuration_id, consumer_name, dismiss, is_admitted, is_for_parked};
+pub use places::{admit, configuration_id, consumer_name, dismiss, is_admitted, is_for_parked, run_of};
 pub use resume::{Backlog, PauseError, Resume, ResumeFrom, ResumeLimits, end_pause};
+pub use runs::{
+    Deed, Figures, MAX_KEPT_RUNS, MAX_OPEN_RUNS, MAX_RUN_EVENTS, Picked, Progress, Run, RunError, RunKind,
+    RunShown, RunState, Span, enter_run, find_run, holds_retention, runs_of,
+};
 pub use selector::Unselected;
 pub use status::{Acknowledging, State, Status};
 pub use supervisor::{Parts, Standstill, Supervisor};

@@ -4,6 +4,8 @@ use journal::{ConsumerCommand, ConsumerName, Journal, JournalError, StartAt};
 
 use event::StreamSet;
 
+use crate::runs::RunKind;
+
 /// What the names of configurations' consumers begin with.
 const PREFIX: &str = "cfg/";
 /// And what the names of their parked events' consumers end with.
@@ -22,10 +24,22 @@ pub(crate) fn parked_name(id: &str) -> Option<ConsumerName> {
 /// Whether a consumer is that of some configuration's parked events. It holds no retention back: their copies are kept as
 /// long as the quarantine stream is.
 pub fn is_for_parked(name: &ConsumerName) -> bool {
-    name.as_str().starts_with(PREFIX) && name.as_str().ends_with(PARKED)
+    name.as_str().starts_with(PREFIX) && name.as_str().ends_with(PARKED) && run_of(name).is_none()
 }
 
-/// The configuration that a consumer belongs to; `None` for other consumers.
+/// The consumer of a run of a configuration.
+pub(crate) fn run_name(kind: RunKind, configuration_id: &str, id: &str) -> Option<ConsumerName> {
+    ConsumerName::new(format!("{PREFIX}{}/{configuration_id}/{id}", kind.name()))
+}
+
+/// The configuration and the run that a consumer belongs to; `None` for other consumers.
+pub fn run_of(name: &ConsumerName) -> Option<(&str, &str)> {
+    let (kind, rest) = name.as_str().strip_prefix(PREFIX)?.split_once('/')?;
+    RunKind::ALL.iter().find(|each| each.name() == kind)?;
+    rest.split_once('/')
+}
+
+/// The configuration whose own deliveries a consumer is for; `None` for other consumers, those of runs among them.
 pub fn configuration_id(name: &ConsumerName) -> Option<&str> {
     name.as_str().strip_prefix(PREFIX).filter(|id| !id.contains('/'))
 }
@@ -38,9 +52,12 @@ pub async fn admit(journal: &dyn Journal, id: &str) -> Result<(), JournalError> 
     journal.consumers(create).await.map(drop)
 }
 
-/// Takes a configuration's place away, and that of its parked events.
+/// Takes a configuration's place away, that of its parked events, and those of its runs.
 pub async fn dismiss(journal: &dyn Journal, id: &str) -> Result<(), JournalError> {
-    for name in [Some(named(id)?), parked_name(id)].into_iter().flatten() {
+    let all = journal.consumers(ConsumerCommand::List).await?;
+    let of_runs = all.into_iter().map(|consumer| consumer.name);
+    let of_runs = of_runs.filter(|name| run_of(name).is_some_and(|(configuration, _)| configuration == id));
+    for name in [Some(named(id)?), parked_name(id)].into_iter().flatten().chain(of_runs) {
         journal.consumers(ConsumerCommand::Remove { name }).await?;
     }
     Ok(())
@@ -54,4 +71,25 @@ pub async fn is_admitted(journal: &dyn Journal, id: &str) -> Result<bool, Journa
 
 fn named(id: &str) -> Result<ConsumerName, JournalError> {
     consumer_name(id).ok_or(JournalError::Refused("the id cannot name a consumer"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_consumer_of_a_run_is_not_taken_for_another() {
+        let name = run_name(RunKind::Redrive, "c", "parked").unwrap();
+        assert_eq!(name.as_str(), "cfg/redrive/c/parked");
+        assert_eq!(
+            (run_of(&name), configuration_id(&name), is_for_parked(&name)),
+            (Some(("c", "parked")), None, false)
+        );
+        let parked = parked_name("c").unwrap();
+        assert_eq!((run_of(&parked), configuration_id(&parked), is_for_parked(&parked)), (None, None, true));
+        let own = consumer_name("c").unwrap();
+        assert_eq!((run_of(&own), configuration_id(&own), is_for_parked(&own)), (None, Some("c"), false));
+        let id = "0197f3a0-6c1e-7c3a-9d2b-0a1b2c3d4e51";
+        assert!(run_name(RunKind::Replay, id, id).is_some(), "ids of 36 characters fit");
+    }
 }

@@ -21,6 +21,7 @@ use crate::fence::HandOver;
 use crate::lasting::AllLasting;
 use crate::looking::{AT_A_TIME, DryRun, LookError, Previews, Sought, dry_run, preview};
 use crate::resume::{PauseError, carry_out_all, chosen, give_up};
+use crate::runs::{Lives, Picked, Progress, Run, Span, progress, span};
 use crate::status::Status;
 use crate::trial::{Trial, TrialError, announce, test_events, try_out};
 use crate::volume::Measured;
@@ -63,6 +64,7 @@ pub struct Supervisor {
     parts: Parts,
     statuses: Statuses,
     lasting: AllLasting,
+    runs: Lives,
     looks: Semaphore,
     stop: watch::Sender<bool>,
     standstills: mpsc::Sender<oneshot::Sender<Standstill>>,
@@ -78,7 +80,8 @@ impl Supervisor {
         let mut changes = parts.catalog.watch();
         changes.borrow_and_update();
         let lasting = AllLasting::default();
-        let mut crew = Crew::new(parts.clone(), Arc::clone(&statuses), lasting.clone());
+        let runs = Lives::default();
+        let mut crew = Crew::new(parts.clone(), Arc::clone(&statuses), lasting.clone(), Arc::clone(&runs));
         let is_complete = crew.adjust().await;
         let (standstills, asked) = mpsc::channel(1);
         let task = tokio::spawn(follow(crew, is_complete, changes, stopped, asked));
@@ -86,6 +89,7 @@ impl Supervisor {
             parts,
             statuses,
             lasting,
+            runs,
             looks: Semaphore::new(AT_A_TIME),
             stop,
             standstills,
@@ -103,6 +107,16 @@ impl Supervisor {
     /// What a configuration has delivered in the last day; `None` when it has had no worker since the process started.
     pub fn volume(&self, id: &str) -> Option<Measured> {
         self.lasting.get(id)?.measured(self.parts.clock.now())
+    }
+
+    /// How far a run is.
+    pub async fn progress(&self, run: &Run) -> Result<Progress, JournalError> {
+        progress(&self.parts, &self.runs, run).await
+    }
+
+    /// The blocks that can hold what is `picked` of what a configuration is done with.
+    pub async fn span(&self, configuration_id: &str, picked: &Picked) -> Result<Span, JournalError> {
+        span(&*self.parts.journal, configuration_id, picked).await
     }
 
     /// The first block of which a configuration may still send an event, for [`Supervisor::hand_over`].
