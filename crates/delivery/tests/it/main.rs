@@ -6,5 +6,6 @@ mod acknowledgement;
 mod leaving;
 mod parking;
 mod pipeline;
+mod replaying;
 mod toggling;
 mod world;
