@@ -41,7 +41,8 @@ impl Worker {
         if verdict.slow_down {
             self.gate.slow_down(now);
         }
-        let takes_others = self.deliveries() > batch.deliveries_before;
+        // What is in quarantine already stays there when it is refused once more: nothing is given up by that.
+        let takes_others = self.deliveries() > batch.deliveries_before || self.setting.is_redrive();
         let (ack, exhausted) = (verdict.ack, verdict.exhausted);
         let mut sorted = sort(&batch, verdict, takes_others);
         let (taken, proved) = (sorted.has_taken(), sorted.has_proved());
@@ -198,6 +199,10 @@ impl Worker {
         }
         let n_bytes = delivered.iter().map(|(item, _)| item.piece.len() as u64).sum();
         self.setting.lasting.delivered(self.setting.clock.now(), delivered.len() as u64, n_bytes);
+        if self.setting.is_redrive() {
+            self.end_delivered(delivered).await;
+            return;
+        }
         for (item, grade) in delivered {
             let end = Final::Delivered(grade);
             if batch.is_parked {
@@ -216,8 +221,15 @@ impl Worker {
             }
             return;
         }
+        if self.setting.is_redrive() {
+            self.end_refused(batch, refused).await;
+            return;
+        }
         let (ledger, quarantine) = (&self.ledger, &self.setting.quarantine);
         let copy = async |item: &Item, reason: &str| {
+            if self.setting.has_entry(item.id).await? {
+                return Ok(());
+            }
             let record = ledger.record(item.block, item.index).ok_or(KeepError::Gone)?;
             let offset = item.place();
             let (attempts, standing) = (batch.attempts, Standing::Quarantined);

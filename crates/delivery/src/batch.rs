@@ -124,15 +124,9 @@ impl Filling {
     }
 
     /// Adds a stored event as its destination wants it.
-    pub(crate) fn push_record(
-        &mut self,
-        destination: &dyn Destination,
-        place: Place,
-        record: &Record<'_>,
-        is_replay: bool,
-    ) {
+    pub(crate) fn push_record(&mut self, destination: &dyn Destination, place: Place, record: &Record<'_>) {
         self.push(place, record.event_id(), |body| {
-            destination.encode(record, Some(place), is_replay, body);
+            destination.encode(record, Some(place), false, body);
         });
     }
 

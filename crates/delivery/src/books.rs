@@ -1,4 +1,5 @@
-//! The books of a configuration: its two consumers, of all events and of the parked ones, taken together.
+//! The books of a configuration: its consumers, of all events, of the parked ones, and of what became of entries in
+//! quarantine, taken together.
 
 use std::collections::HashMap;
 
@@ -9,6 +10,7 @@ use journal::{AppendError, ConsumerCommand, ConsumerState, Journal, JournalError
 use crate::parking::{Told, each_block, find, told};
 use crate::places::{consumer_name, parked_name};
 use crate::quarantine::{KeepError, note};
+use crate::quarantined::afterwards::moved;
 
 /// Why a parked event is in quarantine that was given up after a pause.
 const GIVEN_UP: &str =
@@ -65,13 +67,15 @@ async fn parked(journal: &dyn Journal, id: &str, from: u64) -> Result<Parked, Jo
 /// The books of a configuration, parked events put where they belong: those that are still parked are pending, those whose
 /// parking ended are in the column of their end. `None` when it has no place in the journal.
 pub async fn books(journal: &dyn Journal, id: &str) -> Result<Option<ConsumerState>, JournalError> {
-    Ok(match consumers(journal, id).await? {
+    let books = match consumers(journal, id).await? {
         (Some(main), Some(own)) => {
             let parked = parked(journal, id, own.floor).await?;
             Some(together(main, &own.tally, &parked))
         }
         (main, _) => main,
-    })
+    };
+    let Some(books) = books else { return Ok(None) };
+    Ok(Some(afterwards(books, &moved(journal, id).await?)))
 }
 
 /// The first block of which an event may still be sent: it is not settled, or the event is parked. 0 when the configuration
@@ -95,12 +99,8 @@ pub(crate) async fn give_up_parked(
     let (_, Some(own)) = consumers(journal, id).await? else { return Ok(()) };
     for (event_id, copied) in parked(journal, id, own.floor).await? {
         let change = Change {
-            configuration_id: id.to_owned(),
-            event_id,
-            changed_at: now,
-            standing: Standing::Quarantined,
-            grade: None,
             reason: Some(GIVEN_UP.to_owned()),
+            ..Change::new(id.to_owned(), event_id, now, Standing::Quarantined)
         };
         note(journal, &change, copied.time).await.map_err(refused)?;
     }
@@ -132,6 +132,23 @@ fn together(main: ConsumerState, own: &Tally, parked: &Parked) -> ConsumerState 
     let bytes: u64 = parked.values().map(|copied| copied.bytes).sum();
     let oldest = parked.values().map(|copied| copied.since).chain(main.oldest_pending).min();
     ConsumerState { tally, pending_bytes: main.pending_bytes + bytes, oldest_pending: oldest, ..main }
+}
+
+/// Puts entries where they are that have left quarantine. One of an event whose block is not settled yet was pending until
+/// then; one whose block was given up or trimmed meanwhile is counted once.
+fn afterwards(books: ConsumerState, moved: &Tally) -> ConsumerState {
+    let quarantined = books.tally.quarantined.saturating_sub(moved.total());
+    let mut tally = Tally { quarantined, ..books.tally }.plus(moved);
+    let mut n_twice = tally.total().saturating_sub(books.appended);
+    for column in [&mut tally.discarded, &mut tally.expired, &mut tally.erased, &mut tally.skipped] {
+        let n = n_twice.min(*column);
+        *column -= n;
+        n_twice -= n;
+    }
+    if tally.total() >= books.appended {
+        return ConsumerState { tally, pending_bytes: 0, oldest_pending: None, ..books };
+    }
+    ConsumerState { tally, ..books }
 }
 
 #[cfg(test)]

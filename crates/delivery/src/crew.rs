@@ -16,7 +16,7 @@ use crate::configuration::Configuration;
 use crate::lasting::{AllLasting, Lasting};
 use crate::places::{consumer_name, is_admitted};
 use crate::quarantine::Quarantine;
-use crate::runs::{Lives, RunCrew};
+use crate::runs::RunCrew;
 use crate::selector::Selector;
 use crate::status::{State, Status};
 use crate::supervisor::{Parts, Statuses};
@@ -71,9 +71,9 @@ pub(crate) struct Crew {
 }
 
 impl Crew {
-    pub(crate) fn new(parts: Parts, statuses: Statuses, lasting: AllLasting, lives: Lives) -> Self {
+    pub(crate) fn new(parts: Parts, statuses: Statuses, lasting: AllLasting, runs: RunCrew) -> Self {
         Self {
-            runs: RunCrew::new(parts.clone(), Arc::clone(&statuses), lasting.clone(), lives),
+            runs,
             parts,
             statuses,
             lasting,
@@ -251,6 +251,7 @@ pub(crate) fn setting(
             configuration_id: id.clone(),
             journal: Arc::clone(&parts.journal),
             clock: Arc::clone(&parts.clock),
+            run: None,
         },
         clock: Arc::clone(&parts.clock),
         random: Arc::clone(&parts.random),

@@ -21,6 +21,7 @@ mod parked;
 mod parking;
 mod places;
 mod quarantine;
+pub mod quarantined;
 mod resume;
 mod runs;
 mod selector;
@@ -37,7 +38,8 @@ pub use configuration::{
 };
 pub use fence::HandOver;
 pub use looking::{DryRun, Ended, Kind, LookError, MAX_EVENTS, Preview, Previews, Sought, StreamRun};
-pub use places::{admit, configuration_id, consumer_name, dismiss, is_admitted, is_for_parked, run_of};
+pub use places::{admit, configuration_id, consumer_name, dismiss, is_admitted, is_of_copies, run_of};
+pub use quarantined::{QuarantineError, Quarantined};
 pub use resume::{Backlog, PauseError, Resume, ResumeFrom, ResumeLimits, end_pause};
 pub use runs::{
     Deed, Figures, MAX_KEPT_RUNS, MAX_OPEN_RUNS, MAX_RUN_EVENTS, Picked, Progress, Run, RunError, RunKind,

@@ -145,13 +145,11 @@ impl Worker {
     /// A parked event has its end: that is noted, durably, before its block is settled.
     pub(crate) async fn end_parked(&mut self, item: &Item, end: Final, reason: Option<String>) {
         let (standing, grade) = parking::told_as(end);
+        let id = self.setting.quarantine.configuration_id.clone();
         let change = Change {
-            configuration_id: self.setting.quarantine.configuration_id.clone(),
-            event_id: item.id,
-            changed_at: self.setting.clock.now(),
-            standing,
             grade: grade.map(str::to_owned),
             reason: reason.as_deref().map(shortened),
+            ..Change::new(id, item.id, self.setting.clock.now(), standing)
         };
         let time = self.ledger.record(item.block, item.index).map(|copy| copy.time());
         let noted = self.setting.quarantine.change(&change, time.unwrap_or_default()).await;

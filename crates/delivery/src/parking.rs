@@ -130,12 +130,16 @@ pub(crate) fn told(record: &Record<'_>, id: &str) -> Option<Told> {
 }
 
 fn end_of(change: &Change) -> Option<Final> {
+    if change.turn > 0 {
+        // Of an entry whose parking, if there was one, had ended before.
+        return None;
+    }
     match (change.standing, change.grade.as_deref()) {
         (Standing::Quarantined, _) => Some(Final::Quarantined),
         (Standing::Delivered, Some("confirmed")) => Some(Final::Delivered(Grade::Confirmed)),
         (Standing::Delivered, Some("diverted")) => Some(Final::Delivered(Grade::Diverted)),
         (Standing::Delivered, _) => Some(Final::Delivered(Grade::Accepted)),
-        (Standing::Parked, _) => None,
+        (Standing::Parked | Standing::Discarded, _) => None,
     }
 }
 

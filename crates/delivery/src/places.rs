@@ -10,6 +10,8 @@ use crate::runs::RunKind;
 const PREFIX: &str = "cfg/";
 /// And what the names of their parked events' consumers end with.
 const PARKED: &str = "/parked";
+/// And what those end with that count what became of entries in quarantine.
+const AFTERWARDS: &str = "/afterwards";
 
 /// The consumer of a configuration.
 pub fn consumer_name(id: &str) -> Option<ConsumerName> {
@@ -21,10 +23,21 @@ pub(crate) fn parked_name(id: &str) -> Option<ConsumerName> {
     ConsumerName::new(format!("{PREFIX}{id}{PARKED}"))
 }
 
-/// Whether a consumer is that of some configuration's parked events. It holds no retention back: their copies are kept as
-/// long as the quarantine stream is.
-pub fn is_for_parked(name: &ConsumerName) -> bool {
-    name.as_str().starts_with(PREFIX) && name.as_str().ends_with(PARKED) && run_of(name).is_none()
+/// The consumer that counts what became of a configuration's entries in quarantine.
+pub(crate) fn afterwards_name(id: &str) -> Option<ConsumerName> {
+    ConsumerName::new(format!("{PREFIX}{id}{AFTERWARDS}"))
+}
+
+/// The configuration whose consumer of that kind it is.
+pub(crate) fn counted_afterwards(name: &ConsumerName) -> Option<&str> {
+    name.as_str().strip_prefix(PREFIX)?.strip_suffix(AFTERWARDS).filter(|id| !id.contains('/'))
+}
+
+/// Whether a consumer reads the copies of some configuration: of its parked events, or what became of entries. It holds no
+/// retention back: copies are kept as long as the quarantine stream is.
+pub fn is_of_copies(name: &ConsumerName) -> bool {
+    let ends_so = [PARKED, AFTERWARDS].iter().any(|end| name.as_str().ends_with(end));
+    name.as_str().starts_with(PREFIX) && ends_so && run_of(name).is_none()
 }
 
 /// The consumer of a run of a configuration.
@@ -52,12 +65,13 @@ pub async fn admit(journal: &dyn Journal, id: &str) -> Result<(), JournalError> 
     journal.consumers(create).await.map(drop)
 }
 
-/// Takes a configuration's place away, that of its parked events, and those of its runs.
+/// Takes a configuration's place away, those of its copies, and those of its runs.
 pub async fn dismiss(journal: &dyn Journal, id: &str) -> Result<(), JournalError> {
     let all = journal.consumers(ConsumerCommand::List).await?;
     let of_runs = all.into_iter().map(|consumer| consumer.name);
     let of_runs = of_runs.filter(|name| run_of(name).is_some_and(|(configuration, _)| configuration == id));
-    for name in [Some(named(id)?), parked_name(id)].into_iter().flatten().chain(of_runs) {
+    let own = [Some(named(id)?), parked_name(id), afterwards_name(id)];
+    for name in own.into_iter().flatten().chain(of_runs) {
         journal.consumers(ConsumerCommand::Remove { name }).await?;
     }
     Ok(())
@@ -82,13 +96,15 @@ mod tests {
         let name = run_name(RunKind::Redrive, "c", "parked").unwrap();
         assert_eq!(name.as_str(), "cfg/redrive/c/parked");
         assert_eq!(
-            (run_of(&name), configuration_id(&name), is_for_parked(&name)),
+            (run_of(&name), configuration_id(&name), is_of_copies(&name)),
             (Some(("c", "parked")), None, false)
         );
+        let counted = run_name(RunKind::Replay, "c", "afterwards").unwrap();
+        assert_eq!(counted_afterwards(&counted), None);
         let parked = parked_name("c").unwrap();
-        assert_eq!((run_of(&parked), configuration_id(&parked), is_for_parked(&parked)), (None, None, true));
+        assert_eq!((run_of(&parked), configuration_id(&parked), is_of_copies(&parked)), (None, None, true));
         let own = consumer_name("c").unwrap();
-        assert_eq!((run_of(&own), configuration_id(&own), is_for_parked(&own)), (None, Some("c"), false));
+        assert_eq!((run_of(&own), configuration_id(&own), is_of_copies(&own)), (None, Some("c"), false));
         let id = "0197f3a0-6c1e-7c3a-9d2b-0a1b2c3d4e51";
         assert!(run_name(RunKind::Replay, id, id).is_some(), "ids of 36 characters fit");
     }

@@ -20,8 +20,9 @@ use crate::crew::Crew;
 use crate::fence::HandOver;
 use crate::lasting::AllLasting;
 use crate::looking::{AT_A_TIME, DryRun, LookError, Previews, Sought, dry_run, preview};
+use crate::quarantined::Quarantined;
 use crate::resume::{PauseError, carry_out_all, chosen, give_up};
-use crate::runs::{Lives, Picked, Progress, Run, Span, progress, span};
+use crate::runs::{Lives, Picked, Progress, Run, RunCrew, Span, progress, span};
 use crate::status::Status;
 use crate::trial::{Trial, TrialError, announce, test_events, try_out};
 use crate::volume::Measured;
@@ -65,6 +66,7 @@ pub struct Supervisor {
     statuses: Statuses,
     lasting: AllLasting,
     runs: Lives,
+    quarantined: Quarantined,
     looks: Semaphore,
     stop: watch::Sender<bool>,
     standstills: mpsc::Sender<oneshot::Sender<Standstill>>,
@@ -81,11 +83,21 @@ impl Supervisor {
         changes.borrow_and_update();
         let lasting = AllLasting::default();
         let runs = Lives::default();
-        let mut crew = Crew::new(parts.clone(), Arc::clone(&statuses), lasting.clone(), Arc::clone(&runs));
+        let quarantined =
+            Quarantined::new(Arc::clone(&parts.journal), parts.catalog.clone(), Arc::clone(&parts.clock));
+        let for_runs = RunCrew::new(
+            parts.clone(),
+            Arc::clone(&statuses),
+            lasting.clone(),
+            Arc::clone(&runs),
+            quarantined.clone(),
+        );
+        let mut crew = Crew::new(parts.clone(), Arc::clone(&statuses), lasting.clone(), for_runs);
         let is_complete = crew.adjust().await;
         let (standstills, asked) = mpsc::channel(1);
         let task = tokio::spawn(follow(crew, is_complete, changes, stopped, asked));
         Self {
+            quarantined,
             parts,
             statuses,
             lasting,
@@ -117,6 +129,11 @@ impl Supervisor {
     /// The blocks that can hold what is `picked` of what a configuration is done with.
     pub async fn span(&self, configuration_id: &str, picked: &Picked) -> Result<Span, JournalError> {
         span(&*self.parts.journal, configuration_id, picked).await
+    }
+
+    /// Where entries in quarantine stand.
+    pub const fn quarantined(&self) -> &Quarantined {
+        &self.quarantined
     }
 
     /// The first block of which a configuration may still send an event, for [`Supervisor::hand_over`].

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Backoff, Clock, Random};
+use base::{Backoff, Clock, EventId, Random};
 use destinations::{Answer, Destination, Transport, TransportError};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::acks::Acks;
-use crate::batch::{Batch, Filling};
+use crate::batch::{Batch, Filling, Place};
 use crate::confirming::{Asking, Told};
 use crate::gate::Gate;
 use crate::lasting::Lasting;
@@ -229,6 +229,10 @@ impl Worker {
 
     /// Selects and encodes the events of a leased block.
     async fn take(&mut self, lease: Lease) {
+        if self.setting.is_redrive() {
+            self.take_copies(lease).await;
+            return;
+        }
         if self.ledger.renew(&lease) {
             return;
         }
@@ -284,10 +288,23 @@ impl Worker {
     }
 
     fn add(&mut self, destination: &dyn Destination, block: u64, index: u32, record: &event::Record<'_>) {
-        let (limits, frame, now) = (self.setting.limits(), destination.frame(), Instant::now());
         let is_replay = self.setting.is_replay();
+        self.add_piece(destination, (block, index), record.event_id(), |body| {
+            destination.encode(record, Some((block, index)), is_replay, body);
+        });
+    }
+
+    /// Adds one event's piece to the batch that is being filled.
+    pub(crate) fn add_piece(
+        &mut self,
+        destination: &dyn Destination,
+        place: Place,
+        id: EventId,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let (limits, frame, now) = (self.setting.limits(), destination.frame(), Instant::now());
         let filling = self.filling.get_or_insert_with(|| Filling::new(frame, now));
-        filling.push_record(destination, (block, index), record, is_replay);
+        filling.push(place, id, encode);
         let overflow = filling.pop_overflow(limits);
         if overflow.is_some() || filling.is_full(limits) {
             self.waiting.extend(self.filling.take().map(|full| full.finish(now)));

@@ -75,8 +75,8 @@ async fn trim(
         // One that is disabled, or awaits a choice, keeps its place but holds nothing back; nor does one that is not there:
         // it is being created, a crash left it behind, or an older copy of the catalog was restored. Such a place goes
         // when retention has passed it.
-        // Parked events hold nothing back either: an event that a destination never takes must not keep a disk full.
-        let holds_back = !delivery::is_for_parked(&name)
+        // Copies in quarantine hold nothing back either: an event that a destination never takes must not keep a disk full.
+        let holds_back = !delivery::is_of_copies(&name)
             && configuration.is_none_or(|id| runs.get(id).copied().unwrap_or(false));
         holds.push(Hold { floor: state.floor, holds: holds_back });
         if let Some(id) = configuration.filter(|id| !runs.contains_key(*id) && state.tally.expired > 0) {

@@ -123,19 +123,17 @@ mod tests {
             reason: "no".to_owned(),
             attempts: 1,
             standing: Standing::Parked,
+            run: None,
         };
         let copy = event::quarantine::wrap(&original, &reason, Timestamp::default()).unwrap();
         let copy = Record::parse(&copy).unwrap();
         let wanted = Wanted::Event(original.event_id());
         assert!(wanted.is_in(&original) && wanted.is_in(&copy));
         assert!(!Wanted::Event(copy.event_id()).is_in(&original));
+        let id = original.event_id();
         let change = Change {
-            configuration_id: "c".to_owned(),
-            event_id: original.event_id(),
-            changed_at: Timestamp::default(),
-            standing: Standing::Quarantined,
-            grade: None,
             reason: Some("cannot parse 'ann@example.com'".to_owned()),
+            ..Change::new("c".to_owned(), id, Timestamp::default(), Standing::Quarantined)
         };
         let change = quarantine::wrap_change(&change, Timestamp::default()).unwrap();
         let change = Record::parse(&change).unwrap();

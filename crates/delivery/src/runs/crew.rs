@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::document::{Figures, Run, RunState};
 use super::next::{Facts, OLDER_JOURNAL, Step, next};
 use super::orders::{Beside, Orders};
+use super::redrive::Again;
 use super::register::superfluous;
 use super::sift::Sift;
 use super::throttle::Throttle;
@@ -22,6 +23,8 @@ use crate::configuration::Configuration;
 use crate::crew::{Problem, setting};
 use crate::lasting::{AllLasting, Lasting};
 use crate::places::run_of;
+use crate::quarantine::Quarantine;
+use crate::quarantined::Quarantined;
 use crate::status::{State, Status};
 use crate::supervisor::{Parts, Statuses};
 use crate::worker::{Pace, Setting, Worker};
@@ -54,6 +57,7 @@ pub(crate) struct RunCrew {
     statuses: Statuses,
     lasting: AllLasting,
     lives: Lives,
+    quarantined: Quarantined,
     running: BTreeMap<String, Running>,
     leaving: BTreeSet<String>,
     ends: FuturesUnordered<End>,
@@ -108,12 +112,19 @@ impl Stored {
 }
 
 impl RunCrew {
-    pub(crate) fn new(parts: Parts, statuses: Statuses, lasting: AllLasting, lives: Lives) -> Self {
+    pub(crate) fn new(
+        parts: Parts,
+        statuses: Statuses,
+        lasting: AllLasting,
+        lives: Lives,
+        quarantined: Quarantined,
+    ) -> Self {
         Self {
             parts,
             statuses,
             lasting,
             lives,
+            quarantined,
             running: BTreeMap::new(),
             leaving: BTreeSet::new(),
             ends: FuturesUnordered::new(),
@@ -348,6 +359,7 @@ impl RunCrew {
             kind: run.kind,
             until: run.until,
             sift: Sift::of(&run.picked),
+            again: Again::new(self.quarantined.clone(), &run.picked, &run.id),
             throttle: Arc::clone(&live.throttle),
             beside: Beside {
                 configuration_id: run.configuration_id.clone(),
@@ -356,7 +368,9 @@ impl RunCrew {
             },
             standing_back: Mutex::new(None),
         };
+        let quarantine = Quarantine { run: Some(run.id.clone()), ..own.quarantine };
         Ok(Setting {
+            quarantine,
             consumer: run.consumer().ok_or("its ids cannot name a consumer")?,
             earlier: Vec::new(),
             // A block at a time: what is new has the rest.

@@ -1,6 +1,6 @@
 //! A run as the catalog keeps it: what is sent again, of which part of the journal, and how far that is.
 
-use base::Timestamp;
+use base::{EventId, Timestamp};
 use event::filter::Filter;
 use event::{Stream, StreamSet};
 use journal::{ConsumerName, ConsumerState, Tally};
@@ -73,10 +73,10 @@ impl RunState {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Picked {
-    /// Events that were received then or later.
+    /// Events that were received then or later; of a redrive, that were copied to quarantine then or later.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub received_from: Option<Timestamp>,
-    /// Events that were received before.
+    /// Events that were received, or copied, before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub received_until: Option<Timestamp>,
     /// From this block and index on.
@@ -88,13 +88,22 @@ pub struct Picked {
     /// Of these streams; empty: of all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub streams: Vec<Stream>,
+    /// Of a redrive: of this kind, the `type` of account events, `entityType` of audit logs, else `sourceEventType`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_type: Option<String>,
+    /// Of a redrive: with this text in the cause of their refusal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// Of a redrive: these events. Forgotten when the run is over.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<EventId>,
     /// Those that this filter lets pass.
     #[serde(skip_serializing_if = "Filter::is_empty")]
     pub filter: Filter,
     /// Of how many events the ids were given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub n_events: Option<u64>,
-    /// Where those lie, in order. Forgotten when the run is over.
+    /// Of a replay: where those lie, in order. Forgotten when the run is over.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub places: Vec<(u64, u32)>,
 }
@@ -196,7 +205,7 @@ impl Run {
 
     /// The same run, over since `now`. What its events were need not be kept one by one any more.
     pub(crate) fn closed(&self, state: RunState, figures: Figures, now: Timestamp) -> Self {
-        let picked = Picked { places: Vec::new(), ..self.picked.clone() };
+        let picked = Picked { places: Vec::new(), events: Vec::new(), ..self.picked.clone() };
         let ended_at = self.ended_at.or(Some(now));
         Self { state, picked, ended_at, figures: Some(figures), ..self.clone() }
     }

@@ -10,6 +10,7 @@ mod document;
 mod next;
 mod orders;
 mod progress;
+mod redrive;
 mod register;
 mod sift;
 mod span;

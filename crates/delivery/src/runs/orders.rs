@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::EventId;
 use destinations::BatchLimits;
 use event::{Record, StreamSet};
 use journal::{Block, ConsumerCommand, Offset};
@@ -11,10 +12,12 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::document::RunKind;
+use super::redrive::Again;
 use super::sift::Sift;
 use super::throttle::Throttle;
 use crate::batch::Batch;
 use crate::lasting::Lasting;
+use crate::quarantine::KeepError;
 use crate::selector::Selector;
 use crate::status::State;
 use crate::supervisor::Statuses;
@@ -54,6 +57,7 @@ pub(crate) struct Orders {
     /// The first block that is not part of the run.
     pub(crate) until: u64,
     pub(crate) sift: Sift,
+    pub(crate) again: Again,
     pub(crate) throttle: Arc<Throttle>,
     pub(crate) beside: Beside,
     /// Since when it stands back, or when it last tried one request meanwhile.
@@ -128,6 +132,15 @@ impl Setting {
     pub(crate) fn limits(&self) -> BatchLimits {
         let limits = self.current.destination.limits();
         self.orders.as_ref().map_or(limits, |orders| orders.limits(limits))
+    }
+
+    /// Whether a run has met an event that is in quarantine already, or was: then it gets no second entry.
+    pub(crate) async fn has_entry(&self, event: EventId) -> Result<bool, KeepError> {
+        let Some(orders) = &self.orders else { return Ok(false) };
+        let standing = orders.again.quarantined.standing(&self.quarantine.configuration_id, event).await;
+        standing
+            .map(|standing| standing.is_some())
+            .map_err(|error| KeepError::Standing(event, Box::new(error)))
     }
 
     /// Whether a request may go out, as far as a run's orders are concerned.

@@ -6,6 +6,7 @@ mod acknowledgement;
 mod leaving;
 mod parking;
 mod pipeline;
+mod redriving;
 mod replaying;
 mod toggling;
 mod world;

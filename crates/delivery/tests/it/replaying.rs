@@ -363,7 +363,11 @@ async fn runs_of_a_configuration_are_carried_out_one_after_another_and_those_of_
     let first = world.run(&supervisor, "https", Picked::default(), Some(20)).await;
     let second = world.run(&supervisor, "https", Picked::default(), None).await;
     let other = world.run(&supervisor, "hec", Picked::default(), None).await;
-    assert_eq!(world.over(&other).await.accepted, 300, "also what was stored before there was the configuration");
+    assert_eq!(
+        world.over(&other).await.accepted,
+        300,
+        "also what was stored before there was the configuration"
+    );
     let shown = progress(&supervisor, &world, &second).await;
     assert_eq!(shown.state, RunShown::Queued);
     assert!(shown.waits_for.unwrap().contains(&first.id));
