@@ -42,8 +42,8 @@ pub use places::{admit, configuration_id, consumer_name, dismiss, is_admitted, i
 pub use quarantined::{QuarantineError, Quarantined};
 pub use resume::{Backlog, PauseError, Resume, ResumeFrom, ResumeLimits, end_pause};
 pub use runs::{
-    Deed, Figures, MAX_KEPT_RUNS, MAX_OPEN_RUNS, MAX_RUN_EVENTS, Picked, Progress, Run, RunError, RunKind,
-    RunShown, RunState, Span, enter_run, find_run, holds_retention, runs_of,
+    Counted, Deed, Figures, MAX_KEPT_RUNS, MAX_OPEN_RUNS, MAX_RUN_EVENTS, Picked, Progress, Run, RunError,
+    RunKind, RunShown, RunState, Span, enter_run, find_run, holds_retention, runs_of,
 };
 pub use selector::Unselected;
 pub use status::{Acknowledging, State, Status};

@@ -22,7 +22,7 @@ use crate::lasting::AllLasting;
 use crate::looking::{AT_A_TIME, DryRun, LookError, Previews, Sought, dry_run, preview};
 use crate::quarantined::Quarantined;
 use crate::resume::{PauseError, carry_out_all, chosen, give_up};
-use crate::runs::{Lives, Picked, Progress, Run, RunCrew, Span, progress, span};
+use crate::runs::{Counted, Lives, Picked, Progress, Run, RunCrew, Span, count, progress, span};
 use crate::status::Status;
 use crate::trial::{Trial, TrialError, announce, test_events, try_out};
 use crate::volume::Measured;
@@ -134,6 +134,17 @@ impl Supervisor {
     /// Where entries in quarantine stand.
     pub const fn quarantined(&self) -> &Quarantined {
         &self.quarantined
+    }
+
+    /// What a replay of a range would send. Takes about 10 seconds at most; then it says how far it has come.
+    pub async fn count(
+        &self,
+        configuration: &Configuration,
+        picked: &Picked,
+        span: Span,
+    ) -> Result<Counted, LookError> {
+        let _turn = self.looks.try_acquire()?;
+        count(&self.parts, configuration, picked, span).await
     }
 
     /// The first block of which a configuration may still send an event, for [`Supervisor::hand_over`].

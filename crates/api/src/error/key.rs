@@ -45,6 +45,10 @@ pub enum ErrorKey {
     ChangedMeanwhile,
     /// The configuration does not await a choice.
     NotAwaitingChoice,
+    /// None of the events is in quarantine.
+    NotInQuarantine,
+    /// The run is over.
+    RunOver,
     /// A request with this idempotency key is under way.
     IdempotencyKeyInFlight,
     /// `If-Match` names another revision.
@@ -71,7 +75,7 @@ pub enum ErrorKey {
 
 impl ErrorKey {
     /// Every key.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 33] = [
         Self::Validation,
         Self::MalformedBody,
         Self::EmptyBody,
@@ -92,6 +96,8 @@ impl ErrorKey {
         Self::LimitReached,
         Self::ChangedMeanwhile,
         Self::NotAwaitingChoice,
+        Self::NotInQuarantine,
+        Self::RunOver,
         Self::IdempotencyKeyInFlight,
         Self::PreconditionFailed,
         Self::BodyTooLarge,
@@ -137,6 +143,8 @@ impl ErrorKey {
             Self::LimitReached => ("limitReached", StatusCode::CONFLICT),
             Self::ChangedMeanwhile => ("changedMeanwhile", StatusCode::CONFLICT),
             Self::NotAwaitingChoice => ("notAwaitingChoice", StatusCode::CONFLICT),
+            Self::NotInQuarantine => ("notInQuarantine", StatusCode::CONFLICT),
+            Self::RunOver => ("runOver", StatusCode::CONFLICT),
             Self::IdempotencyKeyInFlight => ("idempotencyKeyInFlight", StatusCode::CONFLICT),
             Self::PreconditionFailed => ("preconditionFailed", StatusCode::PRECONDITION_FAILED),
             Self::BodyTooLarge => ("bodyTooLarge", StatusCode::PAYLOAD_TOO_LARGE),

@@ -7,6 +7,7 @@ mod parse;
 mod preview;
 mod renaming;
 mod resume;
+mod runs;
 mod show;
 mod status;
 mod trial;
@@ -29,6 +30,10 @@ use self::parse::{Known, Wanted};
 pub(crate) use self::preview::{of_stored as preview_stored, of_unsaved as preview_unsaved};
 pub(crate) use self::renaming::{adopt_names, that_select};
 pub(crate) use self::resume::resume;
+pub(crate) use self::runs::{
+    cancel as cancel_run, get as get_run, list as list_runs, pace as pace_run, pause as pause_run, redrive,
+    replay, resume as resume_run,
+};
 use self::show::ConfigurationOut;
 pub(crate) use self::status::status;
 pub(crate) use self::trial::{stored as test_stored, unsaved as test_unsaved};

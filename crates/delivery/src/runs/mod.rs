@@ -5,6 +5,7 @@
 //! what is new, with orders: which events, how fast, and to stand back while the destination takes nothing. Books are its
 //! own; `next` says how document and consumer stay in step.
 
+mod count;
 mod crew;
 mod document;
 mod next;
@@ -16,6 +17,8 @@ mod sift;
 mod span;
 mod throttle;
 
+pub use self::count::Counted;
+pub(crate) use self::count::count;
 pub(crate) use self::crew::{Lives, RunCrew};
 pub use self::document::{
     Figures, MAX_KEPT_RUNS, MAX_OPEN_RUNS, MAX_RUN_EVENTS, Picked, Run, RunKind, RunState,

@@ -47,6 +47,15 @@ impl Sift {
         }
     }
 
+    /// The next blocks from a sequence on that can hold an event that is sent: the first, and the first one beyond. `None`:
+    /// there are none.
+    pub(crate) fn next(&self, at: u64) -> Option<(u64, u64)> {
+        match &self.places {
+            None => Some((at, u64::MAX)),
+            Some(places) => places.range(at..).next().map(|(block, _)| (*block, block + 1)),
+        }
+    }
+
     /// Whether a block can hold an event that is sent. Says so without reading it.
     pub(crate) fn concerns(&self, block: &Block) -> bool {
         self.streams.contains(block.stream())

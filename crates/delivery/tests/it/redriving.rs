@@ -62,7 +62,10 @@ async fn refused(
     let [account, audit] = world.append(280).await;
     let bad: Vec<String> =
         account.into_iter().chain(audit).step_by(280 / n_refused).take(n_refused).collect();
-    bad.iter().for_each(|event| world.net.refuse(event));
+    bad.iter().for_each(|event| match vendor {
+        Vendor::Https => world.net.refuse(event),
+        _ => world.net.reject(event),
+    });
     world.net.hold_answers(false);
     // There is always one that it takes.
     for _ in 0..200 {
