@@ -147,6 +147,11 @@ impl<Who> Call<Who> {
         &self.run
     }
 
+    /// The last part of the path, as it was spelled.
+    pub(crate) fn last_of_path(&self) -> &str {
+        self.parts.uri.path().rsplit('/').next().unwrap_or_default()
+    }
+
     /// The text of a header; `None` when it is not there or not visible ASCII.
     pub(crate) fn header(&self, name: impl http::header::AsHeaderName) -> Option<&str> {
         self.parts.headers.get(name)?.to_str().ok()

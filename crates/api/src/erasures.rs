@@ -224,6 +224,8 @@ async fn carry_out_open(state: &ApiState, erasures: &Erasures) -> bool {
         match carried_out {
             Ok(()) => {
                 failures.lock().remove(id);
+                // What it knows of the events that are erased is forgotten.
+                state.delivery.quarantined().forget().await;
             }
             Err(error) => {
                 tracing::error!(id, %error, "an erasure could not be carried out; it is tried again");

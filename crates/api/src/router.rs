@@ -90,6 +90,7 @@ pub fn router(state: ApiState) -> Router {
         .route(&format!("{STREAMING}/test"), granted(POST, CHANGE, event_streaming::test_unsaved))
         .merge(looking())
         .merge(runs())
+        .merge(quarantine())
         .merge(claims())
         .route(CLIENTS, granted(GET, SEE, clients::list).merge(granted(POST, CHANGE, clients::create)))
         .route(
@@ -148,6 +149,15 @@ fn runs() -> Router<ApiState> {
         .route(&below("runs/{run}/pause"), granted(POST, CHANGE, event_streaming::pause_run))
         .route(&below("runs/{run}/resume"), granted(POST, CHANGE, event_streaming::resume_run))
         .route(&below("runs/{run}/cancel"), granted(POST, CHANGE, event_streaming::cancel_run))
+}
+
+/// What a destination will never take. Its document shows an event: for those who may read them.
+fn quarantine() -> Router<ApiState> {
+    let below = |rest: &str| format!("{STREAMING}/{{id}}/quarantine{rest}");
+    Router::new()
+        .route(&below(""), granted(GET, SEE, event_streaming::list_quarantined))
+        .route(&below("/{event}"), granted_with(GET, SEE, EVENTS, event_streaming::inspect_quarantined))
+        .route(&below("/discard"), granted(POST, CHANGE, event_streaming::discard_quarantined))
 }
 
 /// Native claims. The contract lets every API client list them.

@@ -239,7 +239,10 @@ impl Worker {
         let mut again = Vec::new();
         for ((item, _), kept) in refused.into_iter().zip(kept) {
             match kept {
-                Ok(()) => self.close(item.block, Final::Quarantined).await,
+                Ok(()) => {
+                    self.parking.refuse(item.id);
+                    self.close(item.block, Final::Quarantined).await;
+                }
                 Err(error) => {
                     let consumer = self.setting.consumer.as_str();
                     tracing::error!(consumer, %error, "cannot quarantine; trying again");

@@ -7,7 +7,7 @@ use base::{EventId, Timestamp};
 use event::quarantine::{Change, Standing};
 use journal::{AppendError, ConsumerCommand, ConsumerState, Journal, JournalError, Tally};
 
-use crate::parking::{Told, each_block, find, told};
+use crate::parking::{Told, each_block, find, original_block, told};
 use crate::places::{consumer_name, parked_name};
 use crate::quarantine::{KeepError, note};
 use crate::quarantined::afterwards::moved;
@@ -46,9 +46,8 @@ async fn parked(journal: &dyn Journal, id: &str, from: u64) -> Result<Parked, Jo
         for (offset, record) in block.records() {
             match told(&record, id) {
                 Some(Told::Parked(reason)) => {
-                    let original = reason.journal_offset.split_once('.');
                     let copied = Copied {
-                        from: original.and_then(|(block, _)| block.parse().ok()).unwrap_or_default(),
+                        from: original_block(&reason).unwrap_or_default(),
                         time: record.time(),
                         since: block.appended_at(),
                         bytes: block.record_bytes(offset.index as usize).map_or(0, |copy| copy.len() as u64),
@@ -56,7 +55,7 @@ async fn parked(journal: &dyn Journal, id: &str, from: u64) -> Result<Parked, Jo
                     parked.insert(reason.event_id, copied);
                 }
                 Some(Told::Ended(event, _)) => drop(parked.remove(&event)),
-                None => {}
+                Some(Told::Refused(_)) | None => {}
             }
         }
     })

@@ -11,6 +11,7 @@ use event::{Stream, StreamSet, claims};
 use serde::{Deserialize, Serialize};
 
 use crate::resume::Resume;
+use crate::starting::StartFrom;
 
 /// How many earlier selections are remembered, each until its events are settled. Without a bound the documents of one that
 /// delivers nothing, and is changed all the time, would grow with every change.
@@ -52,6 +53,9 @@ pub struct Configuration {
     /// before is forgotten, or what came before was given up. `None`: nobody knows; it was stored before this was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sends_from: Option<u64>,
+    /// Where it began, when that was chosen. Kept for good: what was received before the time is not sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_from: Option<StartFrom>,
     /// A pause that is not over although it is enabled again.
     #[serde(default, skip_serializing_if = "is_over")]
     pub resume: Resume,
@@ -296,6 +300,7 @@ mod tests {
             filter: Filter::default(),
             earlier: Vec::new(),
             sends_from: None,
+            start_from: None,
             resume: Resume::default(),
         }
     }

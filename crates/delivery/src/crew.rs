@@ -235,7 +235,8 @@ pub(crate) fn setting(
         let built = settings.build(&secrets, &parts.instance, epoch.selection());
         let destination =
             built.map_err(|errors| format!("its settings cannot be used: {}", said(&errors)))?;
-        Ok(Chapter { until: epoch.until, selector: Arc::new(Selector::of(&epoch)), destination })
+        let selector = Selector::of(&epoch).since(configuration.sends_since());
+        Ok(Chapter { until: epoch.until, selector: Arc::new(selector), destination })
     });
     let mut chapters = chapters.collect::<Result<Vec<_>, Problem>>()?;
     let current = chapters.pop().ok_or("it selects nothing")?;

@@ -26,6 +26,7 @@ mod resume;
 mod runs;
 mod selector;
 mod sorted;
+mod starting;
 mod status;
 mod supervisor;
 mod trial;
@@ -42,10 +43,11 @@ pub use places::{admit, configuration_id, consumer_name, dismiss, is_admitted, i
 pub use quarantined::{QuarantineError, Quarantined};
 pub use resume::{Backlog, PauseError, Resume, ResumeFrom, ResumeLimits, end_pause};
 pub use runs::{
-    Counted, Deed, Figures, MAX_KEPT_RUNS, MAX_OPEN_RUNS, MAX_RUN_EVENTS, Picked, Progress, Run, RunError,
-    RunKind, RunShown, RunState, Span, enter_run, find_run, holds_retention, runs_of,
+    Counted, Deed, Figures, MAX_KEPT_RUNS, MAX_OPEN_RUNS, Picked, Progress, Run, RunError, RunKind, RunShown,
+    RunState, Span, enter_run, find_run, holds_retention, runs_of,
 };
 pub use selector::Unselected;
+pub use starting::{StartFrom, StartsAt, admit_from, is_at_its_start};
 pub use status::{Acknowledging, State, Status};
 pub use supervisor::{Parts, Standstill, Supervisor};
 pub use trial::{Trial, TrialError};

@@ -24,6 +24,8 @@ use crate::places::{consumer_name, parked_name};
 const MAX_PARKED: usize = 1000;
 /// Most events whose parking ended that a worker remembers; then it parks no more until it starts anew.
 const MAX_ENDED: usize = 10_000;
+/// Most events in quarantine that a worker remembers.
+const MAX_REFUSED: usize = 100_000;
 /// Bytes of the quarantine stream that are read at a time.
 const PAGE_BYTES: usize = 1 << 20;
 /// The first wait before a parked event is tried again, and the longest.
@@ -36,25 +38,32 @@ pub(crate) struct Parking {
     is_open: bool,
     parked: HashSet<EventId>,
     ended: HashMap<EventId, Final>,
+    /// Events in quarantine whose blocks may not be settled yet.
+    refused: HashSet<EventId>,
 }
 
 impl Parking {
     /// Reads what is parked, and what became of those whose original block may not be settled yet.
     pub(crate) async fn load(journal: &dyn Journal, id: &str) -> Result<Self, JournalError> {
         let consumers = journal.consumers(ConsumerCommand::List).await?;
-        let Some(own) = find(&consumers, parked_name(id)) else { return Ok(Self::default()) };
-        let main = find(&consumers, consumer_name(id)).map_or(own.floor, |state| state.floor);
-        let mut parking = Self { is_open: true, ..Self::default() };
-        each_block(journal, main.min(own.floor), |block| parking.read(block, id)).await?;
+        let floor = |name| find(&consumers, name).map(|state| state.floor);
+        let (main, own) = (floor(consumer_name(id)), floor(parked_name(id)));
+        let Some(from) = main.into_iter().chain(own).min() else { return Ok(Self::default()) };
+        let mut parking = Self { is_open: own.is_some(), ..Self::default() };
+        each_block(journal, from, |block| parking.read(block, id, main.unwrap_or(u64::MAX))).await?;
         Ok(parking)
     }
 
-    fn read(&mut self, block: &Block, id: &str) {
+    /// `floor`: below it the blocks of originals are settled.
+    fn read(&mut self, block: &Block, id: &str, floor: u64) {
         for (_, record) in block.records() {
             match told(&record, id) {
                 Some(Told::Parked(reason)) => drop(self.parked.insert(reason.event_id)),
                 Some(Told::Ended(event, end)) if self.parked.remove(&event) => {
                     self.ended.insert(event, end);
+                }
+                Some(Told::Refused(reason)) if original_block(&reason) >= Some(floor) => {
+                    self.refuse(reason.event_id);
                 }
                 _ => {}
             }
@@ -84,9 +93,16 @@ impl Parking {
         self.parked.len()
     }
 
-    /// Whether the event is or was parked: its original is not sent any more.
+    /// Whether the event is or was parked, or is in quarantine: its original is not sent any more.
     pub(crate) fn knows(&self, id: EventId) -> bool {
-        self.parked.contains(&id) || self.ended.contains_key(&id)
+        self.parked.contains(&id) || self.ended.contains_key(&id) || self.refused.contains(&id)
+    }
+
+    /// An event was copied to quarantine. Its block may come again; of too many, some are sent once more then.
+    pub(crate) fn refuse(&mut self, id: EventId) {
+        if self.refused.len() < MAX_REFUSED {
+            self.refused.insert(id);
+        }
     }
 
     /// What became of a parked event, if it is known.
@@ -110,23 +126,32 @@ pub(crate) fn wait(n: u32, random: &base::Random) -> Duration {
         .map_or(WAITS.1, |backoff| backoff.delay(n, Some(backoff.bound(n) / 2), random))
 }
 
-/// What a record of the quarantine stream says about a parked event of one configuration.
+/// What a record of the quarantine stream says about an event of one configuration.
 pub(crate) enum Told {
     /// It was parked.
     Parked(Reason),
     /// Its parking ended, if it was parked.
     Ended(EventId, Final),
+    /// It never was: it went to quarantine at once.
+    Refused(Reason),
 }
 
-/// What `record` says about a parked event of the configuration `id`.
+/// What `record` says about an event of the configuration `id`.
 pub(crate) fn told(record: &Record<'_>, id: &str) -> Option<Told> {
     if let Some(change) = quarantine::unwrap_change(record) {
         let end = end_of(&change).filter(|_| change.configuration_id == id)?;
         return Some(Told::Ended(change.event_id, end));
     }
     let reason = quarantine::reason(record)?;
-    let is_parked = reason.standing == Standing::Parked && reason.configuration_id == id;
-    is_parked.then_some(Told::Parked(reason))
+    if reason.configuration_id != id || reason.run.is_some() {
+        return None;
+    }
+    Some(if reason.standing == Standing::Parked { Told::Parked(reason) } else { Told::Refused(reason) })
+}
+
+/// The block of the original; `None` when it cannot be told.
+pub(crate) fn original_block(reason: &Reason) -> Option<u64> {
+    reason.journal_offset.split_once('.').and_then(|(block, _)| block.parse().ok())
 }
 
 fn end_of(change: &Change) -> Option<Final> {

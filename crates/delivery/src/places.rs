@@ -83,7 +83,7 @@ pub async fn is_admitted(journal: &dyn Journal, id: &str) -> Result<bool, Journa
     Ok(journal.consumers(ConsumerCommand::List).await?.iter().any(|consumer| consumer.name == name))
 }
 
-fn named(id: &str) -> Result<ConsumerName, JournalError> {
+pub(crate) fn named(id: &str) -> Result<ConsumerName, JournalError> {
     consumer_name(id).ok_or(JournalError::Refused("the id cannot name a consumer"))
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use base::Timestamp;
 use event::filter::{Rule, Sieve};
 use event::{Record, Stream, StreamSet};
 
@@ -12,6 +13,7 @@ use crate::configuration::Epoch;
 pub(crate) struct Selector {
     streams: StreamSet,
     sieve: Option<Sieve>,
+    since: Option<Timestamp>,
 }
 
 /// Why an event is not selected. Printed as the field of the configuration that says so.
@@ -19,6 +21,8 @@ pub(crate) struct Selector {
 pub enum Unselected {
     /// Its stream is switched off.
     Stream(Stream),
+    /// It was received before the time that the configuration began with.
+    Early,
     /// The filter leaves it out.
     Filter(Rule),
 }
@@ -27,6 +31,7 @@ impl fmt::Display for Unselected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stream(stream) => write!(f, "{stream}Streaming.enabled"),
+            Self::Early => f.write_str("startFrom"),
             Self::Filter(rule) => rule.fmt(f),
         }
     }
@@ -34,7 +39,12 @@ impl fmt::Display for Unselected {
 
 impl Selector {
     pub(crate) fn of(epoch: &Epoch) -> Self {
-        Self { streams: epoch.streams(), sieve: Sieve::of(&epoch.filter) }
+        Self { streams: epoch.streams(), sieve: Sieve::of(&epoch.filter), since: None }
+    }
+
+    /// The same, but for what was received before a time.
+    pub(crate) fn since(self, since: Option<Timestamp>) -> Self {
+        Self { since, ..self }
     }
 
     /// The streams that are switched on.
@@ -51,6 +61,9 @@ impl Selector {
     pub(crate) fn why_not(&self, record: &Record<'_>) -> Option<Unselected> {
         if !self.streams.contains(record.stream()) {
             return Some(Unselected::Stream(record.stream()));
+        }
+        if self.since.is_some_and(|since| record.received_at() < since) {
+            return Some(Unselected::Early);
         }
         self.sieve.as_ref()?.left_out_by(record).map(Unselected::Filter)
     }

@@ -20,7 +20,7 @@ use crate::crew::Crew;
 use crate::fence::HandOver;
 use crate::lasting::AllLasting;
 use crate::looking::{AT_A_TIME, DryRun, LookError, Previews, Sought, dry_run, preview};
-use crate::quarantined::Quarantined;
+use crate::quarantined::{Quarantined, afterwards};
 use crate::resume::{PauseError, carry_out_all, chosen, give_up};
 use crate::runs::{Counted, Lives, Picked, Progress, Run, RunCrew, Span, count, progress, span};
 use crate::status::Status;
@@ -78,7 +78,11 @@ impl Supervisor {
     pub async fn start(parts: Parts) -> Self {
         carry_out_all(&*parts.journal, &parts.catalog, parts.clock.now()).await;
         let statuses = Statuses::default();
+        // Before anybody trims: what is counted stays.
+        afterwards::count_all(&*parts.journal, &parts.catalog).await;
         let (stop, stopped) = watch::channel(false);
+        let (journal, catalog) = (Arc::clone(&parts.journal), parts.catalog.clone());
+        let counting = tokio::spawn(afterwards::keep_counting(journal, catalog, stopped.clone()));
         let mut changes = parts.catalog.watch();
         changes.borrow_and_update();
         let lasting = AllLasting::default();
@@ -95,7 +99,13 @@ impl Supervisor {
         let mut crew = Crew::new(parts.clone(), Arc::clone(&statuses), lasting.clone(), for_runs);
         let is_complete = crew.adjust().await;
         let (standstills, asked) = mpsc::channel(1);
-        let task = tokio::spawn(follow(crew, is_complete, changes, stopped, asked));
+        let following = follow(crew, is_complete, changes, stopped, asked);
+        let task = tokio::spawn(async move {
+            following.await;
+            if let Err(error) = counting.await {
+                tracing::error!(%error, "counting what became of entries in quarantine ended badly");
+            }
+        });
         Self {
             quarantined,
             parts,

@@ -104,6 +104,7 @@ impl World {
             filter: Filter::default(),
             earlier: Vec::new(),
             sends_from: None,
+            start_from: None,
             resume: delivery::Resume::default(),
         }
     }

@@ -45,6 +45,8 @@ pub enum ErrorKey {
     ChangedMeanwhile,
     /// The configuration does not await a choice.
     NotAwaitingChoice,
+    /// Another number of entries is meant than the caller expects.
+    UnexpectedCount,
     /// None of the events is in quarantine.
     NotInQuarantine,
     /// The run is over.
@@ -75,7 +77,7 @@ pub enum ErrorKey {
 
 impl ErrorKey {
     /// Every key.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::Validation,
         Self::MalformedBody,
         Self::EmptyBody,
@@ -96,6 +98,7 @@ impl ErrorKey {
         Self::LimitReached,
         Self::ChangedMeanwhile,
         Self::NotAwaitingChoice,
+        Self::UnexpectedCount,
         Self::NotInQuarantine,
         Self::RunOver,
         Self::IdempotencyKeyInFlight,
@@ -143,6 +146,7 @@ impl ErrorKey {
             Self::LimitReached => ("limitReached", StatusCode::CONFLICT),
             Self::ChangedMeanwhile => ("changedMeanwhile", StatusCode::CONFLICT),
             Self::NotAwaitingChoice => ("notAwaitingChoice", StatusCode::CONFLICT),
+            Self::UnexpectedCount => ("unexpectedCount", StatusCode::CONFLICT),
             Self::NotInQuarantine => ("notInQuarantine", StatusCode::CONFLICT),
             Self::RunOver => ("runOver", StatusCode::CONFLICT),
             Self::IdempotencyKeyInFlight => ("idempotencyKeyInFlight", StatusCode::CONFLICT),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use catalog::{Catalog, CatalogError, Found, Note};
 use delivery::{Configuration, MAX_EARLIER, Supervisor};
 
-use super::{ENTITY, check_claims, check_name, forget, resume, revision};
+use super::{ENTITY, check_claims, check_name, forget, quarantine, resume, revision};
 use crate::error::{ApiError, ErrorKey};
 use crate::state::ApiState;
 
@@ -58,7 +58,8 @@ pub(super) async fn delete(
     let remove = move |catalog: &Catalog| {
         catalog
             .delete::<Configuration>(&gone, known, Some(note))
-            .map_err(|error| ApiError::from(error).about(ENTITY))
+            .map_err(|error| ApiError::from(error).about(ENTITY))?;
+        quarantine::forget(catalog, &gone).map_err(ApiError::from)
     };
     state.change(remove).await?;
     forget(state, id).await;

@@ -5,10 +5,12 @@ mod dry_run;
 mod filter;
 mod parse;
 mod preview;
+mod quarantine;
 mod renaming;
 mod resume;
 mod runs;
 mod show;
+mod start;
 mod status;
 mod trial;
 mod unsaved;
@@ -28,6 +30,9 @@ pub(crate) use self::dry_run::{stored as dry_run_stored, unsaved as dry_run_unsa
 pub(crate) use self::filter::presets;
 use self::parse::{Known, Wanted};
 pub(crate) use self::preview::{of_stored as preview_stored, of_unsaved as preview_unsaved};
+pub(crate) use self::quarantine::{
+    discard as discard_quarantined, inspect as inspect_quarantined, list as list_quarantined,
+};
 pub(crate) use self::renaming::{adopt_names, that_select};
 pub(crate) use self::resume::resume;
 pub(crate) use self::runs::{
@@ -35,6 +40,7 @@ pub(crate) use self::runs::{
     replay, resume as resume_run,
 };
 use self::show::ConfigurationOut;
+use self::start::StartsAtOut;
 pub(crate) use self::status::status;
 pub(crate) use self::trial::{stored as test_stored, unsaved as test_unsaved};
 use crate::audit::{self, Action, Change};
@@ -76,14 +82,17 @@ pub(crate) async fn get(call: Call) -> Answer {
 
 pub(crate) async fn create(mut call: Call) -> Answer {
     let body = call.json().await?;
-    let wanted = parse::wanted(&body, None, &ClaimNames::of(&call.state.catalog))?;
+    let wanted = parse::wanted(&body, None, &ClaimNames::of(&call.state.catalog), call.state.clock.now())?;
     let id = new_id(call.state.clock.now(), &call.state.random);
     let configuration = complete(&call.state, id, wanted, None)?;
     let path = format!("{STREAMING}/{}", configuration.id);
-    let shown = ConfigurationOut::of(&configuration);
-    let note = call.note(&told(Action::Create, None, Some(&configuration)), Some(&hushed(&body)));
+    let mut shown = ConfigurationOut::of(&configuration);
+    let told = told(Action::Create, None, Some(&configuration));
+    let told = told.with(start::FIELD, configuration.start_from.map(|from| from.to_string().into()));
+    let note = call.note(&told, Some(&hushed(&body)));
     let state = call.state.clone();
-    let revision = to_its_end(async move { enter(&state, configuration, note).await }).await?;
+    let (revision, starts_at) = to_its_end(async move { enter(&state, configuration, note).await }).await?;
+    shown.starts_at = starts_at;
     let answer = call::json(StatusCode::CREATED, &shown)?;
     Ok(call::with_location(call::with_etag(answer, revision), &path))
 }
@@ -93,7 +102,8 @@ pub(crate) async fn replace(mut call: Call) -> Answer {
     let found = find(&call.state.catalog, call.id())?;
     call.check_revision(found.revision)?;
     let known = Known::of(&found.value).map_err(ApiError::internal)?;
-    let wanted = parse::wanted(&body, Some(&known), &ClaimNames::of(&call.state.catalog))?;
+    let wanted =
+        parse::wanted(&body, Some(&known), &ClaimNames::of(&call.state.catalog), call.state.clock.now())?;
     let choice = wanted.resume_from;
     let mut configuration = complete(&call.state, found.value.id.clone(), wanted, Some(&found.value))?;
     let pause = resume::decide(&call.state, &found.value, configuration.enabled, choice).await?;
@@ -181,9 +191,13 @@ fn readable(catalog: &Catalog) -> Vec<Found<Configuration>> {
 
 /// Gives a new configuration its place in the journal, then stores it: no event that is accepted after the answer is
 /// missed.
-async fn enter(state: &ApiState, mut configuration: Configuration, note: Note) -> Result<u64, ApiError> {
+async fn enter(
+    state: &ApiState,
+    mut configuration: Configuration,
+    note: Note,
+) -> Result<(u64, Option<StartsAtOut>), ApiError> {
     let id = configuration.id.clone();
-    delivery::admit(&*state.journal, &id).await?;
+    let starts_at = start::admit(state, &configuration).await?;
     let begun = state.delivery.floor(&id).await;
     let store = move |catalog: &Catalog| {
         configuration.sends_from = Some(begun?);
@@ -195,7 +209,7 @@ async fn enter(state: &ApiState, mut configuration: Configuration, note: Note) -
     if stored.is_err() {
         forget(state, &id).await;
     }
-    stored
+    Ok((stored?, starts_at))
 }
 
 /// Takes a place in the journal away that no configuration has any more.
@@ -258,6 +272,7 @@ fn complete(
         filter: wanted.filter,
         earlier: Vec::new(),
         sends_from: None,
+        start_from: before.map_or(wanted.start_from, |before| before.start_from),
         resume: Resume::default(),
     })
 }

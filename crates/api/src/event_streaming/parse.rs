@@ -1,19 +1,20 @@
 //! A request's body, read into what its sender wants.
 
+use base::Timestamp;
 use base::mask::MaskRule;
-use delivery::{AccountSwitch, AuditSwitch, Configuration, HookSwitch, ResumeFrom, SelectedClaim};
+use delivery::{AccountSwitch, AuditSwitch, Configuration, HookSwitch, ResumeFrom, SelectedClaim, StartFrom};
 use destinations::{SecretName, Secrets, Settings, Vendor};
 use event::filter::Filter;
 use serde_json::Value;
 
 use super::show::AWAITING;
-use super::{ENTITY, field_error, filter, resume};
+use super::{ENTITY, field_error, filter, resume, start};
 use crate::error::ApiError;
 use crate::fields::{Complaints, Fields};
 use crate::native_claims::ClaimNames;
 
 /// The fields of a request: the contract's, and what an answer has more.
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 13] = [
     "id",
     "name",
     "description",
@@ -25,6 +26,7 @@ const FIELDS: [&str; 12] = [
     "eventHookLogStreaming",
     "filter",
     resume::FIELD,
+    start::FIELD,
     AWAITING,
 ];
 
@@ -49,6 +51,8 @@ pub(super) struct Wanted {
     pub(super) filter: Filter,
     /// What becomes of its backlog, when this enables it after a pause.
     pub(super) resume_from: Option<ResumeFrom>,
+    /// Where it begins, when it is new.
+    pub(super) start_from: Option<StartFrom>,
 }
 
 /// What a replacing request is compared with.
@@ -75,7 +79,12 @@ impl Known {
 
 /// Reads a request that creates, or replaces what is `known`. Every field that is wrong is named. `names` are those of the
 /// claims that there are.
-pub(super) fn wanted(body: &Value, known: Option<&Known>, names: &ClaimNames) -> Result<Wanted, ApiError> {
+pub(super) fn wanted(
+    body: &Value,
+    known: Option<&Known>,
+    names: &ClaimNames,
+    now: Timestamp,
+) -> Result<Wanted, ApiError> {
     let mut complaints = Complaints::about(ENTITY);
     let fields = Fields::of(body, &mut complaints);
     fields.only(&FIELDS, &mut complaints);
@@ -93,8 +102,13 @@ pub(super) fn wanted(body: &Value, known: Option<&Known>, names: &ClaimNames) ->
     let filter = filter::filter(&fields, &mut complaints);
     let resume_from = resume::choice(&fields, &mut complaints);
     if known.is_none() && resume_from.is_some() {
-        fields.complain(resume::FIELD, "must be left out: a new configuration begins now", &mut complaints);
+        fields.complain(
+            resume::FIELD,
+            "must be left out: a new configuration has no pause behind it; startFrom says where it begins",
+            &mut complaints,
+        );
     }
+    let start_from = start::choice(&fields, known.is_some(), now, &mut complaints);
     complaints.finish(name.zip(settings).map(|(name, settings)| Wanted {
         name: name.to_owned(),
         description: description.filter(|text| !text.is_empty()).map(ToOwned::to_owned),
@@ -106,6 +120,7 @@ pub(super) fn wanted(body: &Value, known: Option<&Known>, names: &ClaimNames) ->
         hook,
         filter,
         resume_from,
+        start_from,
     }))
 }
 

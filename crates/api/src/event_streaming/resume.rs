@@ -60,6 +60,13 @@ pub(super) async fn decide(
         let resume = if enabled { Resume::default() } else { before.resume.while_disabled() };
         return Ok(Decision { resume, note: None });
     }
+    if choice.is_none()
+        && !before.resume.is_waiting()
+        && delivery::is_at_its_start(&*state.journal, before).await?
+    {
+        // It was asked to begin in the past.
+        return Ok(Decision { resume: Resume::default(), note: None });
+    }
     let backlog = Backlog::of(&*state.journal, &before.id).await?;
     let resume = before.resume.next(&backlog, choice, state.resume, state.clock.now());
     let says_something = choice.is_some() || (resume.is_waiting() && resume != before.resume);

@@ -8,8 +8,10 @@ use event::filter::Filter;
 use serde::Serialize;
 use serde_json::Value;
 
-/// The contract's `EventStreamingResponse`. `includeRaw`, `includeBodies`, `filter` and `awaitingChoiceSince`
-/// are additions.
+use super::start::StartsAtOut;
+
+/// The contract's `EventStreamingResponse`. `includeRaw`, `includeBodies`, `filter`, `awaitingChoiceSince`
+/// and `startsAt` are additions.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ConfigurationOut {
@@ -28,6 +30,9 @@ pub(super) struct ConfigurationOut {
     /// Since when it sends nothing, although it is enabled, until somebody chooses.
     #[serde(skip_serializing_if = "Option::is_none")]
     awaiting_choice_since: Option<Timestamp>,
+    /// Where it begins; only answered to the call that creates it with a `startFrom`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) starts_at: Option<StartsAtOut>,
 }
 
 /// That field; sent back, it is passed over.
@@ -117,6 +122,7 @@ impl ConfigurationOut {
                 include_raw: configuration.hook.include_raw,
             },
             filter: configuration.filter.clone(),
+            starts_at: None,
             awaiting_choice_since: configuration.resume.awaits_since.filter(|_| configuration.enabled),
         }
     }

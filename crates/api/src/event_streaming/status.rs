@@ -2,7 +2,7 @@
 
 use base::Timestamp;
 use catalog::CatalogError;
-use delivery::{Backlog, Configuration, Measured, Status};
+use delivery::{Backlog, Configuration, Measured, StartFrom, Status};
 use http::StatusCode;
 use journal::{ConsumerState, Journal, JournalError};
 use serde::Serialize;
@@ -19,6 +19,9 @@ struct StatusOut {
     id: String,
     /// `null` when the configuration cannot be read; `live` says why.
     enabled: Option<bool>,
+    /// Where it began, when that was chosen: `now`, `earliest` or a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_from: Option<StartFrom>,
     books: Books,
     /// `null` when no worker runs.
     live: Option<Status>,
@@ -83,6 +86,7 @@ pub(crate) async fn status(call: Call) -> Answer {
         books,
         live: call.state.delivery.status(id),
         volume: call.state.delivery.volume(id),
+        started_from: found.as_ref().and_then(|found| found.start_from),
         enabled: found.map(|found| found.enabled),
         id: id.to_owned(),
     };

@@ -20,7 +20,8 @@ pub(super) async fn unsaved_of(call: &mut Call) -> Result<Configuration, ApiErro
         None => None,
     };
     let known = before.as_ref().map(Known::of).transpose().map_err(ApiError::internal)?;
-    let wanted = parse::wanted(&body, known.as_ref(), &ClaimNames::of(&call.state.catalog))?;
+    let wanted =
+        parse::wanted(&body, known.as_ref(), &ClaimNames::of(&call.state.catalog), call.state.clock.now())?;
     let id = before.as_ref().map_or(UNSAVED, |before| &before.id).to_owned();
     complete(&call.state, id, wanted, before.as_ref())
 }

@@ -113,6 +113,7 @@ mod tests {
             hook: HookSwitch::default(),
             earlier: Vec::new(),
             sends_from: None,
+            start_from: None,
             filter: event::filter::Filter::default(),
             resume: delivery::Resume::default(),
         };

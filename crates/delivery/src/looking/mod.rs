@@ -65,5 +65,5 @@ pub(crate) fn prepare(
         destinations::Settings::parse(configuration.vendor, &configuration.settings).map_err(invalid)?;
     let epoch = configuration.current();
     let destination = settings.build(&secrets, &parts.instance, epoch.selection()).map_err(invalid)?;
-    Ok((Selector::of(&epoch), destination))
+    Ok((Selector::of(&epoch).since(configuration.sends_since()), destination))
 }

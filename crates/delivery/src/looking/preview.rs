@@ -17,6 +17,9 @@ use crate::configuration::Configuration;
 use crate::selector::{Selector, Unselected};
 use crate::supervisor::Parts;
 
+/// No record has a higher place in its block: it has at least a few bytes.
+const MAX_INDEX: u32 = journal::MAX_BLOCK_BYTES as u32;
+
 /// Which events are shown.
 #[derive(Clone, Debug)]
 pub enum Sought {
@@ -24,6 +27,8 @@ pub enum Sought {
     Newest(usize),
     /// The one at this index of a block, whether it is selected or not.
     Event(Arc<Block>, u32),
+    /// This record of an event, which lies or lay at the offset.
+    Record(Offset, Vec<u8>),
 }
 
 /// The requests, by stream, and how many events were looked at to find the events.
@@ -66,6 +71,7 @@ pub(crate) async fn preview(
     let (found, n_looked_at) = match sought {
         Sought::Newest(max_events) => find(parts, Search::new(selector.clone(), max_events)).await?,
         Sought::Event(block, index) => (vec![(block, index)], 1),
+        Sought::Record(offset, record) => (at(offset, record).into_iter().collect(), 1),
     };
     let now = parts.clock.now();
     // Real requests belong to the session of a worker, which nobody else may know; these are as those look.
@@ -87,6 +93,15 @@ pub(crate) async fn preview(
 
 /// An event's place in a block that is held.
 type Found = (Arc<Block>, u32);
+
+/// A block that holds nothing but a record, at its offset; `None` when it is no record.
+fn at(offset: Offset, record: Vec<u8>) -> Option<Found> {
+    let (stream, received_at) = Record::parse(&record).map(|it| (it.stream(), it.received_at())).ok()?;
+    let mut ends = vec![0; offset.index.min(MAX_INDEX) as usize];
+    ends.push(u32::try_from(record.len()).ok()?);
+    let block = Block::new(offset.block, stream, received_at, record.into(), ends);
+    Some((Arc::new(block), offset.index.min(MAX_INDEX)))
+}
 
 /// Walks back to the events that are sought; and how many were looked at.
 async fn find(parts: &Parts, mut search: Search) -> Result<(Vec<Found>, usize), LookError> {

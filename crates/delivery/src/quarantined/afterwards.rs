@@ -7,19 +7,25 @@
 //! retention removes the entry. It takes one block at a time and settles it before the next one: all that it has counted lies
 //! below its floor, and what lies above is counted by whoever looks. It is made before the first change is stored.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use catalog::{Catalog, CatalogError};
 use event::quarantine::{Change, Standing, unwrap_change};
 use event::{Record, Stream, StreamSet};
 use journal::{
     Block, ConsumerCommand, Journal, JournalError, LeaseError, LeaseLimits, Settlement, StartAt, Tally,
 };
+use tokio::sync::watch;
 
+use crate::configuration::Configuration;
 use crate::parking::{each_block, find};
-use crate::places::afterwards_name;
+use crate::places::{afterwards_name, counted_afterwards};
 
 /// How long a block may take to be counted.
 const TTL: Duration = Duration::from_secs(30);
+/// How often changes are counted.
+const EVERY: Duration = Duration::from_mins(1);
 
 /// Makes sure that changes are counted from now on.
 pub(crate) async fn open(journal: &dyn Journal, id: &str) -> Result<(), JournalError> {
@@ -37,7 +43,7 @@ pub(crate) async fn moved(journal: &dyn Journal, id: &str) -> Result<Tally, Jour
     Ok(moved)
 }
 
-/// Counts what the stream says by now, so that nobody has to read far. True when it was counted to the end.
+/// Counts what the stream says by now, so that nobody has to read far.
 pub(crate) async fn count(journal: &dyn Journal, id: &str) -> Result<(), LeaseError> {
     let Some(name) = afterwards_name(id) else { return Ok(()) };
     let streams = StreamSet::from_iter([Stream::Quarantine]);
@@ -59,6 +65,44 @@ pub(crate) async fn count(journal: &dyn Journal, id: &str) -> Result<(), LeaseEr
                 Err(error) => return Err(error),
             }
         }
+    }
+}
+
+/// Counts for every configuration, and takes the places of those away that are gone.
+pub(crate) async fn count_all(journal: &dyn Journal, catalog: &Catalog) {
+    let consumers = match journal.consumers(ConsumerCommand::List).await {
+        Ok(consumers) => consumers,
+        Err(error) => {
+            tracing::error!(%error, "what became of entries in quarantine cannot be counted; trying again in a minute");
+            return;
+        }
+    };
+    for consumer in consumers {
+        let Some(id) = counted_afterwards(&consumer.name) else { continue };
+        let counted = if matches!(catalog.revision::<Configuration>(id), Err(CatalogError::NotFound)) {
+            let remove = ConsumerCommand::Remove { name: consumer.name.clone() };
+            journal.consumers(remove).await.map(drop).map_err(LeaseError::from)
+        } else {
+            count(journal, id).await
+        };
+        if let Err(error) = counted {
+            tracing::error!(configuration = id, %error, "what became of its entries in quarantine cannot be counted yet");
+        }
+    }
+}
+
+/// Counts every minute until `stop` turns true.
+pub(crate) async fn keep_counting(
+    journal: Arc<dyn Journal>,
+    catalog: Catalog,
+    mut stop: watch::Receiver<bool>,
+) {
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+        count_all(&*journal, &catalog).await;
     }
 }
 

@@ -211,6 +211,20 @@ impl<'a> Blocks<'a> {
         Ok(record.and_then(|bytes| quarantine::unwrap_change(&Record::parse(&bytes).ok()?)))
     }
 
+    /// The change that says how it was refused last; `None`: its copy does, or it is too long ago.
+    async fn last_refusal(&mut self, slot: &Slot) -> Result<Option<Change>, JournalError> {
+        let mut at = (slot.last != slot.copy).then_some(slot.last);
+        for _ in 0..MAX_STEPS {
+            let Some(offset) = at else { return Ok(None) };
+            let Some(change) = self.change(offset).await? else { return Ok(None) };
+            if change.standing == Standing::Quarantined {
+                return Ok(Some(change));
+            }
+            at = change.previous.as_deref().and_then(parsed);
+        }
+        Ok(None)
+    }
+
     /// An entry, with the reason of its copy and the original; `None` when it is gone.
     async fn entry(
         &mut self,
@@ -224,8 +238,7 @@ impl<'a> Blocks<'a> {
         else {
             return Ok(None);
         };
-        let last = if slot.last == slot.copy { None } else { self.change(slot.last).await? };
-        let again = last.filter(|change| change.standing == Standing::Quarantined);
+        let again = self.last_refusal(slot).await?;
         let (said, attempts) = again.map_or((None, None), |change| (change.reason, change.attempts));
         let entry = Entry {
             event_id: slot.id,

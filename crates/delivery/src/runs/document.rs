@@ -12,8 +12,6 @@ use crate::places::run_name;
 pub const MAX_OPEN_RUNS: usize = 10;
 /// How many runs of one configuration that are over are remembered, the newest.
 pub const MAX_KEPT_RUNS: usize = 50;
-/// Most events of a run that is given their ids.
-pub const MAX_RUN_EVENTS: usize = 10_000;
 
 /// What a run is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -20,9 +20,7 @@ mod throttle;
 pub use self::count::Counted;
 pub(crate) use self::count::count;
 pub(crate) use self::crew::{Lives, RunCrew};
-pub use self::document::{
-    Figures, MAX_KEPT_RUNS, MAX_OPEN_RUNS, MAX_RUN_EVENTS, Picked, Run, RunKind, RunState,
-};
+pub use self::document::{Figures, MAX_KEPT_RUNS, MAX_OPEN_RUNS, Picked, Run, RunKind, RunState};
 pub(crate) use self::orders::Orders;
 pub(crate) use self::progress::progress;
 pub use self::progress::{Progress, RunShown, holds_retention};

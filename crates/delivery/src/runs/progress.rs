@@ -157,8 +157,41 @@ pub fn holds_retention(catalog: &Catalog, name: &ConsumerName, now: Timestamp) -
 mod tests {
     use std::sync::Arc;
 
+    use catalog::MemoryStore;
+    use serde_json::json;
+
     use super::super::throttle::Throttle;
     use super::*;
+
+    #[test]
+    fn a_run_holds_retention_back_while_it_goes_on_for_a_week() {
+        let catalog = Catalog::open(Arc::new(MemoryStore::default())).unwrap();
+        let configuration = |enabled: bool| -> Configuration {
+            serde_json::from_value(json!({
+                "id": "c", "name": "c", "enabled": enabled, "type": "splunk", "settings": {}, "secrets": {},
+                "account": {}, "audit": {}, "hook": {},
+            }))
+            .unwrap()
+        };
+        let begin = Timestamp::default();
+        let run: Run = serde_json::from_value(json!({
+            "id": "r", "configurationId": "c", "kind": "replay", "picked": {}, "from": 1, "until": 9, "createdAt": begin,
+            "createdBy": "admin", "state": "running",
+        }))
+        .unwrap();
+        let name = run.consumer().unwrap();
+        assert!(!holds_retention(&catalog, &name, begin), "there is no such run");
+        catalog.create("c", &configuration(true), None).unwrap();
+        catalog.create("r", &run, None).unwrap();
+        assert!(holds_retention(&catalog, &name, begin));
+        assert!(holds_retention(&catalog, &name, begin.plus(HOLDS_FOR - Duration::from_millis(1))));
+        assert!(!holds_retention(&catalog, &name, begin.plus(HOLDS_FOR)));
+        catalog.replace("c", &configuration(false), 1, None).unwrap();
+        assert!(!holds_retention(&catalog, &name, begin), "it does not go on");
+        catalog.replace("c", &configuration(true), 2, None).unwrap();
+        catalog.replace("r", &Run { state: RunState::Paused, ..run }, 1, None).unwrap();
+        assert!(!holds_retention(&catalog, &name, begin), "it is paused");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn the_end_is_reckoned_from_what_was_done_since_the_worker_started() {

@@ -42,6 +42,18 @@ impl Again {
 }
 
 impl Picked {
+    /// What means the same entries as a filter.
+    pub fn of_entries(filter: &Filter) -> Self {
+        Self {
+            streams: filter.stream.into_iter().collect(),
+            event_type: filter.event_type.clone(),
+            cause: filter.cause.clone(),
+            received_from: filter.from,
+            received_until: filter.until,
+            ..Self::default()
+        }
+    }
+
     /// Which entries of quarantine it means, but for the list of events.
     pub fn in_quarantine(&self) -> Filter {
         Filter {

@@ -13,7 +13,7 @@ use crate::world::{NO_FAULTS, World};
 
 impl World {
     /// Appends events one by one for so many minutes, so that there is always one that the destination takes.
-    async fn keep_busy(&self, minutes: u64) -> u64 {
+    pub(crate) async fn keep_busy(&self, minutes: u64) -> u64 {
         let mut n_appended = 0;
         for _ in 0..minutes * 6 {
             self.append(2).await;
@@ -53,7 +53,7 @@ fn pending(state: &ConsumerState) -> u64 {
 }
 
 /// A configuration that has parked one event of the world, which is answered.
-async fn parked(world: &World, id: &str, vendor: Vendor) -> (String, delivery::Supervisor) {
+pub(crate) async fn parked(world: &World, id: &str, vendor: Vendor) -> (String, delivery::Supervisor) {
     world.net.set_faults(NO_FAULTS);
     let supervisor = world.supervisor().await;
     world.configure(id, vendor, true).await;

@@ -69,11 +69,21 @@ impl World {
     }
 
     pub(crate) async fn configure(&self, id: &str, vendor: Vendor, audit: bool) {
+        self.configure_with(id, vendor, audit, |_| {}).await;
+    }
+
+    pub(crate) async fn configure_with(
+        &self,
+        id: &str,
+        vendor: Vendor,
+        audit: bool,
+        with: impl FnOnce(&mut Configuration),
+    ) {
         let url = match vendor {
             Vendor::Https => serde_json::json!({"url": "http://192.0.2.2/array", "headerName": "x-key"}),
             _ => serde_json::json!({"url": "http://192.0.2.1:8088"}),
         };
-        let configuration = Configuration {
+        let mut configuration = Configuration {
             id: id.to_owned(),
             name: id.to_owned(),
             description: None,
@@ -87,8 +97,10 @@ impl World {
             filter: Filter::default(),
             earlier: Vec::new(),
             sends_from: None,
+            start_from: None,
             resume: delivery::Resume::default(),
         };
+        with(&mut configuration);
         delivery::admit(&*self.journal, id).await.unwrap();
         self.catalog.create(id, &configuration, None).unwrap();
     }
@@ -116,6 +128,22 @@ impl World {
             self.journal.append(append).await.unwrap();
             tokio::time::sleep(Duration::from_millis(self.random.up_to(100))).await;
         }
+        ids
+    }
+
+    /// Appends one block of so many events; their ids.
+    pub(crate) async fn append_block(&self, n_events: usize) -> Vec<EventId> {
+        let (stream, now) = (Stream::AccountEvent, self.clock.now());
+        let ids: Vec<EventId> = (0..n_events).map(|_| EventId::draw(now, &self.random)).collect();
+        let entry = |id: &EventId| {
+            let mut builder = RecordBuilder::new(stream, *id, now, now);
+            builder.section(Section::Source, "simulated");
+            builder.section(Section::Header, "\"type\":\"customerFlow\"");
+            let record = builder.finish().unwrap();
+            Entry { record, producer: Producer(1), on_conflict: OnConflict::Refuse }
+        };
+        let append = Append { stream, entries: ids.iter().map(entry).collect(), request_key: None };
+        self.journal.append(append).await.unwrap();
         ids
     }
 

@@ -1,13 +1,14 @@
 //! What a caller says about what is to be sent again.
 
 use base::{EventId, Timestamp};
-use delivery::{MAX_RUN_EVENTS, Picked};
+use delivery::Picked;
 use event::{Stream, StreamSet};
 use serde_json::Value;
 
 use super::ENTITY;
 use crate::error::ApiError;
 use crate::event_streaming::filter::filter;
+use crate::event_streaming::quarantine::events;
 use crate::fields::{Complaints, Fields};
 
 /// The field of the rate.
@@ -64,7 +65,7 @@ pub(super) fn replay(body: &Value) -> Result<Wanted, ApiError> {
     complaints.finish(Some(Wanted { picked, events, rate, is_dry_run }))
 }
 
-pub(super) fn time(
+fn time(
     fields: &Fields<'_>,
     field: &str,
     instead: Option<&str>,
@@ -117,28 +118,6 @@ fn streams(fields: &Fields<'_>, complaints: &mut Complaints) -> Vec<Stream> {
         }
     }
     Stream::PRODUCT.into_iter().filter(|stream| streams.contains(*stream)).collect()
-}
-
-pub(super) fn events(fields: &Fields<'_>, complaints: &mut Complaints) -> Vec<EventId> {
-    const FIELD: &str = "eventIDs";
-    let Some(given) = fields.list(FIELD, complaints) else { return Vec::new() };
-    if given.is_empty() || given.len() > MAX_RUN_EVENTS {
-        fields.complain(FIELD, format!("must have 1 to {MAX_RUN_EVENTS} elements"), complaints);
-        return Vec::new();
-    }
-    let mut events = Vec::with_capacity(given.len());
-    for (at, element) in given.iter().enumerate() {
-        match element.as_str().map(EventId::parse) {
-            Some(Ok(event)) => events.push(event),
-            _ => {
-                let message = "must be the eventID of an event: a UUID";
-                fields.complain(&format!("{FIELD}[{at}]"), message, complaints);
-            }
-        }
-    }
-    events.sort_unstable();
-    events.dedup();
-    events
 }
 
 /// Events in a second; `None`: as many as the destination takes.

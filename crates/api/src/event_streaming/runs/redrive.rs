@@ -1,12 +1,10 @@
 //! Asking that what is in quarantine be tried again.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
-use base::{EventId, Timestamp};
+use base::EventId;
 use delivery::quarantined::ToSend;
-use delivery::{Picked, QuarantineError, Run, RunKind, RunState};
-use event::Stream;
+use delivery::{Picked, Run, RunKind, RunState};
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
@@ -14,14 +12,9 @@ use serde_json::Value;
 use super::{ENTITY, enter, parse};
 use crate::call::{self, Answer, Call};
 use crate::error::{ApiError, ErrorKey};
-use crate::event_streaming::find;
+use crate::event_streaming::{find, quarantine};
 use crate::fields::{Complaints, Fields};
 use crate::state::new_id;
-
-/// Longest text that is looked for, in characters.
-const MAX_TEXT: usize = 200;
-/// When somebody may ask again while the quarantine stream is read.
-const AGAIN: Duration = Duration::from_secs(5);
 
 /// What would be tried again.
 #[derive(Serialize)]
@@ -44,9 +37,9 @@ pub(crate) async fn redrive(mut call: Call) -> Answer {
     let configuration = find(&call.state.catalog, call.id())?.value;
     let Wanted { picked, rate, is_dry_run } = wanted(&body)?;
     let events: Option<HashSet<EventId>> = picked.n_events.map(|_| picked.events.iter().copied().collect());
-    let quarantined = call.state.delivery.quarantined();
-    let found = quarantined.to_send(&configuration.id, &picked.in_quarantine(), events.as_ref()).await;
-    let ToSend { n_entries, first, last } = found.map_err(untold)?;
+    let entries = call.state.delivery.quarantined();
+    let found = entries.to_send(&configuration.id, &picked.in_quarantine(), events.as_ref()).await;
+    let ToSend { n_entries, first, last } = found.map_err(quarantine::untold)?;
     if is_dry_run {
         return call::json(StatusCode::OK, &DryRunOut { dry_run: true, matching: n_entries });
     }
@@ -83,11 +76,11 @@ fn wanted(body: &Value) -> Result<Wanted, ApiError> {
         let message = "or filter or \"all\": true must be given, and only one of them";
         fields.complain("eventIDs", message, &mut complaints);
     }
-    let events = parse::events(&fields, &mut complaints);
+    let events = quarantine::events(&fields, &mut complaints);
     let n_events = fields.get("eventIDs").map(|_| events.len() as u64);
     let picked = match fields.optional_object("filter", &mut complaints) {
         Some(inner) => {
-            let picked = filter(&inner, &mut complaints);
+            let picked = Picked::of_entries(&quarantine::filter(&inner, &mut complaints));
             if picked == Picked::default() {
                 fields.complain("filter", "must say something; \"all\": true means all", &mut complaints);
             }
@@ -100,39 +93,9 @@ fn wanted(body: &Value) -> Result<Wanted, ApiError> {
     complaints.finish(Some(Wanted { picked, rate, is_dry_run }))
 }
 
-/// The same fields as a list of quarantine has as parameters.
-fn filter(fields: &Fields<'_>, complaints: &mut Complaints) -> Picked {
-    fields.only(&["stream", "type", "cause", "from", "to"], complaints);
-    let stream = fields.text("stream", 1, 64, complaints).and_then(|text| {
-        let stream: Result<Stream, _> = text.parse();
-        let message = "must be accountEvent, auditLog or eventHookLog";
-        stream.map_err(|_| fields.complain("stream", message, complaints)).ok()
-    });
-    let time = |field: &str, complaints: &mut Complaints| -> Option<Timestamp> {
-        parse::time(fields, field, None, complaints)
-    };
-    Picked {
-        streams: stream.into_iter().collect(),
-        event_type: fields.text("type", 1, MAX_TEXT, complaints).map(ToOwned::to_owned),
-        cause: fields.text("cause", 1, MAX_TEXT, complaints).map(ToOwned::to_owned),
-        received_from: time("from", complaints),
-        received_until: time("to", complaints),
-        ..Picked::default()
-    }
-}
-
-fn untold(error: QuarantineError) -> ApiError {
-    match error {
-        QuarantineError::Journal(error) => error.into(),
-        error @ QuarantineError::BeingRead { .. } => {
-            ApiError::new(ErrorKey::Busy, error.to_string()).about(ENTITY).retry_after(AGAIN)
-        }
-        error => ApiError::internal(error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use event::Stream;
     use serde_json::json;
 
     use super::*;
