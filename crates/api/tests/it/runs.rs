@@ -182,6 +182,28 @@ async fn a_run_is_listed_paused_paced_and_cancelled_and_every_change_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_erased_while_a_replay_goes_on_is_not_sent_and_counts_as_erased() {
+    let stage = Stage::new(App::local().await).await;
+    let (_, run) = stage.replay(json!({"from": "earliest", "maxEventsPerSecond": 1})).await;
+    let id = run["id"].as_str().unwrap().to_owned();
+    stage.deed(&run["id"], "pause").await;
+    let erased = stage.ids[9].clone();
+    let path = "/admin/api/v1/instance/erasures";
+    let asked = stage.app.call(Method::POST, path, json!({"eventId": erased})).await;
+    assert_eq!(asked.status, StatusCode::ACCEPTED, "{}", asked.text);
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if stage.app.get(asked.header("location")).await.json()["progress"] == "done" {
+            break;
+        }
+    }
+    stage.deed(&run["id"], "resume").await;
+    let over = stage.over(&id).await;
+    assert_eq!((&over["books"]["erased"], &over["books"]["accepted"]), (&json!(1), &json!(9)), "{over}");
+    assert_eq!(stage.sent(&erased), 1, "when it was new");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_in_quarantine_is_tried_again_as_asked() {
     let mut stage = Stage::new(App::new().await).await;
     // The answer waits, so that it is refused before it is taken.

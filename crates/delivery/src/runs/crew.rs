@@ -83,7 +83,7 @@ impl Stored {
             match found {
                 Ok(found) => drop(runs.insert(id, found)),
                 Err(error) => {
-                    tracing::error!(run = id, %error, "a run cannot be read, and is not carried out")
+                    tracing::error!(run = id, %error, "a run cannot be read, and is not carried out");
                 }
             }
         }

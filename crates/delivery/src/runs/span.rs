@@ -75,9 +75,9 @@ async fn first_since(
             Err(JournalError::Damaged(what)) => {
                 tracing::warn!(block = middle, what, "a damaged block is passed over in a search by time");
                 if end == End::From {
-                    high = middle
+                    high = middle;
                 } else {
-                    low = middle + 1
+                    low = middle + 1;
                 }
                 continue;
             }
