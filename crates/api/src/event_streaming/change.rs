@@ -59,7 +59,10 @@ pub(super) async fn delete(
         catalog
             .delete::<Configuration>(&gone, known, Some(note))
             .map_err(|error| ApiError::from(error).about(ENTITY))?;
-        quarantine::forget(catalog, &gone).map_err(ApiError::from)
+        if let Err(error) = quarantine::forget(catalog, &gone) {
+            tracing::error!(id = gone, %error, "what was given up last of a deleted configuration stays in the catalog");
+        }
+        Ok(())
     };
     state.change(remove).await?;
     forget(state, id).await;

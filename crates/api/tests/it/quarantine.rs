@@ -23,24 +23,25 @@ impl Stage {
         let body = with(splunk(name), "/auditLogStreaming/enabled", json!(false));
         let path = app.call(Method::POST, STREAMING, body).await.header("location").to_owned();
         let stage = Self { app, path, name };
-        stage.app.net.set_faults(Faults { poison: 100, ..Faults::default() });
-        for number in 0..n + 1 {
-            // The first one shows that the destination takes others.
-            if number == 0 {
-                stage.app.net.set_faults(Faults::default());
-            }
-            let body = event(&format!(r#","subject":{{"userName":"user {number}"}}"#));
-            assert_eq!(stage.app.post(&[JSON], body).await.status, StatusCode::OK);
-            tokio::time::sleep(Duration::from_secs(2)).await;
-            stage.app.net.set_faults(Faults { poison: 100, ..Faults::default() });
+        stage.app.net.set_faults(Faults::default());
+        for number in 1..=n {
+            let id = format!("0197f3a0-6c1e-7c3a-9d2b-0000000000{number:02}");
+            stage.app.net.refuse(&id);
+            stage.post(&format!(r#","eventID":"{id}""#)).await;
         }
         for _ in 0..600 {
+            // That the destination takes others shows that it is about these.
+            stage.post("").await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
             if stage.books().await["quarantined"] == n {
                 return stage;
             }
-            tokio::time::sleep(Duration::from_secs(1)).await;
         }
         panic!("nothing is refused: {}", stage.app.get(&format!("{}/status", stage.path)).await.text);
+    }
+
+    async fn post(&self, more: &str) {
+        assert_eq!(self.app.post(&[JSON], event(more)).await.status, StatusCode::OK);
     }
 
     async fn books(&self) -> Value {

@@ -60,7 +60,9 @@ impl Quarantined {
                     let this = self.clone();
                     let read = tokio::task::spawn_blocking(move || {
                         let mut view = this.0.view.lock();
-                        blocks.iter().for_each(|block| view.read(block, |id| this.is_there(id)));
+                        for block in &blocks {
+                            view.read(block, |id| this.is_there(id));
+                        }
                     });
                     read.await.map_err(|error| JournalError::Read(std::io::Error::other(error)))?;
                 }

@@ -13,8 +13,9 @@ pub const MAX_ENTRIES: usize = 1_000_000;
 /// How much of the room must be free before what found none is looked for again: one part of so many.
 const FREE_PART: usize = 4;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct View {
+    max_entries: usize,
     by_configuration: HashMap<String, Entries>,
     n_entries: usize,
     /// The first block that was not read.
@@ -25,7 +26,24 @@ pub(crate) struct View {
     is_overfull: bool,
 }
 
+impl Default for View {
+    fn default() -> Self {
+        Self::with_room_for(MAX_ENTRIES)
+    }
+}
+
 impl View {
+    fn with_room_for(max_entries: usize) -> Self {
+        Self {
+            max_entries,
+            by_configuration: HashMap::new(),
+            n_entries: 0,
+            next: 0,
+            n_unreadable: 0,
+            is_overfull: false,
+        }
+    }
+
     pub(crate) fn entries(&self, id: &str) -> Option<&Entries> {
         self.by_configuration.get(id)
     }
@@ -52,13 +70,13 @@ impl View {
     }
 
     fn copied(&mut self, at: Offset, reason: &quarantine::Reason, kind: &str, copy: &Record<'_>) {
-        if self.n_entries >= MAX_ENTRIES && !self.is_overfull {
+        if self.n_entries >= self.max_entries && !self.is_overfull {
             self.by_configuration.values_mut().for_each(Entries::forget_final);
             self.count();
             self.is_overfull = true;
         }
         let entries = self.by_configuration.entry(reason.configuration_id.clone()).or_default();
-        if self.n_entries >= MAX_ENTRIES {
+        if self.n_entries >= self.max_entries {
             entries.n_unlisted += 1;
             return;
         }
@@ -86,10 +104,10 @@ impl View {
         let n_final = |entries: &Entries| entries.totals().delivered + entries.totals().discarded;
         let n_final = self.by_configuration.values().map(n_final).sum::<u64>();
         let n_left = self.n_entries.saturating_sub(usize::try_from(n_final).unwrap_or(usize::MAX));
-        if n_left > MAX_ENTRIES - MAX_ENTRIES / FREE_PART {
+        if n_left > self.max_entries - self.max_entries / FREE_PART {
             return false;
         }
-        *self = Self::default();
+        *self = Self::with_room_for(self.max_entries);
         true
     }
 }
@@ -99,4 +117,128 @@ fn kind_of(original: &Record<'_>) -> Option<String> {
     [Criterion::Types, Criterion::EntityTypes, Criterion::SourceEventTypes]
         .into_iter()
         .find_map(|criterion| criterion.first_of(original))
+}
+
+#[cfg(test)]
+mod tests {
+    use base::{EventId, Timestamp};
+    use event::quarantine::{Change, Reason, Standing};
+    use event::{RecordBuilder, Stream};
+
+    use super::*;
+    use crate::quarantined::{Filter, Order};
+
+    fn id(n: u64) -> EventId {
+        EventId::derive(Timestamp::default(), &[&n.to_string()])
+    }
+
+    fn block(sequence: u64, records: &[Vec<u8>]) -> Block {
+        let mut end = 0;
+        let ends = records.iter().map(|record| {
+            end += record.len() as u32;
+            end
+        });
+        let ends = ends.collect();
+        let payload = records.concat().into();
+        Block::new(sequence, Stream::Quarantine, Timestamp::default(), payload, ends)
+    }
+
+    fn copy(n: u64, standing: Standing, reason: &str) -> Vec<u8> {
+        let now = Timestamp::default();
+        let original = RecordBuilder::new(Stream::AuditLog, id(n), now, now).finish().unwrap();
+        let reason = Reason {
+            configuration_id: "c".to_owned(),
+            event_id: id(n),
+            stream: Stream::AuditLog,
+            journal_offset: "1.0".to_owned(),
+            received_at: now,
+            reason: reason.to_owned(),
+            attempts: 1,
+            standing,
+            run: None,
+        };
+        quarantine::wrap(&Record::parse(&original).unwrap(), &reason, now).unwrap()
+    }
+
+    fn change(n: u64, turn: u32, standing: Standing) -> Vec<u8> {
+        let change = Change { turn, ..Change::new("c".to_owned(), id(n), Timestamp::default(), standing) };
+        quarantine::wrap_change(&change, Timestamp::default()).unwrap()
+    }
+
+    fn stands(view: &View, n: u64) -> Option<Standing> {
+        view.entries("c")?.find(id(n)).map(|slot| slot.standing)
+    }
+
+    #[test]
+    fn an_entry_stands_where_the_last_change_that_may_follow_puts_it() {
+        use Standing::{Delivered, Discarded, Parked, Quarantined};
+        for (first, changes, last) in [
+            (Quarantined, vec![], Quarantined),
+            (Quarantined, vec![(0, Delivered)], Quarantined),
+            (Quarantined, vec![(1, Quarantined), (2, Delivered), (3, Discarded)], Delivered),
+            (Quarantined, vec![(2, Quarantined), (1, Discarded)], Quarantined),
+            (Parked, vec![(1, Discarded)], Parked),
+            (Parked, vec![(0, Quarantined), (0, Delivered), (1, Discarded)], Discarded),
+            (Parked, vec![(0, Delivered), (0, Quarantined), (1, Discarded)], Delivered),
+        ] {
+            let mut view = View::default();
+            let mut records = vec![copy(1, first, "no")];
+            records.extend(changes.iter().map(|(turn, standing)| change(1, *turn, *standing)));
+            view.read(&block(1, &records), |_| true);
+            assert_eq!(stands(&view, 1), Some(last), "{first:?} {changes:?}");
+            view.read(&block(2, &[copy(1, Quarantined, "again")]), |_| true);
+            assert_eq!(stands(&view, 1), Some(last), "its block came again");
+        }
+    }
+
+    #[test]
+    fn what_finds_no_room_is_counted_and_read_again_when_there_is_some() {
+        let mut view = View::with_room_for(4);
+        let blocks: Vec<Block> = (1..=6).map(|n| block(n, &[copy(n, Standing::Quarantined, "no")])).collect();
+        for block in &blocks {
+            view.read(block, |_| true);
+        }
+        let entries = view.entries("c").unwrap();
+        assert_eq!((entries.len(), entries.n_unlisted, stands(&view, 5)), (4, 2, None));
+        assert!(!view.make_room(), "there is none");
+        let ended = block(7, &[change(1, 1, Standing::Discarded), change(2, 1, Standing::Delivered)]);
+        view.read(&ended, |_| true);
+        assert!(view.make_room() && view.next == 0);
+        for block in blocks.iter().chain([&ended]) {
+            view.read(block, |_| true);
+        }
+        assert_eq!(stands(&view, 4), Some(Standing::Quarantined));
+        let mut view = View::with_room_for(4);
+        let in_between = blocks.iter().take(2).chain([&ended]).chain(blocks.iter().skip(2));
+        for block in in_between {
+            view.read(block, |_| true);
+        }
+        let entries = view.entries("c").unwrap();
+        assert_eq!((entries.len(), entries.totals().quarantined), (4, 4), "what is ended made room");
+        assert_eq!((stands(&view, 1), stands(&view, 6)), (None, Some(Standing::Quarantined)));
+    }
+
+    #[test]
+    fn entries_go_with_retention_and_with_their_configurations() {
+        let mut view = View::default();
+        for n in 1..=5 {
+            let reason = format!("mapper {}", n % 2);
+            view.read(&block(n, &[copy(n, Standing::Quarantined, &reason)]), |_| true);
+        }
+        view.read(&block(6, &[copy(6, Standing::Quarantined, "other")]), |_| false);
+        view.trim(3, |_| true);
+        let entries = view.entries("c").unwrap();
+        assert_eq!((entries.len(), stands(&view, 2), stands(&view, 6)), (3, None, None));
+        assert_eq!(entries.by_cause().len(), 1, "a number makes no other cause");
+        let prepared = entries.prepare(&Filter::default());
+        let shown = |order, after| -> Vec<u64> {
+            entries.passing(&prepared, order, after).map(|slot| slot.copy.block).collect()
+        };
+        let at = |block| Some(Offset { block, index: 0 });
+        assert_eq!(shown(Order::NewestFirst, None), [5, 4, 3]);
+        assert_eq!((shown(Order::NewestFirst, at(4)), shown(Order::OldestFirst, at(4))), (vec![3], vec![5]));
+        assert_eq!(shown(Order::OldestFirst, at(1)), [3, 4, 5], "a cursor whose entry is gone");
+        view.trim(3, |_| false);
+        assert!(view.entries("c").is_none());
+    }
 }

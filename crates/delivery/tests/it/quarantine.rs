@@ -195,7 +195,9 @@ async fn an_event_in_quarantine_is_not_sent_again_when_its_block_comes_again() {
     );
     supervisor.shutdown().await;
     // Now the destination would take both.
-    both.iter().for_each(|id| world.net.mend(&id.to_string()));
+    for id in &both {
+        world.net.mend(&id.to_string());
+    }
     let supervisor = world.supervisor().await;
     let books = world.settled("c").await;
     assert_eq!((books.tally.quarantined, books.tally.accepted), (1, books.appended - 1));
