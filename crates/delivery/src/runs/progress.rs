@@ -184,7 +184,7 @@ mod tests {
         catalog.create("c", &configuration(true), None).unwrap();
         catalog.create("r", &run, None).unwrap();
         assert!(holds_retention(&catalog, &name, begin));
-        assert!(holds_retention(&catalog, &name, begin.plus(HOLDS_FOR - Duration::from_millis(1))));
+        assert!(holds_retention(&catalog, &name, begin.plus(HOLDS_FOR).minus(Duration::from_millis(1))));
         assert!(!holds_retention(&catalog, &name, begin.plus(HOLDS_FOR)));
         catalog.replace("c", &configuration(false), 1, None).unwrap();
         assert!(!holds_retention(&catalog, &name, begin), "it does not go on");

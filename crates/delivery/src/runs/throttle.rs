@@ -61,7 +61,7 @@ mod tests {
         let half = now + Duration::from_millis(500);
         assert_eq!(throttle.opens_at(now), Some(half));
         assert_eq!(throttle.opens_at(half), None);
-        throttle.sent(half + Duration::from_secs(60), 100);
+        throttle.sent(half + Duration::from_mins(1), 100);
         assert_eq!(
             throttle.opens_at(half),
             Some(half + Duration::from_secs(61)),

@@ -62,10 +62,12 @@ async fn refused(
     let [account, audit] = world.append(280).await;
     let bad: Vec<String> =
         account.into_iter().chain(audit).step_by(280 / n_refused).take(n_refused).collect();
-    bad.iter().for_each(|event| match vendor {
-        Vendor::Https => world.net.refuse(event),
-        _ => world.net.reject(event),
-    });
+    for event in &bad {
+        match vendor {
+            Vendor::Https => world.net.refuse(event),
+            _ => world.net.reject(event),
+        }
+    }
     world.net.hold_answers(false);
     // There is always one that it takes.
     for _ in 0..200 {
@@ -83,7 +85,9 @@ const HTTPS: (&str, Vendor) = ("https", Vendor::Https);
 async fn what_was_mended_is_delivered_and_moves_in_the_books() {
     for (id, vendor) in [HTTPS, ("bulk", Vendor::Elasticsearch), ("hec", Vendor::Splunk)] {
         let (world, supervisor, before, bad) = refused(1, (id, vendor), 20, ModelOptions::default()).await;
-        bad.iter().for_each(|event| world.net.mend(event));
+        for event in &bad {
+            world.net.mend(event);
+        }
         let run = world.redrive(&supervisor, id, Picked::default()).await;
         let figures = world.over(&run).await;
         assert_eq!((figures.confirmed + figures.accepted, figures.quarantined), (20, 0), "{id}: {figures:?}");
@@ -101,7 +105,9 @@ async fn what_was_mended_is_delivered_and_moves_in_the_books() {
 #[tokio::test(start_paused = true)]
 async fn what_is_refused_again_stays_for_its_new_reason_and_ends_the_run_even_alone() {
     let (world, supervisor, before, bad) = refused(2, HTTPS, 10, ModelOptions::default()).await;
-    bad.iter().skip(1).for_each(|event| world.net.mend(event));
+    for event in bad.iter().skip(1) {
+        world.net.mend(event);
+    }
     let run = world.redrive(&supervisor, "https", Picked::default()).await;
     let figures = world.over(&run).await;
     assert_eq!((figures.accepted, figures.quarantined), (9, 1), "{figures:?}");
@@ -126,7 +132,9 @@ async fn what_is_refused_again_stays_for_its_new_reason_and_ends_the_run_even_al
 #[tokio::test(start_paused = true)]
 async fn only_what_was_asked_for_and_is_in_quarantine_still_is_sent() {
     let (world, supervisor, _, bad) = refused(3, HTTPS, 10, ModelOptions::default()).await;
-    bad.iter().for_each(|event| world.net.mend(event));
+    for event in &bad {
+        world.net.mend(event);
+    }
     let ids: Vec<EventId> = bad.iter().map(|event| EventId::parse(event).unwrap()).collect();
     let quarantined = supervisor.quarantined();
     quarantined.end("https", ids[0], &Ending::Discarded { note: None }, "admin").await.unwrap().unwrap();
@@ -154,7 +162,9 @@ async fn a_redrive_goes_on_after_restarts_and_counts_nothing_twice() {
     for seed in 0..4 {
         let whims = ModelOptions { lost_settles: 10, stale_settles: 10, ..ModelOptions::default() };
         let (world, mut supervisor, before, bad) = refused(10 + seed, HTTPS, 40, whims).await;
-        bad.iter().skip(5).for_each(|event| world.net.mend(event));
+        for event in bad.iter().skip(5) {
+            world.net.mend(event);
+        }
         let run = world.redrive(&supervisor, "https", Picked::default()).await;
         let found = world.catalog.get::<Run>(&run.id).unwrap();
         let slow = Run { max_events_per_second: Some(5), ..found.value };

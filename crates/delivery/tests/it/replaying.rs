@@ -113,7 +113,7 @@ async fn delivered(seed: u64, n_events: u64) -> (World, Supervisor, BTreeSet<Str
 }
 
 /// The block from which on about half of the events lie.
-async fn middle(world: &World) -> u64 {
+fn middle(world: &World) -> u64 {
     let head = world.journal.head();
     head.first + (head.next - head.first) / 2
 }
@@ -129,7 +129,7 @@ async fn ids(world: &World, streams: StreamSet, from: u64, until: u64) -> BTreeS
 async fn a_replay_sends_exactly_its_range_once_more_and_says_that_it_does() {
     let (world, supervisor, ..) = delivered(1, 400).await;
     let books = world.books("https").await;
-    let from = middle(&world).await;
+    let from = middle(&world);
     let picked =
         Picked { from_offset: Some((from, 0)), streams: vec![Stream::AuditLog], ..Picked::default() };
     let run = world.run(&supervisor, "https", picked, None).await;
@@ -165,7 +165,7 @@ async fn a_replay_sends_exactly_its_range_once_more_and_says_that_it_does() {
 #[tokio::test(start_paused = true)]
 async fn a_replay_of_events_by_their_places_sends_those_and_no_others() {
     let (world, supervisor, ..) = delivered(2, 300).await;
-    let from = middle(&world).await;
+    let from = middle(&world);
     let range = ReadRange { streams: StreamSet::product(), from, until: u64::MAX, max_bytes: usize::MAX };
     let mut wanted = Vec::new();
     for block in world.journal.read(range).await.unwrap() {
@@ -288,7 +288,7 @@ async fn a_run_goes_on_after_a_restart_and_its_books_balance_whatever_goes_wrong
         assert_eq!(hec, Figures { total: 500, accepted: 500, ..Figures::default() }, "seed {seed}");
         assert_eq!(bulk, Figures { total: 500, confirmed: 500, ..Figures::default() }, "seed {seed}");
         world.net.taken(|taken| {
-            assert!(taken.ids.values().all(|times| *times >= 2), "seed {seed}: each twice at least")
+            assert!(taken.ids.values().all(|times| *times >= 2), "seed {seed}: each twice at least");
         });
         supervisor.shutdown().await;
     }
@@ -409,7 +409,7 @@ async fn what_retention_removes_before_its_turn_is_expired_in_the_books_of_the_r
     tokio::time::sleep(Duration::from_secs(5)).await;
     world.deed(&run, Deed::Pause);
     tokio::time::sleep(Duration::from_secs(5)).await;
-    world.journal.trim(middle(&world).await).await.unwrap();
+    world.journal.trim(middle(&world)).await.unwrap();
     world.deed(&run, Deed::Resume);
     let figures = world.over(&run).await;
     assert!(figures.expired > 0 && figures.accepted > 0, "{figures:?}");

@@ -99,24 +99,19 @@ fn offset(fields: &Fields<'_>, field: &str, complaints: &mut Complaints) -> Opti
 
 fn streams(fields: &Fields<'_>, complaints: &mut Complaints) -> Vec<Stream> {
     let Some(given) = fields.list("streams", complaints) else { return Vec::new() };
-    let mut streams = StreamSet::default();
     if given.is_empty() {
         fields.complain("streams", "must name one at least; left out it means all", complaints);
     }
+    let mut named = Vec::new();
     for (at, element) in given.iter().enumerate() {
-        match element.as_str().map(str::parse::<Stream>) {
-            Some(Ok(stream)) => {
-                streams = Stream::PRODUCT
-                    .into_iter()
-                    .filter(|each| *each == stream || streams.contains(*each))
-                    .collect();
-            }
-            _ => {
-                let message = "must be accountEvent, auditLog or eventHookLog";
-                fields.complain(&format!("streams[{at}]"), message, complaints);
-            }
+        if let Some(Ok(stream)) = element.as_str().map(str::parse::<Stream>) {
+            named.push(stream);
+        } else {
+            let message = "must be accountEvent, auditLog or eventHookLog";
+            fields.complain(&format!("streams[{at}]"), message, complaints);
         }
     }
+    let streams: StreamSet = named.into_iter().collect();
     Stream::PRODUCT.into_iter().filter(|stream| streams.contains(*stream)).collect()
 }
 
