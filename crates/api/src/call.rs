@@ -38,6 +38,7 @@ pub(crate) struct Call<Who = ApiClient> {
     pub(crate) parts: Parts,
     body: Body,
     id: String,
+    run: String,
 }
 
 /// A route for API clients that have `scope`.
@@ -129,14 +130,21 @@ impl<Who> Call<Who> {
         let params = RawPathParams::from_request_parts(&mut parts, &state)
             .await
             .map_err(|_| ApiError::new(ErrorKey::NotFound, "the path is not percent-encoded UTF-8"))?;
-        let id =
-            params.iter().find(|(name, _)| *name == "id").map(|(_, id)| id.to_owned()).unwrap_or_default();
-        Ok(Self { state, who, parts, body, id })
+        let named = |wanted: &str| {
+            params.iter().find(|(name, _)| *name == wanted).map(|(_, id)| id.to_owned()).unwrap_or_default()
+        };
+        let (id, run) = (named("id"), named("run"));
+        Ok(Self { state, who, parts, body, id, run })
     }
 
     /// The `{id}` of the path.
     pub(crate) fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The `{run}` of the path.
+    pub(crate) fn run(&self) -> &str {
+        &self.run
     }
 
     /// The last part of the path, as it was spelled.

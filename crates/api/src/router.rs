@@ -18,6 +18,7 @@ use crate::{
 const GET: MethodFilter = MethodFilter::GET;
 const POST: MethodFilter = MethodFilter::POST;
 const PUT: MethodFilter = MethodFilter::PUT;
+const PATCH: MethodFilter = MethodFilter::PATCH;
 const DELETE: MethodFilter = MethodFilter::DELETE;
 const SEE: Scope = Scope::ReadConfigInstance;
 const CHANGE: Scope = Scope::WriteConfigInstance;
@@ -95,6 +96,7 @@ pub fn router(state: ApiState) -> Router {
         .route(&format!("{STREAMING}/test"), granted(POST, CHANGE, event_streaming::test_unsaved))
         .merge(faring())
         .merge(looking())
+        .merge(runs())
         .merge(quarantine())
         .merge(claims())
         .merge(api_clients())
@@ -143,6 +145,26 @@ fn looking() -> Router<ApiState> {
         .route(&below("preview"), granted_with(GET, SEE, EVENTS, event_streaming::preview_stored))
         .route(&below("reconcile"), granted_with(POST, CHANGE, EVENTS, event_streaming::reconcile))
         .route(&beside("preview"), granted_with(POST, CHANGE, EVENTS, event_streaming::preview_unsaved))
+}
+
+/// Events that are sent again. A replay tells of stored events: for those who may read them.
+fn runs() -> Router<ApiState> {
+    let below = |rest: &str| format!("{STREAMING}/{{id}}/{rest}");
+    Router::new()
+        .route(&below("replays"), granted_with(POST, CHANGE, EVENTS, event_streaming::replay))
+        .route(&below("quarantine/redrive"), granted(POST, CHANGE, event_streaming::redrive))
+        .route(&below("runs"), granted(GET, SEE, event_streaming::list_runs))
+        .route(
+            &below("runs/{run}"),
+            granted(GET, SEE, event_streaming::get_run).merge(granted(
+                PATCH,
+                CHANGE,
+                event_streaming::pace_run,
+            )),
+        )
+        .route(&below("runs/{run}/pause"), granted(POST, CHANGE, event_streaming::pause_run))
+        .route(&below("runs/{run}/resume"), granted(POST, CHANGE, event_streaming::resume_run))
+        .route(&below("runs/{run}/cancel"), granted(POST, CHANGE, event_streaming::cancel_run))
 }
 
 /// What a destination will never take. Its document shows an event: for those who may read them.

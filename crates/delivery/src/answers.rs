@@ -52,7 +52,8 @@ impl Worker {
         if verdict.slow_down {
             self.gate.slow_down(now);
         }
-        let takes_others = self.gate.deliveries() > batch.deliveries_before;
+        // What is in quarantine already stays there when it is refused once more: nothing is given up by that.
+        let takes_others = self.deliveries() > batch.deliveries_before || self.setting.is_redrive();
         let (ack, exhausted) = (verdict.ack, verdict.exhausted);
         let mut sorted = sort(&batch, verdict, takes_others);
         let (taken, proved) = (sorted.has_taken(), sorted.has_proved());
@@ -120,9 +121,9 @@ impl Worker {
             return;
         }
         let known = batch.deliveries_before.max(batch.deliveries_at_suspicion);
-        if self.gate.deliveries() > known && !sorted.hold {
+        if self.deliveries() > known && !sorted.hold {
             batch.suspicions += 1;
-            batch.deliveries_at_suspicion = self.gate.deliveries();
+            batch.deliveries_at_suspicion = self.deliveries();
             // The destination is there: whatever it stumbles over is soon found out.
             due = now + backoff.delay(batch.suspicions, asked, &self.setting.random);
         }
@@ -149,7 +150,7 @@ impl Worker {
 
     /// Whether a batch is to be cut without others to compare it with.
     fn is_doubted(&self, batch: &Batch) -> bool {
-        let takes_others = self.gate.deliveries() > batch.deliveries_before;
+        let takes_others = self.deliveries() > batch.deliveries_before;
         let doublings = if takes_others { 0 } else { batch.n_cuts.min(16) };
         batch.in_vain >= DOUBT_AFTER << doublings
     }
@@ -230,6 +231,10 @@ impl Worker {
         }
         let n_bytes = delivered.iter().map(|(item, _)| item.piece.len() as u64).sum();
         self.setting.lasting.delivered(self.setting.clock.now(), delivered.len() as u64, n_bytes);
+        if self.setting.is_redrive() {
+            self.end_delivered(delivered).await;
+            return;
+        }
         for (item, grade) in delivered {
             let end = Final::Delivered(grade);
             if batch.is_parked {
@@ -241,15 +246,22 @@ impl Worker {
     }
 
     /// Copies refused events to quarantine, together. What cannot be copied now is sent again later.
-    async fn quarantine(&mut self, batch: &Batch, refused: Vec<(Item, String)>) {
+    pub(crate) async fn quarantine(&mut self, batch: &Batch, refused: Vec<(Item, String)>) {
         if batch.is_parked {
             for (item, reason) in refused {
                 self.end_parked(&item, Final::Quarantined, Some(reason)).await;
             }
             return;
         }
+        if self.setting.is_redrive() {
+            self.end_refused(batch, refused).await;
+            return;
+        }
         let (ledger, quarantine) = (&self.ledger, &self.setting.quarantine);
         let copy = async |item: &Item, reason: &str| {
+            if self.setting.has_entry(item.id).await? {
+                return Ok(());
+            }
             let record = ledger.record(item.block, item.index).ok_or(KeepError::Gone)?;
             let offset = item.place();
             let (attempts, standing) = (batch.attempts, Standing::Quarantined);

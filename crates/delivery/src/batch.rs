@@ -124,15 +124,9 @@ impl Filling {
     }
 
     /// Adds a stored event as its destination wants it.
-    pub(crate) fn push_record(
-        &mut self,
-        destination: &dyn Destination,
-        block: u64,
-        index: u32,
-        record: &Record<'_>,
-    ) {
-        self.push((block, index), record.event_id(), |body| {
-            destination.encode(record, Some((block, index)), false, body);
+    pub(crate) fn push_record(&mut self, destination: &dyn Destination, place: Place, record: &Record<'_>) {
+        self.push(place, record.event_id(), |body| {
+            destination.encode(record, Some(place), false, body);
         });
     }
 

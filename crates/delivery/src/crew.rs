@@ -16,6 +16,7 @@ use crate::configuration::Configuration;
 use crate::lasting::{AllLasting, Lasting};
 use crate::places::{consumer_name, is_admitted};
 use crate::quarantine::Quarantine;
+use crate::runs::RunCrew;
 use crate::selector::Selector;
 use crate::status::{State, Status};
 use crate::supervisor::{Parts, Statuses};
@@ -30,7 +31,7 @@ const NO_PLACE: &str = "its place in the journal is missing, as after a restored
                         configuration again to stream what comes from then on";
 
 /// What is told, logged and tried again after.
-type Problem = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Problem = Box<dyn std::error::Error + Send + Sync>;
 
 /// The end of a worker, wanted or not: the id of its configuration.
 type End = Pin<Box<dyn Future<Output = String> + Send>>;
@@ -65,11 +66,14 @@ pub(crate) struct Crew {
     /// Told to stop; they wait for their requests in flight.
     leaving: BTreeSet<String>,
     ends: FuturesUnordered<End>,
+    /// Those that carry out runs.
+    runs: RunCrew,
 }
 
 impl Crew {
-    pub(crate) fn new(parts: Parts, statuses: Statuses, lasting: AllLasting) -> Self {
+    pub(crate) fn new(parts: Parts, statuses: Statuses, lasting: AllLasting, runs: RunCrew) -> Self {
         Self {
+            runs,
             parts,
             statuses,
             lasting,
@@ -81,9 +85,15 @@ impl Crew {
 
     /// Returns when a worker has ended, wanted or not; never while there is none.
     pub(crate) async fn lost_one(&mut self) {
-        match self.ends.next().await {
-            Some(id) => self.forget(&id),
-            None => std::future::pending().await,
+        let own = async {
+            match self.ends.next().await {
+                Some(id) => id,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            id = own => self.forget(&id),
+            () = self.runs.lost_one() => {}
         }
     }
 
@@ -109,11 +119,12 @@ impl Crew {
                 is_complete = false;
             }
         }
-        is_complete
+        self.runs.adjust().await && is_complete
     }
 
     /// Tells all workers to stop, without waiting for any.
     pub(crate) fn dismiss_all(&mut self) {
+        self.runs.dismiss_all();
         self.leaving.extend(std::mem::take(&mut self.running).into_iter().map(stop));
     }
 
@@ -123,6 +134,7 @@ impl Crew {
         while let Some(id) = self.ends.next().await {
             self.forget(&id);
         }
+        self.runs.at_rest().await;
     }
 
     /// Forgets what was sent, wherever it is remembered.
@@ -200,7 +212,7 @@ fn made_from(found: &Found<Configuration>) -> Result<Wanted, Problem> {
     Ok(Wanted { document: serde_json::to_string(&found.value)?, revision: found.revision })
 }
 
-fn setting(
+pub(crate) fn setting(
     parts: &Parts,
     found: &Found<Configuration>,
     n_enabled: usize,
@@ -233,11 +245,13 @@ fn setting(
             configuration_id: id.clone(),
             journal: Arc::clone(&parts.journal),
             clock: Arc::clone(&parts.clock),
+            run: None,
         },
         clock: Arc::clone(&parts.clock),
         random: Arc::clone(&parts.random),
         pace: pace(n_enabled)?,
         status,
+        orders: None,
     })
 }
 

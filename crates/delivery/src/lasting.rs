@@ -1,6 +1,7 @@
 //! What of a configuration outlives its workers, as long as the process lives.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub(crate) struct Lasting {
     pub(crate) attempts: Attempts,
     pub(crate) fence: Arc<Fence>,
     volume: Mutex<Option<Volume>>,
+    /// How often something was delivered.
+    n_deliveries: AtomicU64,
     /// Whether it has a worker, be it one that is leaving.
     has_worker: watch::Sender<bool>,
     /// Held over a change of several steps.
@@ -65,7 +68,13 @@ impl Lasting {
     /// Counts what was delivered now.
     pub(crate) fn delivered(&self, now: Timestamp, events: u64, bytes: u64) {
         self.figures.lock().delivered(now, events, bytes);
+        self.n_deliveries.fetch_add(1, Ordering::Relaxed);
         self.volume.lock().get_or_insert_with(|| Volume::new(now)).add(now, events, bytes);
+    }
+
+    /// How often something was delivered since the process started.
+    pub(crate) fn n_deliveries(&self) -> u64 {
+        self.n_deliveries.load(Ordering::Relaxed)
     }
 
     /// What was delivered in the last day; `None` when no worker was started.

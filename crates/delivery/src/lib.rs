@@ -29,6 +29,7 @@ pub mod quarantined;
 mod reconciling;
 mod report;
 mod resume;
+mod runs;
 mod selector;
 mod shown;
 mod sorted;
@@ -51,11 +52,15 @@ pub use configuration::{
 pub use fence::HandOver;
 pub use figures::{Cause, LATENCY_BOUNDS_MS, Latencies, Rate, Recent, Totals};
 pub use looking::{DryRun, Ended, Kind, LookError, MAX_EVENTS, Preview, Previews, Sought, StreamRun};
-pub use places::{admit, configuration_id, consumer_name, dismiss, is_admitted, is_of_copies};
+pub use places::{admit, configuration_id, consumer_name, dismiss, is_admitted, is_of_copies, run_of};
 pub use quarantined::{QuarantineError, Quarantined};
 pub use reconciling::{Expected, Paused, Period, ReconcileError, Reconciled};
 pub use report::{Report, ReportError};
 pub use resume::{Backlog, PauseError, Resume, ResumeFrom, ResumeLimits, end_pause};
+pub use runs::{
+    Counted, Deed, Figures, MAX_KEPT_RUNS, MAX_OPEN_RUNS, Picked, Progress, Run, RunError, RunKind, RunShown,
+    RunState, Span, enter_run, find_run, holds_retention, runs_of,
+};
 pub use selector::Unselected;
 pub use shown::{Shown, shown};
 pub use starting::{StartFrom, StartsAt, admit_from, is_at_its_start};

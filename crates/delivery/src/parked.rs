@@ -34,6 +34,10 @@ impl Worker {
     /// Parks the only event of a batch; when that fails, it is sent again like any other.
     pub(crate) async fn park(&mut self, batch: Batch, reason: String) {
         let Some(item) = batch.items.first().cloned() else { return };
+        if self.setting.orders.is_some() {
+            self.leave_behind(batch, reason).await;
+            return;
+        }
         match self.keep_parked(&item, &reason, batch.attempts).await {
             Ok(()) => {
                 tracing::warn!(

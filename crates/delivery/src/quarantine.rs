@@ -22,6 +22,8 @@ pub(crate) enum KeepError {
     Copy(EventId, #[source] RecordError),
     #[error("the event is not leased any more")]
     Gone,
+    #[error("it cannot be told whether event {0} is in quarantine already")]
+    Standing(EventId, #[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("the journal kept another copy under the id of event {0}")]
     Refused(EventId),
 }
@@ -31,6 +33,8 @@ pub(crate) struct Quarantine {
     pub(crate) configuration_id: String,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// The run that events are refused in; `None`: they are refused when they are new.
+    pub(crate) run: Option<String>,
 }
 
 /// One refused event.
@@ -64,7 +68,7 @@ impl Quarantine {
             reason: shortened(event.reason),
             attempts: event.attempts,
             standing: event.standing,
-            run: None,
+            run: self.run.clone(),
         };
         wrap(&event.record, &reason, self.clock.now()).map(entry)
     }

@@ -27,6 +27,7 @@ use crate::quarantined::{Quarantined, afterwards};
 use crate::reconciling::{Period, ReconcileError, Reconciled, reconcile};
 use crate::report::{Report, ReportError};
 use crate::resume::{PauseError, carry_out_all, chosen, give_up};
+use crate::runs::{Counted, Lives, Picked, Progress, Run, RunCrew, Span, count, progress, span};
 use crate::shown::shown;
 use crate::status::Status;
 use crate::trial::{Trial, TrialError, announce, test_events, try_out};
@@ -70,6 +71,7 @@ pub struct Supervisor {
     parts: Parts,
     statuses: Statuses,
     lasting: AllLasting,
+    runs: Lives,
     quarantined: Quarantined,
     backlogs: Backlogs,
     looks: Semaphore,
@@ -91,7 +93,17 @@ impl Supervisor {
         let mut changes = parts.catalog.watch();
         changes.borrow_and_update();
         let lasting = AllLasting::default();
-        let mut crew = Crew::new(parts.clone(), Arc::clone(&statuses), lasting.clone());
+        let runs = Lives::default();
+        let quarantined =
+            Quarantined::new(Arc::clone(&parts.journal), parts.catalog.clone(), Arc::clone(&parts.clock));
+        let for_runs = RunCrew::new(
+            parts.clone(),
+            Arc::clone(&statuses),
+            lasting.clone(),
+            Arc::clone(&runs),
+            quarantined.clone(),
+        );
+        let mut crew = Crew::new(parts.clone(), Arc::clone(&statuses), lasting.clone(), for_runs);
         let is_complete = crew.adjust().await;
         let (standstills, asked) = mpsc::channel(1);
         let following = follow(crew, is_complete, changes, stopped, asked);
@@ -101,14 +113,13 @@ impl Supervisor {
                 tracing::error!(%error, "counting what became of entries in quarantine ended badly");
             }
         });
-        let quarantined =
-            Quarantined::new(Arc::clone(&parts.journal), parts.catalog.clone(), Arc::clone(&parts.clock));
         Self {
             quarantined,
             parts,
             statuses,
             lasting,
             backlogs: Backlogs::default(),
+            runs,
             looks: Semaphore::new(AT_A_TIME),
             stop,
             standstills,
@@ -182,6 +193,16 @@ impl Supervisor {
         self.lasting.get(id)?.measured(self.parts.clock.now())
     }
 
+    /// How far a run is.
+    pub async fn progress(&self, run: &Run) -> Result<Progress, JournalError> {
+        progress(&self.parts, &self.runs, run).await
+    }
+
+    /// The blocks that can hold what is `picked` of what a configuration is done with.
+    pub async fn span(&self, configuration_id: &str, picked: &Picked) -> Result<Span, JournalError> {
+        span(&*self.parts.journal, configuration_id, picked).await
+    }
+
     /// Where entries in quarantine stand.
     pub const fn quarantined(&self) -> &Quarantined {
         &self.quarantined
@@ -200,6 +221,17 @@ impl Supervisor {
         retention: Option<Duration>,
     ) -> Result<(), JournalError> {
         look(&self.parts, &self.backlogs, kept_from, retention).await
+    }
+
+    /// What a replay of a range would send. Takes about 10 seconds at most; then it says how far it has come.
+    pub async fn count(
+        &self,
+        configuration: &Configuration,
+        picked: &Picked,
+        span: Span,
+    ) -> Result<Counted, LookError> {
+        let _turn = self.looks.try_acquire()?;
+        count(&self.parts, configuration, picked, span).await
     }
 
     /// The first block of which a configuration may still send an event, for [`Supervisor::hand_over`].

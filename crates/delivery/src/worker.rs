@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Backoff, Clock, Random};
+use base::{Backoff, Clock, EventId, Random};
 use destinations::{Destination, Transport};
 use event::StreamSet;
 use futures::StreamExt;
@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::acks::Acks;
-use crate::batch::{Batch, Filling};
+use crate::batch::{Batch, Filling, Place};
 use crate::confirming::{Asking, Told};
 use crate::gate::Gate;
 use crate::health::Signal;
@@ -29,6 +29,7 @@ use crate::ledger::{Final, Ledger};
 use crate::outgoing::{self, Exchange};
 use crate::parking::Parking;
 use crate::quarantine::Quarantine;
+use crate::runs::Orders;
 use crate::selector::Selector;
 use crate::status::Status;
 
@@ -69,6 +70,8 @@ pub(crate) struct Setting {
     pub(crate) random: Arc<Random>,
     pub(crate) pace: Pace,
     pub(crate) status: Arc<Mutex<Status>>,
+    /// Of the run that it carries out; `None`: it delivers what is new.
+    pub(crate) orders: Option<Arc<Orders>>,
 }
 
 /// What is selected, and how it is encoded, of the blocks below a sequence.
@@ -129,7 +132,9 @@ impl Worker {
 
     /// Works until `stop` turns true, then waits for what is in flight and hands the rest back.
     pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        self.load_parking().await;
+        if self.setting.orders.is_none() {
+            self.load_parking().await;
+        }
         let mut keep_alive = tokio::time::interval(self.setting.pace.lease_ttl / 3);
         let (mut leasing, mut leasing_parked): (Option<Leasing>, Option<Leasing>) = (None, None);
         let mut asking: Option<Asking> = None;
@@ -166,7 +171,11 @@ impl Worker {
                 }
                 Wake::Leased(leased) => {
                     leasing = None;
-                    for lease in self.leased(leased) {
+                    let leases = self.leased(leased);
+                    if leases.is_empty() && self.is_over().await {
+                        break;
+                    }
+                    for lease in leases {
                         self.take(lease).await;
                     }
                 }
@@ -199,13 +208,14 @@ impl Worker {
     fn lease(&self) -> Leasing {
         let journal = Arc::clone(&self.setting.journal);
         let consumer = self.setting.consumer.clone();
+        let streams = self.setting.streams();
         let limits = LeaseLimits {
             max_blocks: 64,
             max_bytes: self.window().saturating_sub(self.ledger.bytes()).min(2 << 20),
             ttl: self.setting.pace.lease_ttl,
-            wait: self.setting.pace.lease_ttl / 2,
+            wait: self.setting.lease_wait(),
         };
-        Box::pin(async move { journal.lease(&consumer, StreamSet::product(), limits).await })
+        Box::pin(async move { journal.lease(&consumer, streams, limits).await })
     }
 
     fn leased(&mut self, leased: Leased) -> Vec<Lease> {
@@ -221,6 +231,10 @@ impl Worker {
 
     /// Selects and encodes the events of a leased block.
     async fn take(&mut self, lease: Lease) {
+        if self.setting.is_redrive() {
+            self.take_copies(lease).await;
+            return;
+        }
         if self.ledger.renew(&lease) {
             return;
         }
@@ -232,7 +246,7 @@ impl Worker {
         let n_gone = block.n_gone();
         let chapter = self.setting.chapter(block.sequence());
         let (mut n_selected, mut n_parked) = (0, 0);
-        if chapter.selector.streams().contains(block.stream()) {
+        if self.setting.concerns(&chapter.selector, &block) {
             let (selector, destination) = (Arc::clone(&chapter.selector), Arc::clone(&chapter.destination));
             let (mut n_read, mut n_left_out) = (0, 0);
             for (offset, record) in block.records() {
@@ -241,7 +255,7 @@ impl Worker {
                     // It was selected once. The block comes again after a crash, and its parked event is cared for
                     // elsewhere.
                     n_parked += 1;
-                } else if selector.selects(&record) {
+                } else if self.setting.selects(&selector, offset, &record) {
                     self.add(&*destination, offset.block, offset.index, &record);
                 } else {
                     n_left_out += 1;
@@ -275,9 +289,23 @@ impl Worker {
     }
 
     fn add(&mut self, destination: &dyn Destination, block: u64, index: u32, record: &event::Record<'_>) {
-        let (limits, frame, now) = (destination.limits(), destination.frame(), Instant::now());
+        let is_replay = self.setting.is_replay();
+        self.add_piece(destination, (block, index), record.event_id(), |body| {
+            destination.encode(record, Some((block, index)), is_replay, body);
+        });
+    }
+
+    /// Adds one event's piece to the batch that is being filled.
+    pub(crate) fn add_piece(
+        &mut self,
+        destination: &dyn Destination,
+        place: Place,
+        id: EventId,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let (limits, frame, now) = (self.setting.limits(), destination.frame(), Instant::now());
         let filling = self.filling.get_or_insert_with(|| Filling::new(frame, now));
-        filling.push_record(destination, block, index, record);
+        filling.push(place, id, encode);
         let overflow = filling.pop_overflow(limits);
         if overflow.is_some() || filling.is_full(limits) {
             self.waiting.extend(self.filling.take().map(|full| full.finish(now)));
@@ -291,8 +319,8 @@ impl Worker {
 
     /// Sends what is due, as far as the gate and the destination's limit allow.
     fn send_due(&mut self, now: Instant) {
-        let max = self.gate.allowance(now, self.setting.current.destination.limits().max_in_flight);
-        while self.in_flight.len() < max && self.acks.may_send() {
+        let max = self.gate.allowance(now, self.setting.limits().max_in_flight);
+        while self.in_flight.len() < max && self.acks.may_send() && self.setting.may_send(now) {
             let Some(batch) = self.next_batch(now) else { break };
             self.send(batch);
         }
@@ -317,9 +345,10 @@ impl Worker {
     fn send(&mut self, mut batch: Batch) {
         // A parked event was parked because others are taken, and is sent only while that is so.
         if batch.attempts == 0 && !batch.is_parked {
-            batch.deliveries_before = self.gate.deliveries();
+            batch.deliveries_before = self.deliveries();
         }
         batch.attempts += 1;
+        self.setting.note_sent(Instant::now(), batch.items.len());
         let destination = Arc::clone(&self.setting.current.destination);
         let now = self.setting.clock.now();
         let transport = Arc::clone(&self.setting.transport);
@@ -350,6 +379,7 @@ impl Worker {
             .chain(ripe.filter(|at| *at > now))
             .chain(lease)
             .chain(acks)
+            .chain(self.setting.may_send_at(now))
             .min()
     }
 

@@ -139,8 +139,13 @@ async fn trim(kept: &Kept) -> Result<(), Failure> {
         // there: it is being created, a crash left it behind, or an older copy of the catalog was restored. Such a place
         // goes when retention has passed it.
         // Copies in quarantine hold nothing back either: an event that a destination never takes must not keep a disk full.
-        let holds_back = !delivery::is_of_copies(&name)
-            && configuration.is_none_or(|id| known.get(id).copied().unwrap_or(false));
+        let holds_back = match delivery::run_of(&name) {
+            Some(_) => delivery::holds_retention(catalog, &name, clock.now()),
+            None => {
+                !delivery::is_of_copies(&name)
+                    && configuration.is_none_or(|id| known.get(id).copied().unwrap_or(false))
+            }
+        };
         holds.push(Hold { floor: state.floor, holds: holds_back });
         if let Some(id) = configuration.filter(|id| !known.contains_key(*id) && state.tally.expired > 0) {
             tracing::warn!(id, "removing the place of a configuration that does not exist");

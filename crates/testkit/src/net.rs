@@ -136,13 +136,19 @@ impl SimNet {
         self.stumbles.lock().insert(id.to_owned(), 400);
     }
 
+    /// Refuses the event with this id for good, and nothing else of its requests (HEC, bulk).
+    pub fn reject(&self, id: &str) {
+        self.poisoned.lock().insert(id.to_owned());
+    }
+
     /// Has requests that have arrived, and those that arrive, wait for their answers until it is called with `false`.
     pub fn hold_answers(&self, is_held: bool) {
         self.is_held.send_replace(is_held);
     }
 
-    /// Nobody stumbles over this id any more.
+    /// Nobody stumbles over this id, or refuses it, any more.
     pub fn mend(&self, id: &str) {
+        self.poisoned.lock().remove(id);
         self.stumbles.lock().remove(id);
     }
 

@@ -53,6 +53,8 @@ pub enum ErrorKey {
     UnexpectedCount,
     /// None of the events is in quarantine.
     NotInQuarantine,
+    /// The run is over.
+    RunOver,
     /// A request with this idempotency key is under way.
     IdempotencyKeyInFlight,
     /// `If-Match` names another revision.
@@ -82,7 +84,7 @@ pub enum ErrorKey {
 
 impl ErrorKey {
     /// Every key.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::Validation,
         Self::MalformedBody,
         Self::EmptyBody,
@@ -107,6 +109,7 @@ impl ErrorKey {
         Self::NotAwaitingChoice,
         Self::UnexpectedCount,
         Self::NotInQuarantine,
+        Self::RunOver,
         Self::IdempotencyKeyInFlight,
         Self::PreconditionFailed,
         Self::BodyTooLarge,
@@ -157,6 +160,7 @@ impl ErrorKey {
             Self::NotAwaitingChoice => ("notAwaitingChoice", StatusCode::CONFLICT),
             Self::UnexpectedCount => ("unexpectedCount", StatusCode::CONFLICT),
             Self::NotInQuarantine => ("notInQuarantine", StatusCode::CONFLICT),
+            Self::RunOver => ("runOver", StatusCode::CONFLICT),
             Self::IdempotencyKeyInFlight => ("idempotencyKeyInFlight", StatusCode::CONFLICT),
             Self::PreconditionFailed => ("preconditionFailed", StatusCode::PRECONDITION_FAILED),
             Self::BodyTooLarge => ("bodyTooLarge", StatusCode::PAYLOAD_TOO_LARGE),

@@ -12,6 +12,7 @@ mod quarantine;
 mod reconcile;
 mod renaming;
 mod resume;
+mod runs;
 mod show;
 mod start;
 mod status;
@@ -41,6 +42,10 @@ pub(crate) use self::quarantine::{
 pub(crate) use self::reconcile::reconcile;
 pub(crate) use self::renaming::{adopt_names, that_select};
 pub(crate) use self::resume::resume;
+pub(crate) use self::runs::{
+    cancel as cancel_run, get as get_run, list as list_runs, pace as pace_run, pause as pause_run, redrive,
+    replay, resume as resume_run,
+};
 use self::show::ConfigurationOut;
 use self::start::StartsAtOut;
 pub(crate) use self::status::{status, statuses};

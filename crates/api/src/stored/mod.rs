@@ -16,7 +16,7 @@ use crate::error::{ApiError, ErrorKey};
 use crate::state::ApiState;
 
 /// When to ask again for an event that is not indexed yet.
-const AGAIN: Duration = Duration::from_secs(2);
+pub(crate) const AGAIN: Duration = Duration::from_secs(2);
 
 pub(crate) async fn account_event(call: Call) -> Answer {
     let found = of_stream(call, Stream::AccountEvent, "accountEvent").await?;

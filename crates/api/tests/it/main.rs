@@ -27,6 +27,7 @@ mod oauth;
 mod problems;
 mod quarantine;
 mod resume;
+mod runs;
 mod schemas;
 mod selected_claims;
 mod sign_in;

@@ -172,7 +172,7 @@ fn shown(
 ) -> Preview {
     let began = Instant::now();
     let mut filling = Filling::new(destination.frame(), began);
-    filling.push_record(destination, offset.block, offset.index, record);
+    filling.push_record(destination, (offset.block, offset.index), record);
     let body = filling.finish(began).body;
     let request = destination.request(body.clone(), session, now);
     let headers = request.headers.iter().map(|(name, value)| {

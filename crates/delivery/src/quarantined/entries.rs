@@ -217,6 +217,11 @@ impl Entries {
         next.filter(|slot| filter.lets_pass(slot, slot.cause, slot.kind))
     }
 
+    /// Whether a filter lets one of them pass.
+    pub(crate) fn is_meant(filter: &Prepared, slot: &Slot) -> bool {
+        filter.lets_pass(slot, slot.cause, slot.kind)
+    }
+
     /// A filter, ready for these entries.
     pub(crate) fn prepare(&self, filter: &super::Filter) -> Prepared {
         Prepared::new(filter, &self.causes, &self.kinds)

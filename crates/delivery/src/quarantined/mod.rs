@@ -14,6 +14,7 @@
 //! event: an entry that is shown is read from the journal. It is bounded by [`MAX_ENTRIES`].
 
 pub(crate) mod afterwards;
+pub(crate) mod again;
 mod causes;
 mod ending;
 mod entries;
@@ -34,6 +35,7 @@ use event::quarantine::Standing;
 use journal::{Journal, JournalError};
 use parking_lot::Mutex;
 
+pub use self::again::ToSend;
 pub use self::causes::OTHER;
 pub use self::ending::{Ended, Ending, MAX_AT_ONCE};
 pub use self::entries::{Order, Totals};

@@ -185,13 +185,13 @@ pub(crate) fn parsed(text: &str) -> Option<Offset> {
 }
 
 /// Reads records one after another; those of one block are read once.
-struct Blocks<'a> {
+pub(super) struct Blocks<'a> {
     of: &'a Quarantined,
     last: Option<Arc<Block>>,
 }
 
 impl<'a> Blocks<'a> {
-    const fn new(of: &'a Quarantined) -> Self {
+    pub(super) const fn new(of: &'a Quarantined) -> Self {
         Self { of, last: None }
     }
 
@@ -206,7 +206,7 @@ impl<'a> Blocks<'a> {
         Ok(bytes.filter(|bytes| !bytes.is_empty()).map(<[u8]>::to_vec))
     }
 
-    async fn change(&mut self, at: Offset) -> Result<Option<Change>, JournalError> {
+    pub(super) async fn change(&mut self, at: Offset) -> Result<Option<Change>, JournalError> {
         let record = self.record(at).await?;
         Ok(record.and_then(|bytes| quarantine::unwrap_change(&Record::parse(&bytes).ok()?)))
     }

@@ -10,6 +10,8 @@ mod parking;
 mod pipeline;
 mod quarantine;
 mod reconciling;
+mod redriving;
+mod replaying;
 mod starting;
 mod toggling;
 mod world;

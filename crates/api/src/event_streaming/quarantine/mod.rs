@@ -17,6 +17,7 @@ use journal::Offset;
 pub(crate) use self::discard::discard;
 pub(super) use self::discard::forget;
 use self::parse::Listing;
+pub(super) use self::parse::{events, filter};
 use self::show::{DocumentOut, FullOut, ListOut};
 use super::{ENTITY, find};
 use crate::call::{self, Answer, Call};

@@ -126,7 +126,8 @@ pub(super) fn wanted(body: &Value) -> Result<Wanted, ApiError> {
     complaints.finish(Some(Wanted { filter, names_events, expected, is_dry_run, note }))
 }
 
-fn events(fields: &Fields<'_>, complaints: &mut Complaints) -> Vec<EventId> {
+/// The events that the field `eventIDs` names, each once.
+pub(in crate::event_streaming) fn events(fields: &Fields<'_>, complaints: &mut Complaints) -> Vec<EventId> {
     const FIELD: &str = "eventIDs";
     let Some(given) = fields.list(FIELD, complaints) else { return Vec::new() };
     if given.is_empty() || given.len() > MAX_IDS {
@@ -149,7 +150,8 @@ fn events(fields: &Fields<'_>, complaints: &mut Complaints) -> Vec<EventId> {
     events
 }
 
-fn filter(fields: &Fields<'_>, complaints: &mut Complaints) -> Filter {
+/// Which entries a filter means: the same fields as a list has as parameters.
+pub(in crate::event_streaming) fn filter(fields: &Fields<'_>, complaints: &mut Complaints) -> Filter {
     fields.only(&["stream", "type", "cause", "from", "to"], complaints);
     let stream = fields.text("stream", 1, 64, complaints).and_then(|text| {
         let stream: Result<Stream, _> = text.parse();
