@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use base::{Backoff, Clock, EventId, Random};
 use destinations::{Destination, Transport};
-use event::StreamSet;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use journal::{Block, ConsumerName, Journal, Lease, LeaseError, LeaseId, LeaseLimits, Settlement, Tally};

@@ -1,9 +1,7 @@
 //! How configurations fare: the state that each is in, its books, kept by the journal, and what its worker says.
 
 use base::Timestamp;
-use delivery::{
-    Backlog, Configuration, Measured, Recent, Report, ReportError, Shown, StartFrom, Status,
-};
+use delivery::{Backlog, Configuration, Measured, Recent, Report, ReportError, Shown, StartFrom, Status};
 use http::StatusCode;
 use journal::{ConsumerState, Journal, JournalError};
 use serde::Serialize;

@@ -25,7 +25,7 @@ use crate::lasting::{AllLasting, Lasting};
 use crate::places::run_of;
 use crate::quarantine::Quarantine;
 use crate::quarantined::Quarantined;
-use crate::status::{State, Status};
+use crate::status::Status;
 use crate::supervisor::{Parts, Statuses};
 use crate::worker::{Pace, Setting, Worker};
 
@@ -381,8 +381,8 @@ impl RunCrew {
     }
 
     fn explain(&self, run: &Run, problem: &(dyn std::error::Error + Send + Sync)) {
-        let mut status = Status::default();
-        status.failed(State::Stopped, &problem.to_string(), self.parts.clock.now());
+        let now = self.parts.clock.now();
+        let status = Status::stopped(&problem.to_string(), now, now);
         let live = Live {
             status: Arc::new(Mutex::new(status)),
             throttle: Arc::new(Throttle::new(None)),

@@ -46,7 +46,7 @@ impl Beside {
     fn is_in_trouble(&self) -> bool {
         let status = self.statuses.lock().get(&self.configuration_id).cloned();
         status.is_some_and(|status| {
-            matches!(status.lock().state, State::Degraded | State::Holding | State::Stopped)
+            matches!(status.lock().state(), State::Degraded | State::Holding | State::Stopped)
         })
     }
 }
@@ -192,6 +192,6 @@ impl Worker {
     pub(crate) async fn leave_behind(&mut self, batch: Batch, reason: String) {
         let refused = batch.items.iter().map(|item| (item.clone(), reason.clone())).collect();
         self.quarantine(&batch, refused).await;
-        self.setting.status.lock().unstuck(self.setting.clock.now());
+        self.setting.status.lock().unstuck(Instant::now(), self.setting.clock.now());
     }
 }

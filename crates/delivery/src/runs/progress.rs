@@ -68,7 +68,7 @@ pub(crate) async fn progress(parts: &Parts, lives: &Lives, run: &Run) -> Result<
     let status = live.as_ref().map(|live| live.status.lock().clone());
     let waits_for = waits_for(&parts.catalog, run, status.as_ref());
     let state = match run.state {
-        RunState::Running if status.as_ref().is_some_and(|status| status.state != State::Stopped) => {
+        RunState::Running if status.as_ref().is_some_and(|status| status.state() != State::Stopped) => {
             RunShown::Running
         }
         RunState::Running => RunShown::Queued,
@@ -137,10 +137,12 @@ fn waits_for(catalog: &Catalog, run: &Run, status: Option<&Status>) -> Option<St
     }
     let delivers = catalog.get::<Configuration>(&run.configuration_id).is_ok_and(|found| found.value.runs());
     if !delivers {
-        return Some("the configuration does not deliver: it is disabled, or awaits a choice".to_owned());
+        return Some(
+            "the configuration does not deliver: it is disabled or paused, or awaits a choice".to_owned(),
+        );
     }
     let status = status?;
-    let is_stuck = matches!(status.state, State::Degraded | State::Holding | State::Stopped);
+    let is_stuck = matches!(status.state(), State::Degraded | State::Holding | State::Stopped);
     is_stuck.then(|| status.last_error.clone().unwrap_or_default())
 }
 

@@ -9,13 +9,14 @@ use base::EventId;
 use destinations::{Destination, Grade};
 use event::{Record, quarantine};
 use journal::{Block, Lease, Offset};
+use tokio::time::Instant;
 
 use super::document::{Picked, RunKind};
 use crate::batch::{Batch, Item};
+use crate::health::Signal;
 use crate::ledger::Final;
 use crate::quarantined::again::Turn;
 use crate::quarantined::{Ending, Filter, Quarantined};
-use crate::status::State;
 use crate::worker::{Setting, Worker};
 
 /// How long a block is left alone of which nobody can tell where its entries stand.
@@ -100,7 +101,7 @@ impl Worker {
             Ok(turns) => turns,
             Err(error) => {
                 let now = self.setting.clock.now();
-                self.setting.status.lock().failed(State::Degraded, &error.to_string(), now);
+                self.setting.status.lock().failed(Signal::Overdue, &error.to_string(), Instant::now(), now);
                 self.setting.hand_back(lease.id, LEFT_FOR).await;
                 return;
             }
