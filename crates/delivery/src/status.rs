@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::health::{Health, Signal, Standing};
 
-/// Whether the events of a configuration flow. [`shown`](crate::shown) tells which it is.
+/// Whether the events of a configuration flow. [`shown()`](crate::shown()) tells which it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum State {
@@ -75,7 +75,7 @@ pub enum Acknowledging {
 }
 
 /// The live state of one configuration's worker. The books are the journal's; what both say together is in
-/// [`shown`](crate::shown).
+/// [`shown()`](crate::shown()).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
