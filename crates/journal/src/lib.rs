@@ -10,6 +10,7 @@ mod block;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod disk;
+mod error;
 pub mod local;
 pub mod model;
 mod prepared;
@@ -18,9 +19,9 @@ mod seam;
 pub mod signing;
 
 pub use block::Block;
+pub use error::{AppendError, JournalError, LeaseError};
 pub use seam::{
-    Append, AppendError, Appended, Consumer, ConsumerCommand, ConsumerName, ConsumerState, Entry, Head,
-    Journal, JournalError, Lease, LeaseError, LeaseId, LeaseLimits, MAX_BLOCK_BYTES, MAX_RECORD_BYTES,
-    Offset, OnConflict, Producer, ReadRange, Receipt, RequestKey, Settlement, StartAt, Tally,
-    max_record_bytes,
+    Append, Appended, Consumer, ConsumerCommand, ConsumerName, ConsumerState, Entry, Head, Journal, Lease,
+    LeaseId, LeaseLimits, MAX_BLOCK_BYTES, MAX_RECORD_BYTES, Offset, OnConflict, Producer, ReadRange,
+    Receipt, RequestKey, Settlement, StartAt, Tally, max_record_bytes,
 };

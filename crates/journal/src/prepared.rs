@@ -3,7 +3,8 @@
 use base::{EventId, Random};
 use event::{Record, Stream};
 
-use crate::seam::{Append, AppendError, OnConflict, Producer, Receipt, RequestKey, max_record_bytes};
+use crate::error::AppendError;
+use crate::seam::{Append, OnConflict, Producer, Receipt, RequestKey, max_record_bytes};
 
 /// An append whose entries are valid and digested.
 #[derive(Debug)]
