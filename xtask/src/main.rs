@@ -1,9 +1,10 @@
 //! One command for each habit of the repository: `cargo xtask check`, `cargo xtask tidy`, `cargo xtask demo`,
-//! `cargo xtask docs`, `cargo xtask contract`, `cargo xtask strace`, `cargo xtask bench`.
+//! `cargo xtask docs`, `cargo xtask contract`, `cargo xtask strace`, `cargo xtask crash`, `cargo xtask bench`.
 
 mod bench;
 mod check;
 mod contract;
+mod crash;
 mod demo;
 mod docs;
 mod http;
@@ -41,6 +42,8 @@ enum Command {
     Contract(contract::Arguments),
     /// A running server under strace: each receipt leaves after the sync of what it receipts
     Strace,
+    /// The release binary, killed again and again under load: nothing that it accepted may be missing
+    Crash(crash::Arguments),
     /// Measures idstream: events per second, CPU, memory, latency
     Bench(bench::Arguments),
 }
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Docs => docs::run(),
         Command::Contract(arguments) => contract::run(&arguments),
         Command::Strace => strace::run(),
+        Command::Crash(arguments) => crash::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };
     match done {

@@ -2,7 +2,7 @@
 
 mod change;
 mod dry_run;
-mod filter;
+pub(crate) mod filter;
 mod parse;
 mod preview;
 mod renaming;
