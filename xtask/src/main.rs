@@ -1,5 +1,6 @@
 //! One command for each habit of the repository: `cargo xtask check`, `cargo xtask tidy`, `cargo xtask demo`,
-//! `cargo xtask docs`, `cargo xtask contract`, `cargo xtask strace`, `cargo xtask crash`, `cargo xtask bench`.
+//! `cargo xtask docs`, `cargo xtask contract`, `cargo xtask strace`, `cargo xtask crash`, `cargo xtask fuzz`,
+//! `cargo xtask mutants`, `cargo xtask bench`.
 
 mod bench;
 mod check;
@@ -7,7 +8,9 @@ mod contract;
 mod crash;
 mod demo;
 mod docs;
+mod fuzz;
 mod http;
+mod mutants;
 mod process;
 mod strace;
 mod tidy;
@@ -44,6 +47,10 @@ enum Command {
     Strace,
     /// The release binary, killed again and again under load: nothing that it accepted may be missing
     Crash(crash::Arguments),
+    /// Bytes that nobody has thought of, for every reader of bytes from outside
+    Fuzz(fuzz::Arguments),
+    /// Promises that are broken on purpose: a test must notice each
+    Mutants(mutants::Arguments),
     /// Measures idstream: events per second, CPU, memory, latency
     Bench(bench::Arguments),
 }
@@ -57,6 +64,8 @@ fn main() -> ExitCode {
         Command::Contract(arguments) => contract::run(&arguments),
         Command::Strace => strace::run(),
         Command::Crash(arguments) => crash::run(&arguments),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
+        Command::Mutants(arguments) => mutants::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };
     match done {

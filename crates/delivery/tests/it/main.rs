@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod acknowledgement;
+mod keeping;
 mod leaving;
 mod parking;
 mod pipeline;

@@ -46,8 +46,13 @@ impl World {
     }
 
     pub(crate) async fn supervisor(&self) -> Supervisor {
+        self.supervisor_over(self.journal.clone()).await
+    }
+
+    /// Over another journal than this world's own.
+    pub(crate) async fn supervisor_over(&self, journal: Arc<dyn Journal>) -> Supervisor {
         Supervisor::start(Parts {
-            journal: self.journal.clone(),
+            journal,
             catalog: self.catalog.clone(),
             keyring: Arc::clone(&self.keyring),
             transport: self.net.clone(),
