@@ -8,7 +8,12 @@ use crate::fields::{Complaints, Fields};
 use crate::inflate::Encoding;
 
 /// Decompresses a body of at most `max` bytes; `None` when it is refused. `make_room` is told what is asked for.
-pub fn inflate(encoding: &str, bytes: &[u8], max: usize, mut make_room: impl FnMut(usize)) -> Option<Vec<u8>> {
+pub fn inflate(
+    encoding: &str,
+    bytes: &[u8],
+    max: usize,
+    mut make_room: impl FnMut(usize),
+) -> Option<Vec<u8>> {
     let make_room = |n_bytes| {
         make_room(n_bytes);
         Ok(())

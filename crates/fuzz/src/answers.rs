@@ -156,9 +156,12 @@ pub(crate) fn hec(bytes: &[u8]) {
         .filter(|at| matches!(verdict.outcomes.get(*at), Some(Outcome::Quarantine { .. })))
         .collect();
     assert!(refused.is_empty() || (refused.len() == 1 && refused.first().map(|at| *at as u64) == number));
-    assert!(verdict.outcomes.iter().all(|outcome| {
-        !matches!(outcome, Outcome::Delivered(grade) if *grade != Grade::Accepted)
-    }));
+    assert!(
+        verdict
+            .outcomes
+            .iter()
+            .all(|outcome| { !matches!(outcome, Outcome::Delivered(grade) if *grade != Grade::Accepted) })
+    );
     if let Ack::Given(ack) = verdict.ack {
         assert_eq!(said["ackId"].as_u64(), Some(ack), "an id that was not given");
         assert!(wanted != 2);
@@ -261,9 +264,7 @@ pub(crate) fn acks_seeds() -> Vec<Vec<u8>> {
 /// A cluster's answers of each kind.
 pub(crate) fn bulk_seeds() -> Vec<Vec<u8>> {
     let id = |n: usize| ids(n).last().map(ToString::to_string);
-    let failed = |status: u16, kind: &str| {
-        json!({"create": {"_id": id(1), "status": status, "error": {"type": kind, "reason": "r"}}})
-    };
+    let failed = |status: u16, kind: &str| json!({"create": {"_id": id(1), "status": status, "error": {"type": kind, "reason": "r"}}});
     let stored = |n| json!({"create": {"_id": id(n), "_index": "i", "status": 201, "result": "created"}});
     let diverted = json!({"create": {"_id": "other", "status": 201, "failure_store": "used"}});
     let whole = |items: Vec<Value>| json!({"took": 1, "errors": true, "items": items});

@@ -144,7 +144,8 @@ async fn run(files: Vec<(String, Vec<u8>)>) {
         let range = ReadRange { streams: StreamSet::product(), from, until: from + 1, max_bytes: 1 };
         for block in journal.read(range).await.unwrap_or_default() {
             for (_, record) in block.records() {
-                let was_written = (0..EVENTS).any(|n| entry(Stream::AccountEvent, n).record == record.as_bytes());
+                let was_written =
+                    (0..EVENTS).any(|n| entry(Stream::AccountEvent, n).record == record.as_bytes());
                 assert!(was_written, "a record that was never written is read");
             }
         }
@@ -162,9 +163,8 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 /// Changes of each kind.
 pub(crate) fn directory_seeds() -> Vec<Vec<u8>> {
-    let change = |file: u8, at: u16, n: u8, with: &[u8]| {
-        [&[file], &at.to_be_bytes()[..], &[n], with].concat()
-    };
+    let change =
+        |file: u8, at: u16, n: u8, with: &[u8]| [&[file], &at.to_be_bytes()[..], &[n], with].concat();
     (0..files().len() as u8)
         .flat_map(|file| {
             [

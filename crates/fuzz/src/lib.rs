@@ -35,7 +35,12 @@ pub const TARGETS: [Target; 10] = [
     Target { name: "acks", check: answers::acks, seeds: answers::acks_seeds, words: answers::HEC_WORDS },
     Target { name: "bulk", check: answers::bulk, seeds: answers::bulk_seeds, words: answers::BULK_WORDS },
     Target { name: "records", check: records::records, seeds: records::seeds, words: &[] },
-    Target { name: "documents", check: documents::documents, seeds: documents::seeds, words: documents::WORDS },
+    Target {
+        name: "documents",
+        check: documents::documents,
+        seeds: documents::seeds,
+        words: documents::WORDS,
+    },
 ];
 
 /// The target of this name.

@@ -51,7 +51,10 @@ mod tests {
     #[test]
     fn secrets_are_planted_under_secret_names_alone() {
         let planted = plant(br#"{"a":"x","password":{"deep":["y"]},"token":{"iss":"z"}}"#, &[]).unwrap();
-        assert_eq!(planted, format!(r#"{{"a":"x","password":{{"deep":["{PLANTED}"]}},"token":{{"iss":"z"}}}}"#));
+        assert_eq!(
+            planted,
+            format!(r#"{{"a":"x","password":{{"deep":["{PLANTED}"]}},"token":{{"iss":"z"}}}}"#)
+        );
         assert_eq!(plant(br#"{"a":"x"}"#, &[]), None);
     }
 }

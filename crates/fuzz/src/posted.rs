@@ -128,7 +128,8 @@ pub(crate) fn webhook(bytes: &[u8]) {
         platform,
         authorization: Vec::new(),
     };
-    let streams = StreamSet::from_bits(StreamSet::product().bits() | StreamSet::from(Stream::IntakeQuarantine).bits());
+    let streams =
+        StreamSet::from_bits(StreamSet::product().bits() | StreamSet::from(Stream::IntakeQuarantine).bits());
     block_on(async {
         let world = World::new();
         let n_items = source.platform.split(bytes).map_or(0, |items| items.len());

@@ -97,7 +97,8 @@ fn repeats(again: &[Again], ends: &[End], window: Option<Duration>) -> Repeats {
     let mut repeats = Repeats { n: again.len(), ..Repeats::default() };
     for again in again {
         let end = ends.get(ends.partition_point(|(_, begun)| *begun < again.before));
-        let age = end.filter(|(kill, _)| *kill <= again.at).map(|(kill, _)| kill.saturating_sub(again.before));
+        let age =
+            end.filter(|(kill, _)| *kill <= again.at).map(|(kill, _)| kill.saturating_sub(again.before));
         repeats.oldest = repeats.oldest.max(age.unwrap_or_default());
         let is_allowed = window.is_none_or(|window| age.is_some_and(|age| age <= window));
         repeats.beyond += usize::from(!is_allowed);
@@ -119,9 +120,8 @@ fn is_balanced(books: &Value) -> bool {
 impl Figures {
     /// Whether every promise was kept.
     pub(super) fn is_good(&self) -> bool {
-        let is_good = |leg: &Leg| {
-            leg.missing == 0 && leg.too_many == 0 && leg.again.beyond == 0 && leg.balanced
-        };
+        let is_good =
+            |leg: &Leg| leg.missing == 0 && leg.too_many == 0 && leg.again.beyond == 0 && leg.balanced;
         self.accepted > 0 && self.destinations.iter().all(is_good)
     }
 
@@ -194,7 +194,8 @@ mod tests {
 
     #[test]
     fn an_event_may_come_again_only_when_a_kill_followed_it_soon() {
-        let ends = [(1_000, 1_100), (2_000, 2_100), (9_000, 9_100)].map(|(kill, begun)| (ms(kill), ms(begun)));
+        let ends =
+            [(1_000, 1_100), (2_000, 2_100), (9_000, 9_100)].map(|(kill, begun)| (ms(kill), ms(begun)));
         let of = |before, at| {
             let again = [Again { before: ms(before), at: ms(at) }];
             repeats(&again, &ends, Some(ms(500)))

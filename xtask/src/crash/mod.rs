@@ -43,15 +43,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let seed = arguments.seed.unwrap_or_else(|| Random::from_system().up_to(u64::from(u32::MAX)));
     say(&format!("seed {seed}"));
-    let folder =
-        tempfile::Builder::new().prefix("crash-").tempdir_in(workspace::target_directory()?)?;
+    let folder = tempfile::Builder::new().prefix("crash-").tempdir_in(workspace::target_directory()?)?;
     let done = attack(&program, &folder.path().join("data"), arguments.cycles, seed);
     let figures = done.map_err(|error| format!("{error} (again with --seed {seed})"))?;
     for line in figures.lines() {
         say(&line);
     }
     say(&figures.to_string());
-    if figures.is_good() { Ok(()) } else { Err(format!("a promise is broken (again with --seed {seed})").into()) }
+    if figures.is_good() {
+        Ok(())
+    } else {
+        Err(format!("a promise is broken (again with --seed {seed})").into())
+    }
 }
 
 fn build() -> Result<PathBuf, Failure> {
@@ -97,7 +100,8 @@ fn settled(server: &Server, id: &str) -> Result<serde_json::Value, Failure> {
     let path = format!("{}/{id}/status", destinations::STREAMING);
     let start = Instant::now();
     while start.elapsed() < PATIENCE {
-        let status = server.call(&crate::http::request("GET", &path, server.token(), "application/json", b""))?;
+        let status =
+            server.call(&crate::http::request("GET", &path, server.token(), "application/json", b""))?;
         let books = status.get("books").cloned().unwrap_or_default();
         if judge::count(&books, "pending") == Some(0) {
             return Ok(books);

@@ -12,9 +12,8 @@ use self::told::Told;
 use crate::{Failure, say, workspace};
 
 /// The targets, in the order in which they are run.
-const TARGETS: [&str; 10] = [
-    "format", "journal", "intake", "webhook", "inflate", "hec", "acks", "bulk", "records", "documents",
-];
+const TARGETS: [&str; 10] =
+    ["format", "journal", "intake", "webhook", "inflate", "hec", "acks", "bulk", "records", "documents"];
 /// Longest run of one input, in seconds, and the most memory, in MB: readers are bounded in both.
 const LONGEST: u64 = 10;
 const MEMORY: u64 = 1024;
@@ -82,7 +81,8 @@ fn choose(names: &[String]) -> Result<Vec<&'static str>, Failure> {
 fn build(folder: &Path) -> Result<PathBuf, Failure> {
     let host = workspace::host()?;
     // With a target that is named, build scripts and macros are built without the flags.
-    let arguments = ["build", "--release", "--locked", "--quiet", "--package", "idstream-fuzz", "--bin", "fuzz-engine"];
+    let arguments =
+        ["build", "--release", "--locked", "--quiet", "--package", "idstream-fuzz", "--bin", "fuzz-engine"];
     let mut command = workspace::cargo(&arguments);
     command.args(["--target", &host, "--target-dir"]).arg(folder);
     command.env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\u{1f}"));
@@ -110,7 +110,8 @@ impl Campaign<'_> {
     }
 
     fn run(&self, arguments: &Arguments) -> Result<Told, Failure> {
-        let [corpus, seeds, found] = ["corpus", "seeds", "found"].map(|kind| self.folder.join(kind).join(self.name));
+        let [corpus, seeds, found] =
+            ["corpus", "seeds", "found"].map(|kind| self.folder.join(kind).join(self.name));
         fs::create_dir_all(&corpus)?;
         fs::create_dir_all(&found)?;
         if !self.engine().env("IDSTREAM_FUZZ_SEEDS", &seeds).status()?.success() {

@@ -45,7 +45,11 @@ impl Told {
 impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (first, last) = self.coverage;
-        write!(f, "{} executions, {first} edges at first, {last} in the end, {} inputs kept", self.executions, self.inputs)?;
+        write!(
+            f,
+            "{} executions, {first} edges at first, {last} in the end, {} inputs kept",
+            self.executions, self.inputs
+        )?;
         match &self.found {
             Some(found) => write!(f, "; FAILED, see {found}"),
             None => Ok(()),

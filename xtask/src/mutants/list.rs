@@ -65,7 +65,8 @@ impl fmt::Display for TestName {
 
 /// Reads the list.
 pub(super) fn read(path: &Path) -> Result<Vec<Mutant>, Failure> {
-    let text = fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let text =
+        fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     Ok(toml::from_str::<List>(&text)?.mutant)
 }
 
@@ -161,8 +162,13 @@ mod tests {
         apply(&mutants, |file| Ok(fs::read_to_string(root.join(file))?)).unwrap();
         find_tests(&mutants, root).unwrap();
         let required: Vec<_> = mutants.iter().filter(|mutant| mutant.required).map(|m| &*m.name).collect();
-        let promised =
-            ["sync-removed", "settle-before-proof", "cursor-past-a-failed-item", "dedupe-off", "poison-ignored"];
+        let promised = [
+            "sync-removed",
+            "settle-before-proof",
+            "cursor-past-a-failed-item",
+            "dedupe-off",
+            "poison-ignored",
+        ];
         assert_eq!(required, promised);
         assert!(mutants.iter().all(|mutant| !mutant.tests.is_empty()));
     }

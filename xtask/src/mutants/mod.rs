@@ -74,7 +74,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn choose(all: Vec<Mutant>, arguments: &Arguments) -> Result<Vec<Mutant>, Failure> {
-    if let Some(unknown) = arguments.names.iter().find(|name| all.iter().all(|mutant| mutant.name != **name)) {
+    if let Some(unknown) = arguments.names.iter().find(|name| all.iter().all(|mutant| mutant.name != **name))
+    {
         return Err(format!("there is no mutation {unknown}; {LIST} lists them").into());
     }
     let is_chosen = |mutant: &Mutant| match (arguments.required, arguments.names.as_slice()) {
@@ -112,7 +113,9 @@ impl Runner<'_> {
                 command.args(of_binary(binary));
             }
             if !command.status()?.success() {
-                return Err(format!("the tests of {package} do not compile with the mutations in them").into());
+                return Err(
+                    format!("the tests of {package} do not compile with the mutations in them").into()
+                );
             }
         }
         Ok(())

@@ -41,8 +41,8 @@ pub fn block(bytes: &[u8]) {
     block.encode(&mut written);
     assert_eq!(written.len(), found.stored_bytes());
     let (head, body) = written.split_at(HEADER);
-    let again = BlockHeader::parse(head)
-        .and_then(|header| StoredBlock::parse(header, Bytes::copy_from_slice(body)));
+    let again =
+        BlockHeader::parse(head).and_then(|header| StoredBlock::parse(header, Bytes::copy_from_slice(body)));
     let again = again.map(|again| (again.header.n_records, again.hash(), again.rows, again.payload));
     assert_eq!(again.ok(), Some((found.n_records, block.hash(), block.rows, block.payload)));
 }
