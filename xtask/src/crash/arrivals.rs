@@ -6,17 +6,29 @@ use std::time::{Duration, Instant};
 
 use base::EventId;
 
+use super::life::LIFE;
+
 /// What stands before an event's marker, in what is posted and in what is delivered.
 pub(super) const MARKER: &str = "\"userName\":\"";
 const ID: &str = "\"eventID\":\"";
+const ENVIRONMENT: &str = "\"environment\":\"";
+
+/// An event, come once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Arrival {
+    /// When, since the run began.
+    pub(super) at: Duration,
+    /// Which life of the server sent it, from 0.
+    pub(super) life: usize,
+}
 
 /// An event that came again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Again {
-    /// When it had come last, since the run began.
-    pub(super) before: Duration,
-    /// When it came again.
-    pub(super) at: Duration,
+    /// How it had come last.
+    pub(super) before: Arrival,
+    /// How it came again.
+    pub(super) now: Arrival,
 }
 
 /// Everything that one destination has taken.
@@ -29,7 +41,7 @@ pub(super) struct Arrivals {
 #[derive(Debug, Default)]
 pub(super) struct Taken {
     /// When each came last.
-    pub(super) events: HashMap<EventId, Duration>,
+    pub(super) events: HashMap<EventId, Arrival>,
     /// Which event carried a marker first.
     pub(super) markers: HashMap<Box<str>, EventId>,
     /// Markers that came under another id, too: one event of a producer, stored as two.
@@ -38,9 +50,9 @@ pub(super) struct Taken {
 }
 
 impl Taken {
-    fn add(&mut self, id: EventId, marker: Option<&str>, at: Duration) {
-        if let Some(before) = self.events.insert(id, at) {
-            self.again.push(Again { before, at });
+    fn add(&mut self, id: EventId, marker: Option<&str>, now: Arrival) {
+        if let Some(before) = self.events.insert(id, now) {
+            self.again.push(Again { before, now });
         } else if let Some(marker) = marker
             && self.markers.insert(marker.into(), id).is_some()
         {
@@ -65,7 +77,8 @@ impl Arrivals {
         let text = String::from_utf8_lossy(bytes);
         // Without an id it is a problem that the receiver counts.
         if let Some(id) = quoted(&text, ID).and_then(|id| EventId::parse(id).ok()) {
-            self.taken().add(id, quoted(&text, MARKER), at);
+            let life = quoted(&text, ENVIRONMENT).and_then(|text| text.strip_prefix(LIFE)?.parse().ok());
+            self.taken().add(id, quoted(&text, MARKER), Arrival { at, life: life.unwrap_or_default() });
         }
     }
 
@@ -83,14 +96,18 @@ fn quoted<'a>(text: &'a str, before: &str) -> Option<&'a str> {
 mod tests {
     use super::*;
 
+    const fn arrival(at: u64) -> Arrival {
+        Arrival { at: Duration::from_secs(at), life: 0 }
+    }
+
     #[test]
     fn an_event_that_comes_again_is_told_from_one_that_was_stored_as_two() {
         let [one, two, three] = [1, 2, 3].map(|n| EventId::from_bytes([n; 16]));
         let mut taken = Taken::default();
         for (id, marker, at) in [(one, "i0", 1), (two, "i1", 2), (one, "i0", 3), (three, "i1", 4)] {
-            taken.add(id, Some(marker), Duration::from_secs(at));
+            taken.add(id, Some(marker), arrival(at));
         }
-        let again = Again { before: Duration::from_secs(1), at: Duration::from_secs(3) };
+        let again = Again { before: arrival(1), now: arrival(3) };
         assert_eq!((taken.again, taken.twice, taken.events.len()), (vec![again], 1, 3));
     }
 
@@ -98,9 +115,13 @@ mod tests {
     fn a_document_is_read_by_its_id_and_its_marker() {
         let arrivals = Arrivals::new(Instant::now());
         let id = "0197f3a0-6c1e-7c3a-9d2b-0a1b2c3d4e51";
-        arrivals.note(format!(r#"{{"eventID":"{id}","subject":{{"userName":"k7"}}}}"#).as_bytes());
+        let document = format!(
+            r#"{{"eventID":"{id}","instance":{{"environment":"life-3"}},"subject":{{"userName":"k7"}}}}"#
+        );
+        arrivals.note(document.as_bytes());
         arrivals.note(b"{}");
         let taken = arrivals.taken();
         assert_eq!((taken.events.len(), taken.n_of('k'), taken.n_of('i')), (1, 1, 0));
+        assert!(taken.events.values().all(|arrival| arrival.life == 3));
     }
 }

@@ -44,6 +44,8 @@ struct Repeats {
     beyond: usize,
     /// How long before the kill the earliest had come.
     oldest: Duration,
+    /// The first that came again although it must not.
+    first_beyond: Option<Again>,
 }
 
 /// Judges a run.
@@ -58,12 +60,11 @@ pub(super) fn judge<'a>(
         let taken = arrivals.taken();
         let skipped = count(&books, "skipped").unwrap_or_default();
         let sent = count(&books, "appended").unwrap_or_default().saturating_sub(skipped);
-        let ends: Vec<End> = kills.iter().map(|kill| (kill.at, kill.begun)).collect();
         Leg {
             kind,
             missing: accepted.iter().filter(|id| !taken.events.contains_key(id)).count(),
             too_many: taken.twice + posted.iter().map(|posted| unexplained(&taken, posted)).sum::<u64>(),
-            again: repeats(&taken.again, &ends, kind.window),
+            again: repeats(&taken.again, kills, kind.window),
             balanced: is_balanced(&books) && sent == taken.events.len() as u64,
             distinct: taken.events.len(),
         }
@@ -88,20 +89,19 @@ fn unexplained(taken: &Taken, posted: &Posted) -> u64 {
     taken.n_of(letter).saturating_sub(posted.accepted.len() as u64 + posted.unclear)
 }
 
-/// A kill, and when the next life had begun: what comes until then was sent by the life that was ended.
-type End = (Duration, Duration);
-
-/// An event that comes again had come within the window before the end of the life that sent it. Without a window nothing
-/// is asked: what comes again is refused and stored once.
-fn repeats(again: &[Again], ends: &[End], window: Option<Duration>) -> Repeats {
+/// An event that comes again was sent by another life, and had come within the window before the end of the life that had
+/// sent it. Without a window nothing is asked: what comes again is refused and stored once.
+fn repeats(again: &[Again], kills: &[Kill], window: Option<Duration>) -> Repeats {
     let mut repeats = Repeats { n: again.len(), ..Repeats::default() };
     for again in again {
-        let end = ends.get(ends.partition_point(|(_, begun)| *begun < again.before));
-        let age =
-            end.filter(|(kill, _)| *kill <= again.at).map(|(kill, _)| kill.saturating_sub(again.before));
+        let kill = kills.get(again.before.life).filter(|_| again.before.life < again.now.life);
+        // What was on its way at the kill came after it.
+        let age = kill.map(|kill| kill.at.saturating_sub(again.before.at));
         repeats.oldest = repeats.oldest.max(age.unwrap_or_default());
-        let is_allowed = window.is_none_or(|window| age.is_some_and(|age| age <= window));
-        repeats.beyond += usize::from(!is_allowed);
+        if window.is_some_and(|window| age.is_none_or(|age| age > window)) {
+            repeats.beyond += 1;
+            repeats.first_beyond.get_or_insert(*again);
+        }
     }
     repeats
 }
@@ -143,6 +143,17 @@ impl Figures {
             )
         };
         let mut lines: Vec<String> = self.destinations.iter().map(leg).collect();
+        for leg in &self.destinations {
+            if let Some(Again { before, now }) = leg.again.first_beyond {
+                lines.push(format!(
+                    "{}: an event of life {} came again {:.2} s later, of life {}",
+                    leg.kind.name,
+                    before.life,
+                    (now.at.saturating_sub(before.at)).as_secs_f64(),
+                    now.life,
+                ));
+            }
+        }
         let mut recoveries: Vec<Duration> = self.kills.iter().map(|kill| kill.recovery).collect();
         recoveries.sort_unstable();
         let middle = recoveries.get(recoveries.len() / 2).copied().unwrap_or_default();
@@ -186,6 +197,7 @@ impl fmt::Display for Figures {
 mod tests {
     use serde_json::json;
 
+    use super::super::arrivals::Arrival;
     use super::*;
 
     const fn ms(ms: u64) -> Duration {
@@ -194,19 +206,20 @@ mod tests {
 
     #[test]
     fn an_event_may_come_again_only_when_a_kill_followed_it_soon() {
-        let ends =
-            [(1_000, 1_100), (2_000, 2_100), (9_000, 9_100)].map(|(kill, begun)| (ms(kill), ms(begun)));
-        let of = |before, at| {
-            let again = [Again { before: ms(before), at: ms(at) }];
-            repeats(&again, &ends, Some(ms(500)))
+        let kills = [1_000, 2_000].map(|at| Kill { at: ms(at), recovery: ms(0), peak_mb: 0.0 });
+        let of = |(before, of_life), life| {
+            let before = Arrival { at: ms(before), life: of_life };
+            let again = [Again { before, now: Arrival { at: ms(9_000), life } }];
+            repeats(&again, &kills, Some(ms(500)))
         };
-        assert_eq!(of(700, 1_200), Repeats { n: 1, beyond: 0, oldest: ms(300) });
-        assert_eq!(of(400, 1_200).beyond, 1, "too long before the kill");
-        assert_eq!(of(700, 900).beyond, 1, "no kill between");
-        assert_eq!(of(9_150, 9_200).beyond, 1, "no kill after it");
-        assert_eq!(of(1_050, 1_200), Repeats { n: 1, beyond: 0, oldest: ms(0) }, "it was on its way");
-        assert_eq!(of(700, 8_000).beyond, 0, "the next life was killed before it sent it again");
-        let refused = repeats(&[Again { before: ms(0), at: ms(1) }], &ends, None);
+        assert_eq!(of((700, 0), 1), Repeats { n: 1, oldest: ms(300), ..Repeats::default() });
+        assert_eq!(of((400, 0), 1).beyond, 1, "too long before the kill");
+        assert_eq!(of((700, 0), 0).beyond, 1, "sent twice by one life");
+        assert_eq!(of((2_500, 2), 2).beyond, 1, "sent twice by the last one");
+        assert_eq!(of((700, 0), 2).beyond, 0, "the next life was killed before it sent it again");
+        assert_eq!(of((1_100, 0), 1).beyond, 0, "it was on its way at the kill");
+        let once = Arrival { at: ms(0), life: 0 };
+        let refused = repeats(&[Again { before: once, now: once }], &kills, None);
         assert_eq!((refused.n, refused.beyond), (1, 0));
     }
 

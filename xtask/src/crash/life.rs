@@ -1,5 +1,6 @@
 //! The lives of the server: each begins on the data of the one before and ends with SIGKILL.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,13 +17,14 @@ const SHORT: (u64, u64) = (50, 1_500);
 const EACH: u32 = 10;
 const LONG: (u64, u64) = (3_000, 6_000);
 
+/// What stands before the number of a life, from 0, in the environment that its documents name.
+pub(super) const LIFE: &str = "life-";
+
 /// What was measured of one life, besides what it delivered.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Kill {
     /// When, since the run began.
     pub(super) at: Duration,
-    /// When the next life had begun.
-    pub(super) begun: Duration,
     /// From the start of the program to its first word.
     pub(super) recovery: Duration,
     /// The most memory that it held, in MB (10⁶ bytes).
@@ -58,7 +60,10 @@ impl Lives {
 
     fn begin_next(&mut self) -> Result<(), Failure> {
         let began = Instant::now();
-        self.now = Some(Server::start(&[], &self.program, &self.data)?);
+        // What it sends says which life sent it.
+        let life = format!("IDSTREAM__INSTANCE__ENVIRONMENT={LIFE}{}", self.kills.len());
+        let before = [OsStr::new("env"), OsStr::new(&life)];
+        self.now = Some(Server::start(&before, &self.program, &self.data)?);
         self.recovery = began.elapsed();
         Ok(())
     }
@@ -78,9 +83,8 @@ impl Lives {
             if let Some(server) = self.now.take() {
                 server.kill()?;
             }
-            let recovery = self.recovery;
+            self.kills.push(Kill { at, recovery: self.recovery, peak_mb });
             self.begin_next()?;
-            self.kills.push(Kill { at, begun: self.start.elapsed(), recovery, peak_mb });
             door.lead_to(self.server()?.address());
             if cycle.is_multiple_of(20) {
                 say(&format!("{cycle} kills after {} s", self.start.elapsed().as_secs()));
