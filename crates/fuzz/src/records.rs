@@ -34,7 +34,8 @@ fn rebuilt(record: &Record<'_>) -> Option<Vec<u8>> {
 /// What is copied to quarantine comes back as it was.
 fn check_copy(record: &Record<'_>, rebuilt: &[u8]) {
     let again = Record::parse(rebuilt);
-    let Ok(again) = again else { panicked("a record that was laid out is not read") };
+    assert_eq!(again.as_ref().err(), None, "a record that was laid out is read");
+    let Ok(again) = again else { return };
     let sections = |record: &Record<'_>| {
         record.sections().map(|(kind, text)| (kind, text.to_owned())).collect::<Vec<_>>()
     };
@@ -57,8 +58,7 @@ fn check_copy(record: &Record<'_>, rebuilt: &[u8]) {
         standing: Standing::Quarantined,
     };
     let Ok(copy) = quarantine::wrap(&again, &reason, Timestamp::default()) else { return };
-    let Ok(copy) = Record::parse(&copy) else { panicked("a copy is not read") };
-    let back = quarantine::unwrap(&copy);
+    let back = Record::parse(&copy).ok().and_then(|copy| quarantine::unwrap(&copy));
     assert_eq!(back, Some((reason, rebuilt.to_vec())), "what was copied comes back");
 }
 
@@ -72,11 +72,6 @@ fn check_filters(record: &Record<'_>) {
         let admits = |filter: &Filter| Sieve::of(filter).is_none_or(|sieve| sieve.admits(record));
         assert!(admits(&include) && !admits(&exclude), "{criterion:?}");
     }
-}
-
-fn panicked(what: &str) -> ! {
-    assert!(what.is_empty(), "{what}");
-    std::process::abort()
 }
 
 /// A record of each stream, and a copy.

@@ -142,3 +142,17 @@ impl Campaign<'_> {
         Ok(told)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_targets_are_those_of_the_crate() {
+        let text = fs::read_to_string(workspace::root().join("crates/fuzz/src/lib.rs")).unwrap();
+        let (_, list) = text.split_once("pub const TARGETS").unwrap();
+        let (list, _) = list.split_once("];").unwrap();
+        let names = list.split("name: \"").skip(1).filter_map(|rest| rest.split('"').next());
+        assert!(names.eq(TARGETS), "{list}");
+    }
+}
