@@ -94,9 +94,11 @@ fn unexplained(taken: &Taken, posted: &Posted) -> u64 {
 fn repeats(again: &[Again], kills: &[Kill], window: Option<Duration>) -> Repeats {
     let mut repeats = Repeats { n: again.len(), ..Repeats::default() };
     for again in again {
-        let kill = kills.get(again.before.life).filter(|_| again.before.life < again.now.life);
-        // What was on its way at the kill came after it.
-        let age = kill.map(|kill| kill.at.saturating_sub(again.before.at));
+        // What was on its way at the kill came after it, be it after what the next life sent.
+        let is_late = again.now.life < again.before.life;
+        let (first, second) = if is_late { (again.now, again.before) } else { (again.before, again.now) };
+        let kill = kills.get(first.life).filter(|_| first.life < second.life);
+        let age = kill.map(|kill| kill.at.saturating_sub(first.at));
         repeats.oldest = repeats.oldest.max(age.unwrap_or_default());
         if window.is_some_and(|window| age.is_none_or(|age| age > window)) {
             repeats.beyond += 1;
@@ -218,6 +220,11 @@ mod tests {
         assert_eq!(of((2_500, 2), 2).beyond, 1, "sent twice by the last one");
         assert_eq!(of((700, 0), 2).beyond, 0, "the next life was killed before it sent it again");
         assert_eq!(of((1_100, 0), 1).beyond, 0, "it was on its way at the kill");
+        assert_eq!(
+            of((8_000, 1), 0).beyond,
+            0,
+            "it was on its way for longer than the next life took to begin"
+        );
         let once = Arrival { at: ms(0), life: 0 };
         let refused = repeats(&[Again { before: once, now: once }], &kills, None);
         assert_eq!((refused.n, refused.beyond), (1, 0));

@@ -114,7 +114,7 @@ impl Campaign<'_> {
             ["corpus", "seeds", "found"].map(|kind| self.folder.join(kind).join(self.name));
         fs::create_dir_all(&corpus)?;
         fs::create_dir_all(&found)?;
-        if !self.engine().env("IDSTREAM_FUZZ_SEEDS", &seeds).status()?.success() {
+        if !self.engine().env("IDSTREAM_FUZZ_SEEDS", &seeds).output()?.status.success() {
             return Err(format!("{}: the seeds cannot be written", self.name).into());
         }
         let mut command = self.engine();

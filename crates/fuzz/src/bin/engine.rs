@@ -4,7 +4,7 @@
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]
-libfuzzer_sys::fuzz_target!(init: { engine::prepare() }, |bytes: &[u8]| { engine::check(bytes) });
+libfuzzer_sys::fuzz_target!(init: { engine::prepare() }, |bytes: &[u8]| engine::check(bytes));
 
 #[cfg(fuzzing)]
 mod engine {
@@ -39,7 +39,10 @@ mod engine {
         for (number, seed) in (target.seeds)().iter().enumerate() {
             fs::write(folder.join(format!("seed-{number}")), seed)?;
         }
-        let quoted = |word: &&str| format!("\"{}\"\n", word.replace('\\', "\\\\").replace('"', "\\\""));
+        let quoted = |word: &&str| {
+            let word = word.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\x0A");
+            format!("\"{word}\"\n")
+        };
         let words: String = target.words.iter().map(quoted).collect();
         fs::write(folder.with_extension("words"), words)
     }
