@@ -68,11 +68,11 @@ impl Journal for Full {
 #[tokio::test(start_paused = true)]
 async fn an_event_that_cannot_be_copied_to_quarantine_now_stays_pending_until_it_can() {
     let world = World::new(31, ModelOptions::default());
-    world.net.set_faults(Faults { poison: 20, ..NO_FAULTS });
+    world.net.set_faults(Faults { poison: 60, ..NO_FAULTS });
     let full = Arc::new(Full { journal: Arc::clone(&world.journal), is_full: AtomicBool::new(true) });
     let supervisor = world.supervisor_over(full.clone()).await;
     world.configure("bulk", Vendor::Elasticsearch, true).await;
-    world.append(500).await;
+    world.append(1_500).await;
     tokio::time::sleep(Duration::from_hours(1)).await;
     let state = world.books("bulk").await;
     let n_refused = world.net.taken(|taken| taken.refused.len());
