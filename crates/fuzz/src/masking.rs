@@ -23,7 +23,9 @@ fn visit(value: &mut Value, rule: &MaskRule, is_secret: bool, n_planted: &mut us
             *n_planted += 1;
         }
         Value::Array(elements) => {
-            elements.iter_mut().for_each(|element| visit(element, rule, is_secret, n_planted));
+            for element in elements {
+                visit(element, rule, is_secret, n_planted);
+            }
         }
         Value::Object(members) => {
             for (name, value) in members {

@@ -17,10 +17,10 @@ pub(super) const STREAMING: &str = "/admin/api/v1/instance/eventStreaming";
 /// From taking to storing, at the collector that acknowledges.
 const ACKNOWLEDGES_AFTER: Duration = Duration::from_millis(200);
 /// Cursors are saved each second; between a delivery and its settling lie its request's answer, the rest of its block, and a
-/// checkpoint's sync, on a machine that is busy.
-const WINDOW: Duration = Duration::from_millis(1_000 + 1_000);
+/// checkpoint's sync, on a machine that is busy: a second more.
+const WINDOW: Duration = Duration::from_secs(2);
 /// Before it is settled, an event also waits for its acknowledgement: it is stored, and asked for each second.
-const WINDOW_ACKNOWLEDGED: Duration = Duration::from_millis(2_000 + 200 + 1_000);
+const WINDOW_ACKNOWLEDGED: Duration = Duration::from_millis(3_200);
 
 /// What is promised of one destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
