@@ -1,14 +1,17 @@
 //! One command for each habit of the repository: `cargo xtask check`, `cargo xtask tidy`, `cargo xtask demo`,
-//! `cargo xtask docs`, `cargo xtask contract`, `cargo xtask strace`, `cargo xtask bench`,
-//! `cargo xtask jetstream`.
+//! `cargo xtask docs`, `cargo xtask contract`, `cargo xtask strace`, `cargo xtask crash`, `cargo xtask fuzz`,
+//! `cargo xtask mutants`, `cargo xtask bench`, `cargo xtask jetstream`.
 
 mod bench;
 mod check;
 mod contract;
+mod crash;
 mod demo;
 mod docs;
+mod fuzz;
 mod http;
 mod jetstream;
+mod mutants;
 mod process;
 mod strace;
 mod tidy;
@@ -43,6 +46,12 @@ enum Command {
     Contract(contract::Arguments),
     /// A running server under strace: each receipt leaves after the sync of what it receipts
     Strace,
+    /// The release binary, killed again and again under load: nothing that it accepted may be missing
+    Crash(crash::Arguments),
+    /// Bytes that nobody has thought of, for every reader of bytes from outside
+    Fuzz(fuzz::Arguments),
+    /// Promises that are broken on purpose: a test must notice each
+    Mutants(mutants::Arguments),
     /// Measures idstream: events per second, CPU, memory, latency
     Bench(bench::Arguments),
     /// The spike of the journal over a NATS JetStream server (needs Go): which of the seam's promises hold there
@@ -57,6 +66,9 @@ fn main() -> ExitCode {
         Command::Docs => docs::run(),
         Command::Contract(arguments) => contract::run(&arguments),
         Command::Strace => strace::run(),
+        Command::Crash(arguments) => crash::run(&arguments),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
+        Command::Mutants(arguments) => mutants::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Jetstream(arguments) => jetstream::run(&arguments),
     };

@@ -107,6 +107,13 @@ impl Server {
         }
     }
 
+    /// Ends it with SIGKILL: no handler runs, nothing is flushed.
+    pub(crate) fn kill(mut self) -> Result<(), Failure> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// CPU seconds that it has used so far, user and system.
     pub(crate) fn cpu_seconds(&self) -> Result<f64, Failure> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;

@@ -18,13 +18,19 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
-/// What cargo knows of the packages that this machine's build consists of.
-pub(crate) fn metadata() -> Result<serde_json::Value, Failure> {
+/// What rustc calls this machine, such as `x86_64-unknown-linux-gnu`.
+pub(crate) fn host() -> Result<String, Failure> {
     let version =
         Command::new("rustc").arg("-vV").output().map_err(|error| format!("cannot run rustc: {error}"))?;
     let version = String::from_utf8(version.stdout)?;
-    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).ok_or("rustc names no host")?;
-    let output = cargo(&["metadata", "--format-version", "1", "--locked", "--filter-platform", host])
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.ok_or("rustc names no host")?.to_owned())
+}
+
+/// What cargo knows of the packages that this machine's build consists of.
+pub(crate) fn metadata() -> Result<serde_json::Value, Failure> {
+    let host = host()?;
+    let output = cargo(&["metadata", "--format-version", "1", "--locked", "--filter-platform", &host])
         .output()
         .map_err(|error| format!("cannot run cargo: {error}"))?;
     if !output.status.success() {

@@ -17,6 +17,8 @@ mod erasures;
 mod error;
 mod event_streaming;
 mod fields;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod health;
 mod inflate;
 mod intake_calls;

@@ -30,7 +30,7 @@ pub(crate) async fn presets(_: Call) -> Answer {
 }
 
 /// Reads the field `filter`. Absent, it lets every event pass.
-pub(super) fn filter(fields: &Fields<'_>, complaints: &mut Complaints) -> Filter {
+pub(crate) fn filter(fields: &Fields<'_>, complaints: &mut Complaints) -> Filter {
     let Some(fields) = fields.optional_object("filter", complaints) else { return Filter::default() };
     fields.only(&["presets", "include", "exclude"], complaints);
     Filter {

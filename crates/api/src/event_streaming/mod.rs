@@ -4,7 +4,7 @@ mod attempts;
 mod backlog;
 mod change;
 mod dry_run;
-mod filter;
+pub(crate) mod filter;
 mod parse;
 mod pause;
 mod preview;

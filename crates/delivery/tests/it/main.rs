@@ -5,6 +5,7 @@
 mod acknowledgement;
 mod budgets;
 mod isolation;
+mod keeping;
 mod leaving;
 mod parking;
 mod pipeline;

@@ -58,6 +58,11 @@ impl World {
         Supervisor::start(self.parts()).await
     }
 
+    /// Over another journal than this world's own.
+    pub(crate) async fn supervisor_over(&self, journal: Arc<dyn Journal>) -> Supervisor {
+        Supervisor::start(Parts { journal, ..self.parts() }).await
+    }
+
     pub(crate) fn parts(&self) -> Parts {
         Parts {
             journal: self.journal.clone(),

@@ -75,6 +75,14 @@ fn an_answer_about_other_events_proves_nothing() {
     assert_eq!(judged(&[created(&first), created(&second)]), "CC");
     assert_eq!(judged(&[created(&second), created(&first)]), "RR");
     assert_eq!(judged(&[created(&first), created("another")]), "RR");
+    // An event with that id is there, but it is not ours.
+    let known = |id: &str| {
+        let error = json!({"type": "version_conflict_engine_exception", "reason": "document already exists"});
+        json!({"create": {"_id": id, "status": 409, "error": error}})
+    };
+    assert_eq!(judged(&[created(&first), known(&second)]), "CC");
+    assert_eq!(judged(&[created(&first), known("another")]), "RR");
+    assert_eq!(judged(&[known(&second), known(&first)]), "RR");
     // A document in a failure store has an id of its own.
     let diverted = json!({"create": {"_id": "iRDDtpYBsuCXUHDPOaJT", "status": 201, "failure_store": "used"}});
     assert_eq!(judged(&[created(&first), diverted]), "CV");

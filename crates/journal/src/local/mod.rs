@@ -46,6 +46,8 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+#[cfg(feature = "fuzz")]
+pub use self::format::fuzz;
 pub use self::recovery::Recovery;
 pub use self::repair::{Reborn, Repair};
 pub use self::survey::{AnchorFacts, Gap, KnownHead, Problem, Seen, Survey, Watch};

@@ -118,6 +118,42 @@ async fn a_changed_record_breaks_the_chain_even_with_a_fitting_checksum() {
     assert!(what.contains(second), "{what}");
 }
 
+/// Changes the record of the first block, and its row in the block's table with `row` (salt, digest, the rest). All
+/// checksums fit afterwards.
+async fn changed(row: impl Fn(&mut [u8], &event::Record<'_>)) -> String {
+    const BLOCK: std::ops::Range<usize> = 192..192 + 168;
+    let rig = Rig::filled(1, 3).await;
+    let mut bytes = rig.disk.bytes(FIRST).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    let (table, record) = bytes[BLOCK.end..].split_at_mut(64);
+    row(table, &event::Record::parse(record).unwrap());
+    let sum = crc32c::crc32c(&bytes[BLOCK.end..]);
+    bytes[BLOCK.end - 8..BLOCK.end - 4].copy_from_slice(&sum.to_le_bytes());
+    rig.disk.set_bytes(FIRST, bytes);
+    // The header's own checksum.
+    let bytes = rig.disk.bytes(FIRST).unwrap();
+    forge(&rig, FIRST, 0, bytes[BLOCK.start]);
+    let Err(JournalError::Damaged(what)) = rig.open().verify().await else { panic!("it verifies") };
+    what
+}
+
+#[tokio::test]
+async fn a_changed_record_is_not_what_its_digest_says() {
+    let what = changed(|_, _| {}).await;
+    assert!(what.contains("block 1: a record is not what its digest says"), "{what}");
+}
+
+#[tokio::test]
+async fn a_record_that_was_changed_with_its_digest_breaks_the_chain() {
+    let what = changed(|row, record| {
+        let salt = row[..16].try_into().unwrap();
+        let digest = record.salted_digest(&salt, &record.content_digest());
+        row[16..48].copy_from_slice(&digest);
+    });
+    let what = what.await;
+    assert!(what.contains("block 1: its hash does not follow from its records' digests"), "{what}");
+}
+
 #[tokio::test]
 async fn a_newer_format_is_refused_by_name() {
     let rig = Rig::filled(1_000_000, 1).await;

@@ -90,10 +90,10 @@ impl Checkpoint {
 fn cursor(fields: &mut Fields<'_>, next: u64) -> Result<Cursor, FormatError> {
     let [streams, has_end] = fields.array()?;
     let (started_at, until, floor, settled_bytes) =
-        (fields.u64()?, fields.u64()?, fields.u64()?, fields.u64()?);
+        (fields.u64()?, fields.u64()?, fields.u64()?, fields.count()?);
     let mut counts = [0; 8];
     for count in &mut counts {
-        *count = fields.u64()?;
+        *count = fields.count()?;
     }
     let start = Totals { events: fields.per_stream()?, bytes: fields.per_stream()? };
     let end = Totals { events: fields.per_stream()?, bytes: fields.per_stream()? };
@@ -125,6 +125,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn counts_that_cannot_be_added_are_refused() {
+        use super::super::wire::MAX_COUNT;
+        let with = |change: &dyn Fn(&mut Cursor)| {
+            let mut consumers = sample();
+            consumers.values_mut().for_each(change);
+            Checkpoint::parse(&encode(100, consumers.iter()))
+        };
+        assert!(with(&|cursor| cursor.tally.accepted = MAX_COUNT).is_ok());
+        let malformed = Err(FormatError::Malformed("a count is out of range"));
+        assert_eq!(with(&|cursor| cursor.tally.accepted = MAX_COUNT + 1), malformed);
+        assert_eq!(with(&|cursor| cursor.settled_bytes = u64::MAX), malformed);
+        assert_eq!(with(&|cursor| cursor.start.events = [u64::MAX; 5]), malformed);
+    }
 
     fn sample() -> BTreeMap<ConsumerName, Cursor> {
         let totals = |n| Totals { events: [n; 5], bytes: [n * 1000; 5] };

@@ -6,6 +6,8 @@
 pub(super) mod anchor;
 pub(super) mod block;
 pub(super) mod checkpoint;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 pub(super) mod names;
 pub(super) mod segment;
 pub(super) mod wire;

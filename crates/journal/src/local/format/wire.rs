@@ -9,6 +9,9 @@ use crate::retention::PerStream;
 /// Reads fields one after another.
 pub(in crate::local) struct Fields<'a>(pub(in crate::local) &'a [u8]);
 
+/// The largest count that is read.
+pub(in crate::local) const MAX_COUNT: u64 = 1 << 56;
+
 impl<'a> Fields<'a> {
     pub(in crate::local) fn take(&mut self, n: usize) -> Result<&'a [u8], FormatError> {
         let (head, tail) = self.0.split_at_checked(n).ok_or(FormatError::Malformed("cut short"))?;
@@ -43,6 +46,12 @@ impl<'a> Fields<'a> {
         if fits { Ok(number) } else { Err(FormatError::Malformed("a number is out of range")) }
     }
 
+    /// Events or bytes that were counted: so far below the end of numbers that sums of a few of them are numbers, too.
+    pub(in crate::local) fn count(&mut self) -> Result<u64, FormatError> {
+        let count = self.u64()?;
+        if count <= MAX_COUNT { Ok(count) } else { Err(FormatError::Malformed("a count is out of range")) }
+    }
+
     pub(in crate::local) fn time(&mut self) -> Result<Timestamp, FormatError> {
         let ms = self.array().map(i64::from_le_bytes)?;
         Timestamp::from_millis(ms).map_err(|_| FormatError::Malformed("a time is out of range"))
@@ -51,7 +60,7 @@ impl<'a> Fields<'a> {
     pub(in crate::local) fn per_stream(&mut self) -> Result<PerStream, FormatError> {
         let mut counts = PerStream::default();
         for count in &mut counts {
-            *count = self.u64()?;
+            *count = self.count()?;
         }
         Ok(counts)
     }
