@@ -68,6 +68,12 @@ impl ModelJournal {
         Self { store: Mutex::default(), changed: Notify::new(), clock, random, options }
     }
 
+    /// Leases go on at `to` as they were at `from`. For a simulation whose process starts anew: the store outlives it, the
+    /// runtime's clock does not.
+    pub fn carry_over(&self, from: Instant, to: Instant) {
+        self.store.lock().carry_over(from, to);
+    }
+
     fn happens(&self, percent: u8) -> bool {
         percent > 0 && self.random.up_to(99) < u64::from(percent)
     }
