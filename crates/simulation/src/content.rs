@@ -138,8 +138,9 @@ impl Content {
         match stream {
             Stream::AuditLog => {
                 expected.extend([("date", time.into()), ("entityType", self.kind().into()), mark]);
-                let body = json!({"client_secret": MASK, "city": self.city()});
-                expected.push(("request", if selected.bodies { body } else { Value::Null }));
+                // Bodies are texts.
+                let body = json!({"city": self.city(), "client_secret": MASK}).to_string();
+                expected.push(("request", if selected.bodies { body.into() } else { Value::Null }));
             }
             Stream::EventHookLog => {
                 expected.extend([("timestamp", time.into()), mark]);

@@ -47,7 +47,7 @@ impl WorldNetwork {
             Weather::Down => return Fate::Refused,
             Weather::Partition => return Fate::Lost,
             Weather::Hang if dice.up_to(3) > 0 => return Fate::Hangs { arrives: dice.up_to(1) == 0 },
-            Weather::Pages => return Fate::Page(dice.pick(404, &[200, 502, 503, 403])),
+            Weather::Pages => return self.page(site),
             _ => {}
         }
         if world.goes_wrong(flaky) {
@@ -55,13 +55,20 @@ impl WorldNetwork {
                 0 => return Fate::Lost,
                 1 | 2 => return Fate::AnswerLost("answer lost"),
                 3 => return Fate::AnswerLost("answer broken off"),
-                4 => return Fate::Page(dice.pick(404, &[502, 504, 200])),
+                4 => return self.page(site),
                 5 => return Fate::Hangs { arrives: dice.up_to(1) == 0 },
                 _ if !is_question => return Fate::Served(Some(self.odd(site.manner.vendor))),
                 _ => {}
             }
         }
         if is_question { Fate::Served(None) } else { Fate::Served(self.of_weather(weather, site.manner.vendor)) }
+    }
+
+    /// A page, with any status; for a plain HTTPS server a 2xx is all there is to prove anything, so not with that.
+    fn page(&self, site: &Site) -> Fate {
+        let any = [200, 502, 503, 504, 403];
+        let from = usize::from(site.manner.vendor == Vendor::Https);
+        Fate::Page(self.0.dice.pick(404, any.get(from..).unwrap_or_default()))
     }
 
     /// What a vendor does with single requests now and then.
