@@ -1,5 +1,5 @@
 //! One command for each habit of the repository: `cargo xtask check`, `cargo xtask tidy`, `cargo xtask demo`,
-//! `cargo xtask docs`, `cargo xtask contract`, `cargo xtask strace`, `cargo xtask bench`.
+//! `cargo xtask docs`, `cargo xtask contract`, `cargo xtask strace`, `cargo xtask simulate`, `cargo xtask bench`.
 
 mod bench;
 mod check;
@@ -8,6 +8,7 @@ mod demo;
 mod docs;
 mod http;
 mod process;
+mod simulate;
 mod strace;
 mod tidy;
 mod workspace;
@@ -41,6 +42,8 @@ enum Command {
     Contract(contract::Arguments),
     /// A running server under strace: each receipt leaves after the sync of what it receipts
     Strace,
+    /// The whole pipeline on simulated clock, disk and network, seed after seed, each judged
+    Simulate(simulate::Arguments),
     /// Measures idstream: events per second, CPU, memory, latency
     Bench(bench::Arguments),
 }
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Docs => docs::run(),
         Command::Contract(arguments) => contract::run(&arguments),
         Command::Strace => strace::run(),
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };
     match done {
