@@ -91,7 +91,6 @@ fn unauthenticated() -> Told {
     Told::new(StatusCode::UNAUTHORIZED, bulk::refusal(&refusal, 401))
 }
 
-
 /// A receiver without a socket.
 pub struct StandIn {
     token: Option<String>,
@@ -391,7 +390,9 @@ impl StandIn {
     }
 
     fn refuses_one(&self, pieces: &[Piece<'_>]) -> bool {
-        [Judgement::Unfit, Judgement::UnfitWhole].iter().any(|each| self.first_judged(pieces, *each).is_some())
+        [Judgement::Unfit, Judgement::UnfitWhole]
+            .iter()
+            .any(|each| self.first_judged(pieces, *each).is_some())
     }
 
     fn take(&self, pieces: &[Piece<'_>]) -> Vec<bool> {

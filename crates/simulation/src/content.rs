@@ -148,7 +148,12 @@ impl Content {
             }
             _ => {
                 let kind = ("type", self.kind().into());
-                expected.extend([("endTimestamp", time.into()), kind, mark, ("nativeClaims", self.claims(selected))]);
+                expected.extend([
+                    ("endTimestamp", time.into()),
+                    kind,
+                    mark,
+                    ("nativeClaims", self.claims(selected)),
+                ]);
             }
         }
         expected.push(("raw", if has_raw { raw } else { Value::Null }));

@@ -71,7 +71,11 @@ async fn life(world: &Arc<World>, purpose: Purpose) -> Result<(), Left> {
     let trouble = purpose == Purpose::Trouble;
     let dice = &world.dice;
     let crashes = world.plan.crashes;
-    let n_calls = if trouble && crashes.at_calls { 1 + dice.up_to(dice.pick(20, &[200, 2_000, 8_000])) } else { u64::MAX };
+    let n_calls = if trouble && crashes.at_calls {
+        1 + dice.up_to(dice.pick(20, &[200, 2_000, 8_000]))
+    } else {
+        u64::MAX
+    };
     world.fate.live(n_calls);
     if trouble {
         set_disk_faults(world);
@@ -202,10 +206,17 @@ async fn process(
     let opened = loop {
         match open(&world) {
             Ok(journal) => break Arc::new(journal),
-            Err(error) if purpose == Purpose::Settling => return Err(format!("stuck: it does not start: {error}").into()),
+            Err(error) if purpose == Purpose::Settling => {
+                return Err(format!("stuck: it does not start: {error}").into());
+            }
             Err(error) => {
                 world.note(format_args!("it does not start: {error}"));
-                if !matches!(error, journal::JournalError::Disk(_) | journal::JournalError::Poisoned | journal::JournalError::Read(_)) {
+                if !matches!(
+                    error,
+                    journal::JournalError::Disk(_)
+                        | journal::JournalError::Poisoned
+                        | journal::JournalError::Read(_)
+                ) {
                     world.violated(format!("it does not start: {error}"));
                 }
                 world.fate.die();

@@ -61,7 +61,11 @@ impl WorldNetwork {
                 _ => {}
             }
         }
-        if is_question { Fate::Served(None) } else { Fate::Served(self.of_weather(weather, site.manner.vendor)) }
+        if is_question {
+            Fate::Served(None)
+        } else {
+            Fate::Served(self.of_weather(weather, site.manner.vendor))
+        }
     }
 
     /// A page, with any status; for a plain HTTPS server a 2xx is all there is to prove anything, so not with that.
@@ -75,12 +79,17 @@ impl WorldNetwork {
     fn odd(&self, vendor: Vendor) -> What {
         let dice = &self.0.dice;
         match (vendor, dice.up_to(3)) {
-            (Vendor::Splunk, 0) => self.counted("hec: busy codes", What::Hec(dice.pick(9, &[8, 18, 23, 26, 27]))),
+            (Vendor::Splunk, 0) => {
+                self.counted("hec: busy codes", What::Hec(dice.pick(9, &[8, 18, 23, 26, 27])))
+            }
             (Vendor::Splunk, 1) => self.counted("hec: never stored", What::NeverStored),
-            (Vendor::Splunk, _) => self.counted("hec: wrong index", What::HecWrongIndex(dice.up_to(3) as usize)),
+            (Vendor::Splunk, _) => {
+                self.counted("hec: wrong index", What::HecWrongIndex(dice.up_to(3) as usize))
+            }
             (Vendor::Elasticsearch, 0) => self.counted("bulk: one item too many", What::ItemTooMany),
             (Vendor::Elasticsearch, 1) => {
-                let unavailable = Items::new(503, "unavailable_shards_exception", |number, _| number % 5 == 0);
+                let unavailable =
+                    Items::new(503, "unavailable_shards_exception", |number, _| number % 5 == 0);
                 self.counted("bulk: some items busy", What::Items(unavailable))
             }
             (Vendor::Elasticsearch, _) => self.counted("bulk: some items busy", What::Items(Items::busy(3))),
@@ -93,7 +102,8 @@ impl WorldNetwork {
         let dice = &self.0.dice;
         let answer = |status, body: &str| What::Answer { status, retry_after: None, body: body.to_owned() };
         let block = r#"{"error":{"type":"cluster_block_exception","reason":"index blocked"},"status":403}"#;
-        let missing = r#"{"error":{"type":"index_not_found_exception","reason":"no such index"},"status":404}"#;
+        let missing =
+            r#"{"error":{"type":"index_not_found_exception","reason":"no such index"},"status":404}"#;
         let whole = r#"{"error":{"type":"x_content_parse_exception","reason":"one is unfit"},"status":400}"#;
         Some(match (weather, vendor) {
             (Weather::Busy, Vendor::Splunk) => self.counted("hec: busy codes", What::Hec(9)),
@@ -136,7 +146,8 @@ impl WorldNetwork {
         }
         let mut parts = http::Request::new(());
         *parts.method_mut() = request.method.clone();
-        *parts.uri_mut() = request.url.as_str().parse().map_err(|_| TransportError::broken("no such address"))?;
+        *parts.uri_mut() =
+            request.url.as_str().parse().map_err(|_| TransportError::broken("no such address"))?;
         *parts.headers_mut() = request.headers.clone();
         let (parts, ()) = parts.into_parts();
         Ok(site.stand_in.answer(&parts, &request.body, what, world.clock.elapsed()))

@@ -227,7 +227,10 @@ impl Operators {
         self.catalog.replace(id, &after, found.revision, None)?;
         hand_over.complete();
         let given_up = after.resume.gives_up_below;
-        world.note(format_args!("{id} changed from block {next} on: {pause:?} {selected:?} {:?}", after.resume));
+        world.note(format_args!(
+            "{id} changed from block {next} on: {pause:?} {selected:?} {:?}",
+            after.resume
+        ));
         if let Some(owned) = world.known.lock().configurations.get_mut(id) {
             if let Some(selected) = selected {
                 owned.epochs.last_mut().into_iter().for_each(|(until, _)| *until = next);

@@ -99,7 +99,10 @@ pub(crate) async fn unsettled(world: &World, journal: &dyn Journal) -> Result<Op
         };
         if state.appended != state.tally.total() {
             let pending = state.appended - state.tally.total().min(state.appended);
-            return Ok(Some(format!("{id}: {pending} of {} events are pending: {:?}", state.appended, state.tally)));
+            return Ok(Some(format!(
+                "{id}: {pending} of {} events are pending: {:?}",
+                state.appended, state.tally
+            )));
         }
     }
     Ok(None)
@@ -115,7 +118,8 @@ pub(crate) async fn judge(world: &World, journal: &dyn Journal) -> Result<(), Jo
             for content in contents {
                 let is_there = stored.iter().any(|stored| stored.content == *content);
                 if !is_there && !known.erased.contains(id) {
-                    world.violated(format!("lost: {id} ({}) has a receipt and is not stored", content.mark()));
+                    world
+                        .violated(format!("lost: {id} ({}) has a receipt and is not stored", content.mark()));
                 }
             }
         }
@@ -251,9 +255,8 @@ fn judge_books(world: &World, id: &str, owned: &Owned, state: &ConsumerState, n_
     if state.appended != appended || tally.total() != appended {
         world.violated(format!("books: {id}: {appended} were appended: {} {tally:?}", state.appended));
     }
-    let selects = |stored: &&Stored| {
-        owned.at(stored.block).is_some_and(|selected| selected.selects(&stored.content))
-    };
+    let selects =
+        |stored: &&Stored| owned.at(stored.block).is_some_and(|selected| selected.selects(&stored.content));
     let its = || known.stored.values().flatten().filter(|stored| stored.block >= owned.started_at);
     let n_selected = its().filter(selects).count() as u64;
     let n_skipped = its().count() as u64 - n_selected;
@@ -270,5 +273,9 @@ fn judge_books(world: &World, id: &str, owned: &Owned, state: &ConsumerState, n_
 
 /// Whether a configuration is there, for those who look at the catalog.
 pub(crate) fn all_of(catalog: &catalog::Catalog) -> Vec<Configuration> {
-    catalog.list_each::<Configuration>().into_iter().filter_map(|(_, found)| Some(found.ok()?.value)).collect()
+    catalog
+        .list_each::<Configuration>()
+        .into_iter()
+        .filter_map(|(_, found)| Some(found.ok()?.value))
+        .collect()
 }

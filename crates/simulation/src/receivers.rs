@@ -108,7 +108,8 @@ impl Judges {
 impl Site {
     pub(crate) fn new(seed: u64, manner: Manner, unfit: u64) -> Self {
         let arrivals = Arc::new(Mutex::new(Arrivals::default()));
-        let judges = Arc::new(Judges { seed: mix(seed), per_mille: unfit, is_mended: AtomicBool::new(false) });
+        let judges =
+            Arc::new(Judges { seed: mix(seed), per_mille: unfit, is_mended: AtomicBool::new(false) });
         let (sink, judge) = (Arc::clone(&arrivals), Arc::clone(&judges));
         let options = Options {
             acknowledges_after: manner.acknowledges_after,
@@ -118,7 +119,13 @@ impl Site {
             judge: Some(Arc::new(move |id| judge.judge(id))),
             ..Options::default()
         };
-        Self { manner, stand_in: StandIn::new(&options), weather: Mutex::new(Weather::Fair), arrivals, judges }
+        Self {
+            manner,
+            stand_in: StandIn::new(&options),
+            weather: Mutex::new(Weather::Fair),
+            arrivals,
+            judges,
+        }
     }
 
     /// What it thinks of an event.

@@ -64,7 +64,9 @@ impl Selected {
     /// Whether an event is to be sent.
     pub(crate) fn selects(&self, content: &Content) -> bool {
         match content.stream() {
-            Stream::AuditLog => self.audit && (self.filter != Sifting::PoliciesOnly || content.kind() == "Policy"),
+            Stream::AuditLog => {
+                self.audit && (self.filter != Sifting::PoliciesOnly || content.kind() == "Policy")
+            }
             Stream::EventHookLog => self.hook,
             _ => {
                 let is_noise = self.filter == Sifting::TokenNoise && content.code() == "sertft";
@@ -89,9 +91,7 @@ impl Selected {
         let list = |criterion, value: &str| [(criterion, vec![value.to_owned()])].into();
         configuration.filter = match self.filter {
             Sifting::Nothing => Filter::default(),
-            Sifting::TokenNoise => {
-                Filter { presets: vec![Preset::WithoutTokenNoise], ..Filter::default() }
-            }
+            Sifting::TokenNoise => Filter { presets: vec![Preset::WithoutTokenNoise], ..Filter::default() },
             Sifting::SelfService => {
                 Filter { exclude: list(Criterion::Types, "selfService"), ..Filter::default() }
             }

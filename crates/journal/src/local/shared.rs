@@ -9,6 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
+use super::LocalOptions;
 use super::attempts::{Attempts, Pinned, Unreadable};
 use super::consumer::Taken;
 use super::open_files::OpenFiles;
@@ -16,7 +17,6 @@ use super::queue::{Command, Queue, Reply};
 use super::reader::Reader;
 use super::state::{State, Stop};
 use super::timeline::{Look, Missing, Segment};
-use super::LocalOptions;
 use crate::disk::Disk;
 use crate::signing::SigningKey;
 use crate::{Block, Consumer, ConsumerName, JournalError, Offset, ReadRange, Settlement};

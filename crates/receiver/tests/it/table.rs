@@ -125,7 +125,10 @@ fn hec_refuses_a_whole_request_or_stumbles_over_it_and_takes_nothing() {
     for (judgement, status, code) in [(Judgement::UnfitWhole, 400, 6), (Judgement::Stumbles, 500, 8)] {
         let far = Far::new(judged(judgement, 2));
         let (answered, said) = far.hec(&[1, 2], None);
-        assert_eq!((answered, &said["code"], &said["invalid-event-number"]), (status, &json!(code), &Value::Null));
+        assert_eq!(
+            (answered, &said["code"], &said["invalid-event-number"]),
+            (status, &json!(code), &Value::Null)
+        );
         assert_eq!(far.taken(), [0_u8; 0]);
     }
 }
