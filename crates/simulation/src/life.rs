@@ -8,7 +8,7 @@ use base::Clock;
 use catalog::Catalog;
 use delivery::{Parts, Supervisor};
 use destinations::Transport;
-use journal::Journal;
+use journal::{Journal, JournalError};
 use parking_lot::Mutex;
 use testkit::disk::Faults;
 use tokio::sync::watch;
@@ -196,6 +196,15 @@ async fn last_look(world: &World, window: &Window) {
     }
 }
 
+/// A disk that fails may keep a process from starting; nothing else may.
+fn does_not_start(world: &World, error: &JournalError) {
+    world.note(format_args!("it does not start: {error}"));
+    if !matches!(error, JournalError::Disk(_) | JournalError::Poisoned | JournalError::Read(_)) {
+        world.violated(format!("it does not start: {error}"));
+    }
+    world.fate.die();
+}
+
 /// The process.
 async fn process(
     world: Arc<World>,
@@ -203,25 +212,14 @@ async fn process(
     mut ends: watch::Receiver<bool>,
     purpose: Purpose,
 ) -> Result<(), Left> {
-    let opened = loop {
-        match open(&world) {
-            Ok(journal) => break Arc::new(journal),
-            Err(error) if purpose == Purpose::Settling => {
-                return Err(format!("stuck: it does not start: {error}").into());
-            }
-            Err(error) => {
-                world.note(format_args!("it does not start: {error}"));
-                if !matches!(
-                    error,
-                    journal::JournalError::Disk(_)
-                        | journal::JournalError::Poisoned
-                        | journal::JournalError::Read(_)
-                ) {
-                    world.violated(format!("it does not start: {error}"));
-                }
-                world.fate.die();
-                return Ok(());
-            }
+    let opened = match open(&world) {
+        Ok(journal) => Arc::new(journal),
+        Err(error) if purpose == Purpose::Settling => {
+            return Err(format!("stuck: it does not start: {error}").into());
+        }
+        Err(error) => {
+            does_not_start(&world, &error);
+            return Ok(());
         }
     };
     *window.journal.lock() = Some(Arc::clone(&opened));
@@ -267,7 +265,9 @@ async fn process(
 async fn settle(world: &Arc<World>, operators: &Operators, intake: &intake::Intake) -> Result<(), Left> {
     world.is_fair.store(true, Ordering::Relaxed);
     let sites: Vec<_> = world.sites.lock().values().cloned().collect();
-    sites.iter().for_each(|site| site.mend());
+    for site in &sites {
+        site.mend();
+    }
     for configuration in oracle::all_of(&operators.catalog) {
         operators.open(&configuration.id).await?;
     }

@@ -137,7 +137,7 @@ impl Operators {
                 "url": format!("http://{host}:8088"), "acknowledgement": manner.wanted,
             }),
             Vendor::Elasticsearch => serde_json::json!({"url": format!("http://{host}:9200")}),
-            _ => serde_json::json!({
+            Vendor::Https => serde_json::json!({
                 "url": format!("http://{host}/in"), "headerName": "x-key",
                 "format": if manner.is_ndjson { "ndjson" } else { "array" },
             }),
@@ -202,7 +202,6 @@ impl Operators {
             selected.apply(&mut after);
         }
         match pause {
-            Pause::AsItIs => {}
             Pause::Disable => {
                 after.enabled = false;
                 after.resume = found.value.resume.while_disabled();
@@ -215,7 +214,7 @@ impl Operators {
                     world.count("resumed with the backlog");
                 }
             }
-            Pause::Enable(_) => {}
+            Pause::AsItIs | Pause::Enable(_) => {}
         }
         let floor = self.supervisor.floor(id).await?;
         // From here on nothing else happens until it is stored.

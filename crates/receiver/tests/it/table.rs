@@ -156,7 +156,7 @@ fn hec_loses_what_is_not_stored_when_an_indexer_restarts() {
     far.hec_in(CHANNEL, &[2], None, 3);
     far.hec_in(CHANNEL, &[3], Some(&What::NeverStored), 3);
     far.0.restart(Duration::from_secs(4));
-    let n_stored = |n| far.0.n_stored(id(n), Duration::from_secs(60));
+    let n_stored = |n| far.0.n_stored(id(n), Duration::from_mins(1));
     assert_eq!([n_stored(1), n_stored(2), n_stored(3)], [1, 0, 0]);
     assert_eq!(far.acks(CHANNEL, &[0], 60), json!({"acks": {"0": false}}));
     assert_eq!(far.hec_in(CHANNEL, &[4], None, 60).1["ackId"], 0, "the count begins anew");
