@@ -144,7 +144,7 @@ async fn trouble_until(world: &Arc<World>, window: &Window, lasts: Duration) -> 
 fn set_disk_faults(world: &World) {
     let (dice, disk) = (&world.dice, world.plan.disk);
     let mut faults = Faults::default();
-    match dice.up_to(5) {
+    match dice.up_to(3) {
         0 if disk.write_errors => faults.fail_write_after = Some(dice.up_to(150)),
         1 if disk.sync_errors => faults.fail_sync_after = Some(dice.up_to(100)),
         2 if disk.dies_in_the_middle => faults.power_lasts = Some(dice.up_to(400)),
