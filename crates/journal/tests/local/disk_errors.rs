@@ -197,9 +197,9 @@ async fn what_is_stored_after_a_first_start_that_failed_is_still_there_after_the
             rig.disk.set_faults(Faults { fail_write_after: Some(good), ..Faults::default() });
             drop(rig.try_open());
             if seed % 2 == 0 {
-                rig.disk.kill()
+                rig.disk.kill();
             } else {
-                rig.disk.crash()
+                rig.disk.crash();
             }
             let journal = rig.open();
             store(&journal, [1]).await;
