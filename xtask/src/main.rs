@@ -1,6 +1,6 @@
 //! One command for each habit of the repository: `cargo xtask check`, `cargo xtask tidy`, `cargo xtask demo`,
 //! `cargo xtask docs`, `cargo xtask contract`, `cargo xtask strace`, `cargo xtask crash`, `cargo xtask fuzz`,
-//! `cargo xtask mutants`, `cargo xtask bench`, `cargo xtask jetstream`.
+//! `cargo xtask mutants`, `cargo xtask simulate`, `cargo xtask bench`, `cargo xtask jetstream`.
 
 mod bench;
 mod check;
@@ -13,6 +13,7 @@ mod http;
 mod jetstream;
 mod mutants;
 mod process;
+mod simulate;
 mod strace;
 mod tidy;
 mod workspace;
@@ -52,6 +53,8 @@ enum Command {
     Fuzz(fuzz::Arguments),
     /// Promises that are broken on purpose: a test must notice each
     Mutants(mutants::Arguments),
+    /// The whole pipeline on simulated clock, disk and network, seed after seed, each judged
+    Simulate(simulate::Arguments),
     /// Measures idstream: events per second, CPU, memory, latency
     Bench(bench::Arguments),
     /// The spike of the journal over a NATS JetStream server (needs Go): which of the seam's promises hold there
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Command::Crash(arguments) => crash::run(&arguments),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Mutants(arguments) => mutants::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Jetstream(arguments) => jetstream::run(&arguments),
     };

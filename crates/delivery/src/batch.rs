@@ -50,6 +50,8 @@ pub(crate) struct Batch {
     pub(crate) n_cuts: u32,
     /// Its only event is parked: it is tried once.
     pub(crate) is_parked: bool,
+    /// Its only event is to be parked, for this reason: its copy may be stored already, so it is not sent before it is.
+    pub(crate) parks: Option<String>,
     /// The request that carries it, or did last.
     pub(crate) post: Option<Post>,
     /// Not before this instant.
@@ -154,6 +156,7 @@ impl Filling {
             in_vain: 0,
             n_cuts: 0,
             is_parked: false,
+            parks: None,
             post: None,
             due,
         }

@@ -1,11 +1,12 @@
 //! The books of a configuration: its consumers, of all events, of the parked ones, and of what became of entries in
 //! quarantine, taken together.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use base::{EventId, Timestamp};
+use event::StreamSet;
 use event::quarantine::{Change, Standing};
-use journal::{AppendError, ConsumerCommand, ConsumerState, Journal, JournalError, Tally};
+use journal::{AppendError, ConsumerCommand, ConsumerState, Journal, JournalError, StartAt, Tally};
 
 use crate::parking::{Told, each_block, find, original_block, told};
 use crate::places::{consumer_name, parked_name};
@@ -28,7 +29,7 @@ struct Copied {
 }
 
 /// What is parked of a configuration, by event.
-type Parked = HashMap<EventId, Copied>;
+type Parked = BTreeMap<EventId, Copied>;
 
 /// The two consumers of a configuration; `None` for one that is not there.
 async fn consumers(
@@ -78,15 +79,20 @@ pub async fn books(journal: &dyn Journal, id: &str) -> Result<Option<ConsumerSta
 }
 
 /// The first block of which an event may still be sent: it is not settled, or the event is parked. 0 when the configuration
-/// has no place.
+/// has no place. It is saved when it is told: after a crash no block below comes again, so that what was selected there may be
+/// forgotten.
 pub(crate) async fn floor(journal: &dyn Journal, id: &str) -> Result<u64, JournalError> {
-    Ok(match consumers(journal, id).await? {
-        (Some(main), Some(own)) => {
-            let parked = parked(journal, id, own.floor).await?;
-            parked.values().map(|copied| copied.from).fold(main.floor, u64::min)
-        }
-        (main, _) => main.map_or(0, |main| main.floor),
-    })
+    let (Some(main), own) = consumers(journal, id).await? else { return Ok(0) };
+    let parked = match own {
+        Some(own) => parked(journal, id, own.floor).await?,
+        None => Parked::new(),
+    };
+    if let Some(name) = consumer_name(id) {
+        // Creating what is there changes nothing, and is durable when it returns: with it, what was settled before.
+        let (streams, start) = (StreamSet::product(), StartAt::Now);
+        journal.consumers(ConsumerCommand::Create { name, streams, start, until: None }).await?;
+    }
+    Ok(parked.values().map(|copied| copied.from).fold(main.floor, u64::min))
 }
 
 /// Leaves all parked events in quarantine: they are tried no more. Doing it again does nothing.

@@ -1,6 +1,7 @@
 //! How a worker parks an event, and tries parked ones again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use event::Record;
 use event::quarantine::{self, Change, Standing};
@@ -18,6 +19,8 @@ use crate::worker::{Leasing, Worker};
 /// Most parked blocks that are tried at a time, and their bytes.
 const MAX_BLOCKS: usize = 4;
 const MAX_BYTES: usize = 1 << 20;
+/// The wait, at least, before it is tried again to park an event.
+const AGAIN: Duration = Duration::from_secs(1);
 
 impl Worker {
     /// Learns what is parked. What cannot be read stays parked until the next start.
@@ -31,7 +34,18 @@ impl Worker {
         }
     }
 
-    /// Parks the only event of a batch; when that fails, it is sent again like any other.
+    /// Parks what could not be parked before, and is due.
+    pub(crate) async fn park_due(&mut self, now: Instant) {
+        let is_due = |batch: &Batch| batch.parks.is_some() && batch.due <= now;
+        while let Some(at) = self.waiting.iter().position(is_due) {
+            let Some(mut batch) = self.waiting.remove(at) else { return };
+            let reason = batch.parks.take().unwrap_or_default();
+            self.park(batch, reason).await;
+        }
+    }
+
+    /// Parks the only event of a batch. When it is not known whether its copy is stored, that is tried again until it is;
+    /// when there can be no copy, the event is sent again like any other.
     pub(crate) async fn park(&mut self, batch: Batch, reason: String) {
         let Some(item) = batch.items.first().cloned() else { return };
         if self.setting.orders.is_some() {
@@ -50,7 +64,9 @@ impl Worker {
             }
             Err(error) => {
                 tracing::error!(consumer = self.setting.consumer.as_str(), %error, "cannot park an event");
-                self.waiting.push_back(batch);
+                let is_unknown = matches!(error, KeepError::Journal(_) | KeepError::Consumer(_));
+                let due = batch.due.max(Instant::now() + AGAIN);
+                self.waiting.push_back(Batch { parks: is_unknown.then_some(reason), due, ..batch });
             }
         }
     }

@@ -362,6 +362,7 @@ async fn stand_still(
     // Nobody may be waiting for it any more: then it ends here.
     let _unwanted = answer.send(Standstill { _until_dropped: until_dropped });
     tokio::select! {
+        biased;
         _ = dropped => {}
         _ = stopped.wait_for(|stop| *stop) => {}
     }
@@ -378,6 +379,7 @@ async fn follow(
         let again = if is_complete { Duration::MAX } else { AGAIN };
         let mut asked = None;
         tokio::select! {
+            biased;
             _ = stopped.wait_for(|stop| *stop) => break,
             changed = changes.changed() => if changed.is_err() { break },
             () = crew.lost_one() => {}

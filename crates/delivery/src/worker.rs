@@ -141,6 +141,7 @@ impl Worker {
             // One instant for all: what is not due at it is waited for from it.
             let now = Instant::now();
             self.sort_acks(now).await;
+            self.park_due(now).await;
             self.send_due(now);
             if leasing.is_none() && self.wants_more(now) {
                 leasing = Some(self.lease());
@@ -332,7 +333,8 @@ impl Worker {
     /// The next batch to send: one that waits, else what is being filled when nothing is in flight or it is old enough.
     fn next_batch(&mut self, now: Instant) -> Option<Batch> {
         let tries_parked = self.may_try_parked(now);
-        let is_due = |batch: &Batch| batch.due <= now && (tries_parked || !batch.is_parked);
+        let may_go = |batch: &Batch| batch.parks.is_none() && (tries_parked || !batch.is_parked);
+        let is_due = |batch: &Batch| batch.due <= now && may_go(batch);
         if let Some(at) = self.waiting.iter().position(is_due) {
             return self.waiting.remove(at);
         }

@@ -127,6 +127,7 @@ pub(crate) fn webhook(bytes: &[u8]) {
         enabled: true,
         platform,
         authorization: Vec::new(),
+        silent_after_minutes: None,
     };
     let streams =
         StreamSet::from_bits(StreamSet::product().bits() | StreamSet::from(Stream::IntakeQuarantine).bits());

@@ -57,6 +57,7 @@ fn check_copy(record: &Record<'_>, rebuilt: &[u8]) {
         reason: "r".to_owned(),
         attempts: 1,
         standing: Standing::Quarantined,
+        run: None,
     };
     let Ok(copy) = quarantine::wrap(&again, &reason, Timestamp::default()) else { return };
     let back = Record::parse(&copy).ok().and_then(|copy| quarantine::unwrap(&copy));
@@ -97,6 +98,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         reason: "r".to_owned(),
         attempts: 1,
         standing: Standing::Parked,
+        run: None,
     };
     let copies: Vec<Vec<u8>> = seeds
         .iter()

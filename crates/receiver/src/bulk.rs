@@ -33,6 +33,8 @@ pub(crate) enum Item<'a> {
     Created,
     /// There already.
     Conflict,
+    /// Stored in a failure store, under an id of its own.
+    Diverted,
     /// Refused, with this status and type.
     Failed(u16, &'a str),
 }
@@ -102,17 +104,19 @@ fn strict(document: &[u8], id: Option<EventId>, reading: &mut Reading<'_>) -> Op
 
 /// The answer of a request: an entry for each item, with ids unless a `filter_path` leaves them out.
 pub(crate) fn answer(items: &[Item<'_>], reading: &Reading<'_>, filter: Option<&str>) -> String {
-    let has_errors = items.iter().any(|item| *item != Item::Created);
+    let has_errors = items.iter().any(|item| !matches!(item, Item::Created | Item::Diverted));
     let with_ids = filter.is_none_or(|filter| filter.contains("_id"));
     let mut body = String::with_capacity(40 + items.len() * if with_ids { 80 } else { 28 });
     let _infallible = write!(body, "{{\"took\":1,\"errors\":{has_errors},\"items\":[");
-    for (at, (item, piece)) in items.iter().zip(&reading.pieces).enumerate() {
+    for (at, item) in items.iter().enumerate() {
         body.push_str(if at > 0 { ",{\"create\":{" } else { "{\"create\":{" });
-        if let Some(id) = piece.id.filter(|_| with_ids) {
+        let id = reading.pieces.get(at).and_then(|piece| piece.id);
+        if let Some(id) = id.filter(|_| with_ids && *item != Item::Diverted) {
             let _infallible = write!(body, "\"_id\":\"{id}\",");
         }
         let _infallible = match *item {
             Item::Created => write!(body, "\"status\":201}}}}"),
+            Item::Diverted => write!(body, "\"status\":201,\"failure_store\":\"used\"}}}}"),
             Item::Conflict => write!(
                 body,
                 "\"status\":409,\"error\":{{\"type\":\"version_conflict_engine_exception\",\"reason\":\"version \

@@ -18,8 +18,10 @@ mod plain;
 mod reading;
 mod search;
 mod server;
+mod stand_in;
 mod tally;
 
-pub use misbehave::{FORMS, Items, Misbehaviour, Misspelt, What, When};
+pub use misbehave::{FORMS, Items, Judge, Judgement, Misbehaviour, Misspelt, What, When};
 pub use server::{OnEvent, Options, Receiver};
+pub use stand_in::{StandIn, Told};
 pub use tally::Stats;

@@ -114,6 +114,11 @@ impl SimDisk {
         state.counts = Counts::default();
     }
 
+    /// What goes wrong now.
+    pub fn faults(&self) -> Faults {
+        self.state.lock().faults
+    }
+
     /// What the disk was asked to do since the start or the last [`SimDisk::set_faults`].
     pub fn counts(&self) -> Counts {
         self.state.lock().counts

@@ -302,3 +302,30 @@ async fn stones_in_everything_that_waits_do_not_stop_a_worker_that_can_lease_no_
     assert_eq!((books.appended, pending(&books)), (n_events, 4), "{books:?} {:?}", supervisor.status("bulk"));
     supervisor.shutdown().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_event_whose_copy_was_stored_without_an_answer_is_counted_once() {
+    let world = World::new(41, ModelOptions::default());
+    world.net.set_faults(NO_FAULTS);
+    let supervisor = world.supervisor().await;
+    world.configure("bulk", Vendor::Elasticsearch, true).await;
+    world.append(20).await;
+    world.settled("bulk").await;
+    let [stone] = world.append_stones::<1>(100).await;
+    world.journal.lose_copies(1);
+    let mut n_copies = 0;
+    while n_copies == 0 {
+        world.append(2).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let streams = StreamSet::from_iter([Stream::Quarantine]);
+        let range = ReadRange { streams, from: 0, until: u64::MAX, max_bytes: usize::MAX };
+        n_copies = world.journal.read(range).await.unwrap().len();
+    }
+    world.net.mend(&stone);
+    world.keep_busy(10).await;
+    let state = world.settled("bulk").await;
+    assert_eq!((state.tally.confirmed, state.tally.quarantined), (state.appended, 0), "{:?}", state.tally);
+    let main = world.state("bulk").await;
+    assert_eq!(main.tally.total() - main.tally.confirmed, 1, "once by its copy, and not by itself: {main:?}");
+    supervisor.shutdown().await;
+}

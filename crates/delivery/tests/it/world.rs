@@ -180,6 +180,21 @@ impl World {
         ids
     }
 
+    /// Appends `n_events` while destinations also refuse some, and a few more that they do not refuse. An event that is refused
+    /// as a whole request is proven unfit only by another one that is taken: where traffic ends with refused events alone,
+    /// they are held, and rightly so.
+    pub(crate) async fn append_with_an_end(&self, n_events: u64) -> [BTreeSet<String>; 2] {
+        let mut ids = self.append(n_events).await;
+        self.net.set_faults(Faults { poison: 0, ..SOME_OF_EVERYTHING });
+        for _ in 0..12 {
+            tokio::time::sleep(Duration::from_mins(5)).await;
+            for (all, more) in ids.iter_mut().zip(self.append(5).await) {
+                all.extend(more);
+            }
+        }
+        ids
+    }
+
     pub(crate) async fn state(&self, id: &str) -> ConsumerState {
         let all = self.journal.consumers(ConsumerCommand::List).await.unwrap();
         all.into_iter().find(|consumer| consumer.name == delivery::consumer_name(id).unwrap()).unwrap().state

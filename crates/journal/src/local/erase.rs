@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::queue::Command;
 use super::rewrite::rewrite;
 use super::shared::Shared;
-use super::{blocking, timeline::Segment};
+use super::timeline::Segment;
 use crate::{JournalError, Offset};
 
 /// Erases to the end, whether or not anybody still waits for it: half of it must not go on beside the next one. One at a
@@ -41,6 +41,7 @@ async fn erase_in(
     erased: Arc<BTreeSet<Offset>>,
 ) -> Result<(), JournalError> {
     let rewriting = Arc::clone(shared);
-    let rewritten = blocking(move || rewrite(rewriting.disk.as_ref(), &segment, &erased)).await?;
+    let work = move || rewrite(rewriting.disk.as_ref(), &segment, &erased);
+    let rewritten = shared.blocking(work).await?;
     shared.order(|reply| Command::Swap(rewritten, reply)).await
 }

@@ -167,6 +167,7 @@ impl LocalJournal {
         options: LocalOptions,
     ) -> Result<Self, JournalError> {
         let (journal, Stepper(writer)) = Self::open_stepped(disk, clock, random, options)?;
+        journal.shared.is_stepped.store(false, Ordering::Relaxed);
         let ended = Ended(Arc::clone(&journal.shared));
         let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || {
             let _ended = ended;
@@ -232,7 +233,7 @@ impl LocalJournal {
     pub async fn hash_of(&self, sequence: u64) -> Result<Option<[u8; 32]>, JournalError> {
         self.shared.check_open()?;
         let shared = Arc::clone(&self.shared);
-        blocking(move || shared.hash_of(sequence)).await
+        self.shared.blocking(move || shared.hash_of(sequence)).await
     }
 
     /// The segments, for [`crate::retention::trim_point`].
@@ -250,7 +251,7 @@ impl LocalJournal {
         self.shared.check_open()?;
         let (segments, anchor) = self.shared.snapshot();
         let shared = Arc::clone(&self.shared);
-        blocking(move || verify::verify(shared.disk.as_ref(), &segments, anchor)).await
+        self.shared.blocking(move || verify::verify(shared.disk.as_ref(), &segments, anchor)).await
     }
 
     /// From now on nobody reads these records any more: for readers and consumers they are erased. Their bytes are there
@@ -355,13 +356,6 @@ impl Drop for Ended {
         }
         self.0.queue.end();
     }
-}
-
-/// Runs what reads the disk where it may block.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, JournalError> + Send + 'static,
-) -> Result<T, JournalError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or(Err(JournalError::Closed))
 }
 
 #[async_trait]

@@ -70,9 +70,12 @@ pub(super) fn recover(
         Some(bytes) => Anchor::parse(&bytes).map_err(|error| unreadable(names::ANCHOR, error))?,
         None => Anchor { sequence: 0, hash: [0; 32], seal: None },
     };
-    let Headers { mut segments, unfinished } = read_headers(disk.as_ref(), &ids, &anchor)?;
+    let Headers { mut segments, mut unfinished } = read_headers(disk.as_ref(), &ids, &anchor)?;
     if segments.is_empty() {
-        segments.push(first_segment(disk.as_ref(), checkpoint.next, now)?);
+        let first = first_segment(disk.as_ref(), checkpoint.next, now)?;
+        // An earlier start may have left this very file unfinished: it is finished now.
+        unfinished = unfinished.filter(|(id, _)| *id != first.0.id);
+        segments.push(first);
     }
     check_front(&segments, &anchor)?;
     let (sealed, active) = arrange(segments)?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
+use super::LocalOptions;
 use super::attempts::{Attempts, Pinned, Unreadable};
 use super::consumer::Taken;
 use super::open_files::OpenFiles;
@@ -16,7 +17,6 @@ use super::queue::{Command, Queue, Reply};
 use super::reader::Reader;
 use super::state::{State, Stop};
 use super::timeline::{Look, Missing, Segment};
-use super::{LocalOptions, blocking};
 use crate::disk::Disk;
 use crate::signing::SigningKey;
 use crate::{Block, Consumer, ConsumerName, JournalError, Offset, ReadRange, Settlement};
@@ -36,6 +36,9 @@ pub(super) struct Shared {
     pub(super) closed: AtomicBool,
     /// Records that are being erased: nobody reads them any more, whether or not their bytes are gone.
     pub(super) hidden: Mutex<BTreeSet<Offset>>,
+    /// A stepper is in the writer's place: reads of the disk are done where they are asked for, so that everything happens
+    /// in a chosen order.
+    pub(super) is_stepped: AtomicBool,
     /// Signs anchors, once it is known.
     pub(super) signing_key: OnceLock<Arc<SigningKey>>,
 }
@@ -57,8 +60,20 @@ impl Shared {
             poisoned: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             hidden: Mutex::default(),
+            is_stepped: AtomicBool::new(true),
             signing_key: OnceLock::new(),
         }
+    }
+
+    /// Runs what reads the disk where it may block.
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, JournalError> + Send + 'static,
+    ) -> Result<T, JournalError> {
+        if self.is_stepped.load(Ordering::Relaxed) {
+            return work();
+        }
+        tokio::task::spawn_blocking(work).await.unwrap_or(Err(JournalError::Closed))
     }
 
     pub(super) fn is_poisoned(&self) -> bool {
@@ -108,7 +123,7 @@ impl Shared {
                 Stop::Missing(missing) => {
                     let shared = Arc::clone(self);
                     let loading = move || attempts.load(missing, &shared.reader).map(|()| attempts);
-                    attempts = blocking(loading).await?;
+                    attempts = self.blocking(loading).await?;
                 }
             }
         }
@@ -205,7 +220,7 @@ impl Shared {
             return recent.into_iter().map(Ok).collect();
         }
         let (shared, n) = (Arc::clone(self), sequences.len());
-        let read = blocking(move || {
+        let read = self.blocking(move || {
             let blocks = sequences.into_iter().zip(recent);
             let blocks = blocks
                 .map(|(sequence, recent)| if recent.is_some() { Ok(recent) } else { shared.read(sequence) });

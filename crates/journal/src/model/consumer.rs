@@ -120,6 +120,13 @@ impl ModelConsumer {
         self.out.insert(sequence, out);
     }
 
+    pub(super) fn carry_over(&mut self, from: Instant, to: Instant) {
+        for out in self.out.values_mut() {
+            let (Out::Leased { until: at, .. } | Out::Back { at }) = out;
+            *at = to + at.saturating_duration_since(from);
+        }
+    }
+
     fn end(&mut self, sequence: u64) {
         self.out.remove(&sequence);
         self.deliveries.remove(&sequence);

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use base::{Clock, Random};
-use event::StreamSet;
+use event::{Stream, StreamSet};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -68,12 +68,39 @@ pub struct ModelJournal {
     clock: Arc<dyn Clock>,
     random: Arc<Random>,
     options: ModelOptions,
+    /// Answers of appends to the quarantine stream that get lost.
+    lost_copies: Mutex<u32>,
 }
 
 impl ModelJournal {
     /// An empty journal. All its whims come from `random`.
     pub fn new(clock: Arc<dyn Clock>, random: Arc<Random>, options: ModelOptions) -> Self {
-        Self { store: Mutex::default(), changed: Notify::new(), clock, random, options }
+        Self {
+            store: Mutex::default(),
+            changed: Notify::new(),
+            clock,
+            random,
+            options,
+            lost_copies: Mutex::new(0),
+        }
+    }
+
+    /// The answers of the next `n` appends to the quarantine stream get lost: what they hold is stored.
+    pub fn lose_copies(&self, n: u32) {
+        *self.lost_copies.lock() = n;
+    }
+
+    fn loses(&self, stream: Stream) -> bool {
+        let mut left = self.lost_copies.lock();
+        let loses = stream == Stream::Quarantine && *left > 0;
+        *left -= u32::from(loses);
+        loses
+    }
+
+    /// Leases go on at `to` as they were at `from`. For a simulation whose process starts anew: the store outlives it, the
+    /// runtime's clock does not.
+    pub fn carry_over(&self, from: Instant, to: Instant) {
+        self.store.lock().carry_over(from, to);
     }
 
     fn happens(&self, percent: u8) -> bool {
@@ -106,11 +133,16 @@ impl ModelJournal {
 #[async_trait]
 impl Journal for ModelJournal {
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        let stream = append.stream;
         let prepared = Prepared::new(append, &self.random)?;
         let has_gap = || self.happens(self.options.gaps);
         let appended = self.store.lock().append(prepared, self.clock.now(), &self.options, has_gap)?;
         self.changed.notify_waiters();
         self.lose_answer()?;
+        if self.loses(stream) {
+            let lost = std::io::Error::other("the answer of the store was lost");
+            return Err(JournalError::Disk(lost).into());
+        }
         Ok(appended)
     }
 

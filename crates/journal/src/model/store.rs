@@ -167,6 +167,10 @@ impl Store {
         Ok(())
     }
 
+    pub(super) fn carry_over(&mut self, from: Instant, to: Instant) {
+        self.consumers.values_mut().for_each(|consumer| consumer.carry_over(from, to));
+    }
+
     pub(super) fn expire(&mut self, lease: LeaseId) {
         if let Ok((consumer, sequence)) = self.out(lease) {
             consumer.set_out(sequence, Out::Back { at: Instant::now() });

@@ -186,3 +186,27 @@ async fn what_a_full_disk_could_not_take_leaves_nothing_behind() {
     assert_eq!(unfinished(&rig.disk), 0);
     assert!(!journal.head().poisoned);
 }
+
+/// A first start may end anywhere, and the next one finds what it has left: nothing, or a file without its header.
+#[tokio::test]
+async fn what_is_stored_after_a_first_start_that_failed_is_still_there_after_the_next() {
+    for good in 0..4 {
+        for seed in 0..10 {
+            let mut rig = Rig::new(1_000_000);
+            rig.disk = SimDisk::new(seed);
+            rig.disk.set_faults(Faults { fail_write_after: Some(good), ..Faults::default() });
+            drop(rig.try_open());
+            if seed % 2 == 0 {
+                rig.disk.kill();
+            } else {
+                rig.disk.crash();
+            }
+            let journal = rig.open();
+            store(&journal, [1]).await;
+            drop(journal);
+            rig.disk.kill();
+            let journal = rig.try_open().unwrap_or_else(|error| panic!("write {good}, seed {seed}: {error}"));
+            assert_eq!(stored_ids(&journal).await, [id(1)], "write {good}, seed {seed}");
+        }
+    }
+}

@@ -58,8 +58,15 @@ pub enum What {
     Hec(u32),
     /// HEC: the event at this place is refused (code 6); what stands before it is taken, what follows is not.
     HecBadEvent(usize),
+    /// HEC: the index of the event at this place is refused (code 7, with the number of the event after it); what stands
+    /// before it is taken, what follows is not.
+    HecWrongIndex(usize),
+    /// HEC with acknowledgement: everything is taken, and never stored.
+    NeverStored,
     /// Bulk: these items are answered with an error and not taken.
     Items(Items),
+    /// Bulk: everything is taken, and one item more is answered.
+    ItemTooMany,
     /// The request is read, nothing is taken, no answer comes until the other side gives up.
     Hang,
     /// Everything is taken, but no answer comes until the other side gives up.
@@ -78,6 +85,25 @@ impl What {
         Self::Answer { status, retry_after: None, body: String::new() }
     }
 }
+
+/// What a receiver thinks of one event, whenever it comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Judgement {
+    /// It is taken.
+    #[default]
+    Fine,
+    /// It is refused for good: HEC names it with code 6, bulk answers its item 400, others refuse the request with 422.
+    Unfit,
+    /// Its whole request is refused: HEC code 6 without a number, bulk 400, others 422. Nothing of it is taken.
+    UnfitWhole,
+    /// Its whole request is answered 500, and nothing of it taken.
+    Stumbles,
+    /// Bulk: it is stored in a failure store. Others take it.
+    Diverted,
+}
+
+/// Judges events by their ids.
+pub type Judge = Arc<dyn Fn(EventId) -> Judgement + Send + Sync>;
 
 /// Items of bulk requests that are refused.
 #[derive(Clone)]

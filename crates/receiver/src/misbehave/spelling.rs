@@ -31,11 +31,17 @@ WHAT, for HEC
   hec:CODE     this code is answered; 0, 24 and 25 take the events, others nothing
   hec-bad-event:N
                event N of the request, counted from 0, is refused; only those before it are taken
+  hec-wrong-index:N
+               the same because of its index: code 7 names the event after it
+  never-stored
+               all is taken, with an acknowledgement id, and never stored
 
 WHAT, for the bulk API
   items:STATUS[,every:N][,id:EVENTID][,kind:TYPE]
                items are refused with this status: all, each N-th, or the one with this id; TYPE is the
-               error's type, which follows from the status when it is not given";
+               error's type, which follows from the status when it is not given
+  item-too-many
+               all is taken, and one item more is answered than was sent";
 
 /// A text that is no misbehaviour: which, what is wrong with it, and what is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,12 +85,15 @@ fn parse_what(text: &str) -> Result<What, String> {
             "take-and-hang" => Ok(What::TakeAndHang),
             "close" => Ok(What::Close),
             "take-and-close" => Ok(What::TakeAndCloseMidAnswer),
+            "never-stored" => Ok(What::NeverStored),
+            "item-too-many" => Ok(What::ItemTooMany),
             _ => Err(format!("there is no WHAT {text:?}")),
         },
         Some(("status", rest)) => parse_answer(rest),
         Some(("slow", time)) => Ok(What::Slow(parse_time(time)?)),
         Some(("hec", code)) => Ok(What::Hec(number(code)?)),
         Some(("hec-bad-event", at)) => Ok(What::HecBadEvent(number(at)?)),
+        Some(("hec-wrong-index", at)) => Ok(What::HecWrongIndex(number(at)?)),
         Some(("items", rest)) => Ok(What::Items(parse_items(rest)?)),
         Some(_) => Err(format!("there is no WHAT {text:?}")),
     }
@@ -171,6 +180,9 @@ mod tests {
             What::Answer { .. } => "status:",
             What::Hec(_) => "hec:",
             What::HecBadEvent(_) => "hec-bad-event:",
+            What::HecWrongIndex(_) => "hec-wrong-index:",
+            What::NeverStored => "never-stored",
+            What::ItemTooMany => "item-too-many",
             What::Items(_) => "items:",
             What::Hang => "hang",
             What::TakeAndHang => "take-and-hang",
@@ -208,7 +220,7 @@ mod tests {
             }
             n_forms += 1;
         }
-        assert_eq!(n_forms, 12);
+        assert_eq!(n_forms, 15);
     }
 
     #[test]

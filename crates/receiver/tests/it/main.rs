@@ -6,3 +6,4 @@ mod acks;
 mod counts;
 mod faults;
 mod sender;
+mod table;
