@@ -23,8 +23,11 @@ const MAX_BYTES: usize = 1 << 20;
 const AGAIN: Duration = Duration::from_secs(1);
 
 impl Worker {
-    /// Learns what is parked. What cannot be read stays parked until the next start.
+    /// Learns what is parked. What cannot be read stays parked until the next start. A run parks nothing.
     pub(crate) async fn load_parking(&mut self) {
+        if self.setting.orders.is_some() {
+            return;
+        }
         let id = &self.setting.quarantine.configuration_id;
         match Parking::load(&*self.setting.journal, id).await {
             Ok(parking) => self.parking = parking,

@@ -299,13 +299,11 @@ impl StandIn {
         }
         let mut names = parts.uri.path().trim_matches('/').rsplit('/').skip(1);
         let index = names.next().unwrap_or("documents");
-        match search::answer(body, index, |id| self.tally.has(id)) {
-            Some(answer) => Told::new(StatusCode::OK, answer),
-            None => {
-                let refusal = ("parsing_exception", "only ids can be searched for here".to_owned());
-                Told::new(StatusCode::BAD_REQUEST, bulk::refusal(&refusal, 400))
-            }
-        }
+        let Some(answer) = search::answer(body, index, |id| self.tally.has(id)) else {
+            let refusal = ("parsing_exception", "only ids can be searched for here".to_owned());
+            return Told::new(StatusCode::BAD_REQUEST, bulk::refusal(&refusal, 400));
+        };
+        Told::new(StatusCode::OK, answer)
     }
 
     fn bulk(&self, parts: &Parts, body: &[u8], url_names_index: bool, what: Option<&What>) -> Told {

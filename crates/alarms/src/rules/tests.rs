@@ -166,7 +166,7 @@ fn a_source_is_silent_only_where_somebody_said_how_long_it_may_be() {
 
 #[test]
 fn the_journal_is_told_of_when_it_takes_nothing_or_nobody_signs() {
-    let unsigned = |minutes: i64| Unsigned { since: at(-minutes), every: Duration::from_mins(60) };
+    let unsigned = |minutes: i64| Unsigned { since: at(-minutes), every: Duration::from_hours(1) };
     let instance = |is_poisoned, minutes| {
         kinds(&found(
             &Facts { is_poisoned, unsigned_for: Some(unsigned(minutes)), ..Facts::default() },

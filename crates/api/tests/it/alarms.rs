@@ -112,7 +112,7 @@ async fn a_refused_credential_is_told_once_to_a_webhook_and_the_other_destinatio
     assert!(document["text"].as_str().unwrap().contains("What to do: give the configuration a credential"));
     assert!(!got[0].json().to_string().contains("hec-token-1"), "{document}");
     let raised = r#""Raise" "Refusing (credentialRejected)""#.to_owned();
-    assert_eq!(running.told_to("other.example.com"), [raised.clone()]);
+    assert_eq!(running.told_to("other.example.com"), std::slice::from_ref(&raised));
     assert_eq!(running.told_to("refusing.example.com"), [""; 0]);
     let standing = app.get(&format!("{ALARMS}?standing=true")).await.json();
     assert_eq!(standing["page"]["totalElements"], 1, "{standing}");

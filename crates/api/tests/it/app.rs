@@ -69,6 +69,15 @@ pub(crate) struct Reply {
     pub(crate) text: String,
 }
 
+fn instance() -> Instance {
+    Instance {
+        name: "test".to_owned(),
+        domain: "idp.example.com".to_owned(),
+        environment: "test".to_owned(),
+        public_url: Some("https://idstream.example.com".to_owned()),
+    }
+}
+
 impl App {
     pub(crate) async fn new() -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp::parse("2026-01-31T12:00:00Z").unwrap()));
@@ -119,12 +128,7 @@ impl App {
         let random = Arc::new(Random::from_seed(2));
         let catalog = Catalog::open(Arc::new(MemoryStore::default())).unwrap();
         let keyring = Arc::new(Keyring::new(&[7; 32]));
-        let instance = Instance {
-            name: "test".to_owned(),
-            domain: "idp.example.com".to_owned(),
-            environment: "test".to_owned(),
-            public_url: Some("https://idstream.example.com".to_owned()),
-        };
+        let instance = instance();
         let admin =
             bootstrap_client::<CatalogError>(&catalog, &*clock, &random, |_| Ok(())).unwrap().unwrap();
         let limits = Limits { max_events: MAX_EVENTS, max_event_bytes: MAX_EVENT_BYTES };
