@@ -155,22 +155,10 @@ impl Inner {
                 Ok(self.describe(&name))
             }
             ConsumerCommand::Seek { name, to } => {
-                let to = self.resolve(to);
-                {
-                    let view = self.view.lock();
-                    let mut all = self.books.lock();
-                    let books = all.get_mut(&name).ok_or(LeaseError::NoConsumer).map_err(no_consumer)?;
-                    if to < books.floor(&view) {
-                        return Err(JournalError::Refused("a consumer cannot be moved back"));
-                    }
-                    books.pass(to, &view, |discarded| Tally { discarded, ..Tally::default() });
-                }
-                self.save(&name).await?;
-                if let Some(pull) = self.turn(&name).map_err(no_consumer)?.lock().await.as_mut() {
-                    pull.seek(&self.broker, &name, to).await?;
-                }
-                self.changed.notify_waiters();
-                Ok(self.describe(&name))
+                self.move_up(&name, to, |discarded| Tally { discarded, ..Tally::default() }, true).await
+            }
+            ConsumerCommand::Expire { name, to } => {
+                self.move_up(&name, to, |expired| Tally { expired, ..Tally::default() }, false).await
             }
             ConsumerCommand::Remove { name } => {
                 let answer = self.describe(&name);
@@ -185,6 +173,39 @@ impl Inner {
                 Ok(answer)
             }
         }
+    }
+
+    /// Moves a consumer up; what it passes is counted as `count` says. Backwards is refused, or does nothing.
+    async fn move_up(
+        &self,
+        name: &ConsumerName,
+        to: StartAt,
+        count: fn(u64) -> Tally,
+        refuses_back: bool,
+    ) -> Result<Vec<Consumer>, JournalError> {
+        let to = self.resolve(to);
+        let is_back = {
+            let view = self.view.lock();
+            let mut all = self.books.lock();
+            let books = all.get_mut(name).ok_or(LeaseError::NoConsumer).map_err(no_consumer)?;
+            let is_back = to < books.floor(&view);
+            if is_back && refuses_back {
+                return Err(JournalError::Refused("a consumer cannot be moved back"));
+            }
+            if !is_back {
+                books.pass(to, &view, count);
+            }
+            is_back
+        };
+        if is_back {
+            return Ok(self.describe(name));
+        }
+        self.save(name).await?;
+        if let Some(pull) = self.turn(name).map_err(no_consumer)?.lock().await.as_mut() {
+            pull.seek(&self.broker, name, to).await?;
+        }
+        self.changed.notify_waiters();
+        Ok(self.describe(name))
     }
 
     /// The books first, then the blocks: the other way round a crash would lose what expired.
