@@ -252,8 +252,9 @@ async fn process(
         oracle::judge(&world, &*journal).await?;
     } else {
         tokio::select! {
-            () = operators.work() => {}
+            biased;
             _ = ends.wait_for(|ends| *ends) => {}
+            () = operators.work() => {}
         }
     }
     supervisor.shutdown().await;
