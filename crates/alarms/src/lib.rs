@@ -1,7 +1,7 @@
 //! Alarms: what is wrong now, raised once, told to people, and taken back when it is mended.
 //!
-//! The heart is pure: [`rules`] turns facts into conditions, [`Book::step`] turns conditions into alarms and notices.
-//! Around it, [`Alarms`] keeps the book in the catalog and [`deliver`] tells the channels.
+//! The heart is pure: [`rules()`] turns facts into conditions, [`Book::step`] turns conditions into alarms and notices.
+//! Around it, [`Alarms`] keeps the book in the catalog and [`deliver()`] tells the channels.
 //!
 //! Invariants: knows no worker, no journal and no API: facts are handed in. Everything is bounded: alarms, notices, tries.
 //! An alarm that stands is raised once, however often it is seen and however often the process restarts. A channel that
