@@ -4,6 +4,11 @@ use serde_json::{Map, Value};
 
 use crate::error::{ApiError, FieldError};
 
+/// A whole number, however it is written: to JSON Schema `16.0` and `1.6e1` are the integer 16.
+pub(crate) fn whole(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_f64()?.to_string().parse().ok())
+}
+
 /// What is wrong with a request so far.
 pub(crate) struct Complaints {
     object_name: &'static str,
@@ -169,7 +174,7 @@ impl<'a> Fields<'a> {
         (min, max): (u64, u64),
         complaints: &mut Complaints,
     ) -> Option<u64> {
-        let number = self.get(field)?.as_u64().filter(|number| (min..=max).contains(number));
+        let number = whole(self.get(field)?).filter(|number| (min..=max).contains(number));
         if number.is_none() {
             self.complain(field, format!("must be a whole number from {min} to {max}"), complaints);
         }

@@ -130,8 +130,10 @@ fn read(body: &Value) -> Result<Thresholds, ApiError> {
     let known = shown(&Thresholds::default());
     let names: Vec<&str> = known.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
     fields.only(&names, &mut complaints);
+    let mut given = serde_json::Map::new();
     for name in names.iter().filter(|name| **name != "off") {
-        fields.whole_number(name, (0, u32::MAX.into()), &mut complaints);
+        let number = fields.whole_number(name, (0, u32::MAX.into()), &mut complaints);
+        given.extend(number.map(|number| ((*name).to_owned(), number.into())));
     }
     let kinds = alarms::Kind::ALL.map(alarms::Kind::name);
     let off = fields.list("off", &mut complaints).unwrap_or_default();
@@ -143,13 +145,7 @@ fn read(body: &Value) -> Result<Thresholds, ApiError> {
         );
     }
     complaints.check()?;
-    let given: serde_json::Map<String, Value> = body
-        .as_object()
-        .cloned()
-        .unwrap_or_default()
-        .into_iter()
-        .filter(|(_, value)| !value.is_null())
-        .collect();
+    given.insert("off".to_owned(), off.into());
     let thresholds: Thresholds = serde_json::from_value(given.into()).map_err(ApiError::internal)?;
     let mut complaints = Complaints::about(THRESHOLDS);
     for (field, message) in thresholds.complaints() {

@@ -55,6 +55,12 @@ async fn a_budget_is_shown_as_it_was_given_and_goes_when_it_is_omitted() {
     assert_eq!((same.status, &same.json()["backlog"]), (StatusCode::OK, &budget), "{}", same.text);
     shown.as_object_mut().unwrap().remove("backlog");
     assert_eq!(app.call(Method::PUT, &path, shown).await.json().get("backlog"), None);
+    let written =
+        app.create(STREAMING, budgeted("written", json!({"maxBytes": 1.5e9, "maxAgeHours": 72.0}))).await;
+    assert_eq!(
+        written["backlog"],
+        json!({"maxBytes": 1_500_000_000, "maxAgeHours": 72, "whenSpent": "keep"})
+    );
     let says_nothing = app.create(STREAMING, budgeted("same", json!({"whenSpent": "keep"}))).await;
     assert_eq!(says_nothing.get("backlog"), None, "{says_nothing}");
 }
@@ -66,7 +72,7 @@ async fn a_budget_that_makes_no_sense_is_refused_field_by_field() {
         (json!(5), "backlog"),
         (json!({"maxBytes": 1024}), "backlog.maxBytes"),
         (json!({"maxBytes": "1 GiB"}), "backlog.maxBytes"),
-        (json!({"maxBytes": 1.5e9}), "backlog.maxBytes"),
+        (json!({"maxBytes": 1_500_000_000.5}), "backlog.maxBytes"),
         (json!({"maxAgeHours": 0}), "backlog.maxAgeHours"),
         (json!({"maxAgeHours": 876_001}), "backlog.maxAgeHours"),
         (json!({"whenSpent": "drop"}), "backlog.whenSpent"),

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::ENTITY;
 use crate::error::ApiError;
-use crate::fields::{Complaints, Fields};
+use crate::fields::{Complaints, Fields, whole};
 use crate::query::Query;
 
 /// Entries of a page when the caller does not say.
@@ -114,7 +114,7 @@ pub(super) fn wanted(body: &Value) -> Result<Wanted, ApiError> {
     }
     let is_dry_run = fields.boolean("dryRun", &mut complaints).unwrap_or(false);
     let expected = fields.get("expectedCount");
-    if expected.is_some_and(|expected| expected.as_u64().is_none()) {
+    if expected.is_some_and(|expected| whole(expected).is_none()) {
         fields.complain("expectedCount", "must be a whole number, 0 or more", &mut complaints);
     }
     if expected.is_none() && !is_dry_run && !names_events {
@@ -122,7 +122,7 @@ pub(super) fn wanted(body: &Value) -> Result<Wanted, ApiError> {
         fields.complain("expectedCount", message, &mut complaints);
     }
     let note = fields.text("note", 1, MAX_NOTE, &mut complaints).map(ToOwned::to_owned);
-    let expected = expected.and_then(Value::as_u64);
+    let expected = expected.and_then(whole);
     complaints.finish(Some(Wanted { filter, names_events, expected, is_dry_run, note }))
 }
 

@@ -9,7 +9,7 @@ use super::ENTITY;
 use crate::error::ApiError;
 use crate::event_streaming::filter::filter;
 use crate::event_streaming::quarantine::events;
-use crate::fields::{Complaints, Fields};
+use crate::fields::{Complaints, Fields, whole};
 
 /// The field of the rate.
 pub(super) const RATE: &str = "maxEventsPerSecond";
@@ -118,7 +118,7 @@ fn streams(fields: &Fields<'_>, complaints: &mut Complaints) -> Vec<Stream> {
 /// Events in a second; `None`: as many as the destination takes.
 pub(super) fn rate(fields: &Fields<'_>, complaints: &mut Complaints) -> Option<u32> {
     let given = fields.get(RATE)?;
-    let rate = given.as_u64().filter(|rate| (1..=MAX_RATE).contains(rate));
+    let rate = whole(given).filter(|rate| (1..=MAX_RATE).contains(rate));
     if rate.is_none() {
         fields.complain(RATE, format!("must be a whole number from 1 to {MAX_RATE}"), complaints);
     }
