@@ -176,7 +176,7 @@ fn say(found: &Found, name: &str, as_json: bool) -> Result<(), Failure> {
             ))?;
         }
         if let Some(more) = events.len().checked_sub(MAX_SHOWN).filter(|more| *more > 0) {
-            answer(format_args!("… and {more} more that {what}; --json names all"))?;
+            answer(format_args!("… and {more} more; --json names all"))?;
         }
     }
     if found.n_assumed > 0 {
