@@ -17,8 +17,10 @@ const MAX_SHOWN: usize = 20;
 /// How often a destination that does not answer is asked again, and how long that is waited for.
 const MAX_UNANSWERED: u32 = 10;
 const WAIT: Duration = Duration::from_secs(5);
-/// Most events of one replay.
-const MAX_REPLAYED: usize = 1000;
+/// Most events of one replay; the API takes no more.
+const MAX_REPLAYED: usize = 10_000;
+/// How often the server is asked how far a replay is.
+const EVERY: Duration = Duration::from_secs(1);
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -81,7 +83,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     if arguments.redeliver && !found.missing.is_empty() {
         redeliver(&client, &path, &found.missing).await?;
-        return Err("what was missing is on its way: run this command again without --redeliver to see that it is there".into());
+        return Err("what was missing was sent again: run this command without --redeliver in a minute to see that it is there".into());
     }
     Err("the destination does not hold each event once".into())
 }
@@ -200,13 +202,26 @@ fn say(found: &Found, name: &str, as_json: bool) -> Result<(), Failure> {
     ))
 }
 
-/// Has what is missing replayed, some at a time, each when the one before has ended.
+/// Has what is missing replayed, some at a time, each when the one before has ended. It goes on when this command is ended.
 async fn redeliver(client: &Client, path: &str, missing: &[Value]) -> Result<(), Failure> {
     for part in missing.chunks(MAX_REPLAYED) {
         let ids: Vec<&str> = part.iter().map(|event| text(event, "eventID")).collect();
-        let replay =
-            client.json(Method::POST, &format!("{path}/replays"), Some(&json!({"eventIDs": ids}))).await?;
-        tell(format_args!("replay {} of {}", text(&replay, "id"), counted(ids.len() as u64, "event")));
+        let body = json!({"eventIDs": ids});
+        let mut run = client.json(Method::POST, &format!("{path}/replays"), Some(&body)).await?;
+        let id = text(&run, "id").to_owned();
+        tell(format_args!("replay {id} of {}", counted(ids.len() as u64, "event")));
+        while matches!(text(&run, "state"), "queued" | "running") {
+            tokio::time::sleep(EVERY).await;
+            run = client.json(Method::GET, &format!("{path}/runs/{id}"), None).await?;
+            match text(&run, "waitsFor") {
+                "" => {}
+                why => tell(format_args!("replay {id} waits: {why}")),
+            }
+        }
+        if text(&run, "state") != "completed" {
+            let (state, why) = (text(&run, "state"), text(&run, "failure"));
+            return Err(format!("replay {id} is {state}: {why}").into());
+        }
     }
     Ok(())
 }
