@@ -112,6 +112,11 @@ impl SimNet {
         }
     }
 
+    /// The destination loses an event that it took.
+    pub fn lose(&self, id: &str) {
+        self.taken.lock().ids.remove(id);
+    }
+
     /// Changes what goes wrong from now on.
     pub fn set_faults(&self, faults: Faults) {
         *self.faults.lock() = faults;
@@ -213,6 +218,27 @@ impl SimNet {
     /// Looks at what the destination took.
     pub fn taken<T>(&self, look: impl FnOnce(&Taken) -> T) -> T {
         look(&self.taken.lock())
+    }
+
+    fn cluster(&self, path: &str, host: &str, body: &[u8], faults: Faults) -> (u16, Value) {
+        match path.strip_suffix("/_search") {
+            Some(target) => (200, self.search(target, body)),
+            None => self.bulk(host, body, faults),
+        }
+    }
+
+    /// Finds what was taken, by ids.
+    fn search(&self, target: &str, body: &[u8]) -> Value {
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let asked = body["query"]["ids"]["values"].as_array().into_iter().flatten();
+        let taken = self.taken.lock();
+        let is_held = |id: &&Value| id.as_str().is_some_and(|id| taken.ids.contains_key(id));
+        let index = target.trim_matches('/');
+        let hits: Vec<Value> =
+            asked.filter(is_held).map(|id| serde_json::json!({"_id": id, "_index": index})).collect();
+        serde_json::json!({
+            "timed_out": false, "_shards": {"failed": 0}, "hits": {"total": {"value": hits.len()}, "hits": hits},
+        })
     }
 
     fn happens(&self, percent: u64) -> bool {
@@ -383,7 +409,7 @@ impl Transport for SimNet {
             "/array" => self.array(host, &request.body),
             "/services/collector/ack" => self.acks(channel, &request.body)?,
             path if path.contains("services/collector") => self.hec(host, channel, &request.body, faults),
-            _ => self.bulk(host, &request.body, faults),
+            path => self.cluster(path, host, &request.body, faults),
         };
         tokio::time::sleep(Duration::from_millis(self.random.up_to(20))).await;
         if self.happens(faults.lost_answer) {

@@ -26,6 +26,7 @@ mod network;
 mod oauth;
 mod problems;
 mod quarantine;
+mod reconcile;
 mod resume;
 mod runs;
 mod schemas;
