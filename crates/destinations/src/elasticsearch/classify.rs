@@ -10,6 +10,7 @@ use base::EventId;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::failure::Failure;
 use crate::reason::Hush;
 use crate::seam::{Answer, Grade, Outcome, Verdict};
 
@@ -44,41 +45,13 @@ struct Item<'a> {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Failure<'a> {
-    #[serde(borrow, rename = "type", default)]
-    pub(super) kind: Cow<'a, str>,
-    #[serde(borrow, default)]
-    reason: Option<Cow<'a, str>>,
-}
-
-#[derive(Deserialize)]
 struct Refusal<'a> {
     #[serde(borrow)]
     error: Failure<'a>,
 }
 
-/// Failures of one document that stay whatever is tried.
-const OF_THE_DOCUMENT: [&str; 12] = [
-    "document_parsing_exception",
-    "illegal_argument_exception",
-    "input_coercion_exception",
-    "json_parse_exception",
-    "mapper_parsing_exception",
-    "max_bytes_length_exceeded_exception",
-    "not_x_content_exception",
-    "number_format_exception",
-    "parse_exception",
-    "parsing_exception",
-    "strict_dynamic_mapping_exception",
-    "x_content_parse_exception",
-];
-
 /// What an item says that was stored in a failure store instead.
 const DIVERTED: &str = "used";
-
-/// What `illegal_argument_exception` also says when it is not the document that is wrong.
-const OF_THE_SETUP: [&str; 5] =
-    ["unrecognized parameter", "pipeline with id", "no write index", "no handler found", "Validation Failed"];
 
 pub(crate) fn classify(ids: &[EventId], answer: &Answer, hush: &Hush) -> Verdict {
     if !(200..300).contains(&answer.status) {
@@ -132,6 +105,12 @@ fn item(item: &Item<'_>, hush: &Hush) -> Outcome {
         (409, Some(failure)) if failure.kind == "version_conflict_engine_exception" => {
             Outcome::Delivered(Grade::Confirmed)
         }
+        // This event alone is too large, whatever request it comes in: VictoriaLogs says so of lines that are too long.
+        (413, failure) => {
+            let unsaid = || hush.unknown(413, b"");
+            let reason = failure.as_ref().map_or_else(unsaid, |failure| failure.words(hush));
+            Outcome::Quarantine { reason }
+        }
         (status, Some(failure)) => failed(status, failure, hush),
         (status, None) => Outcome::Retry { reason: hush.unknown(status, b"") },
     }
@@ -139,11 +118,11 @@ fn item(item: &Item<'_>, hush: &Hush) -> Outcome {
 
 /// A failure that the cluster explains.
 fn failed(status: u16, failure: &Failure<'_>, hush: &Hush) -> Outcome {
-    let reason = words(failure, hush);
+    let reason = failure.words(hush);
     match status {
         // A block is lifted by an operator or by space on the disk; while a cluster starts it is a 503.
         400..=499 if failure.kind == "cluster_block_exception" => Outcome::Hold { reason },
-        400 if is_of_the_document(failure) => Outcome::Quarantine { reason },
+        400 if failure.is_of_the_document() => Outcome::Quarantine { reason },
         // A 400 that is not of the document: index names, pipelines, aliases, closed indices.
         400 | 401 | 403 | 404 => Outcome::Hold { reason },
         _ => Outcome::Retry { reason },
@@ -157,27 +136,15 @@ fn refused(answer: &Answer, hush: &Hush) -> Outcome {
         (413, refusal) => Outcome::Split {
             reason: refusal.map_or_else(
                 || hush.unknown(answer.status, &answer.body),
-                |refusal| words(&refusal.error, hush),
+                |refusal| refusal.error.words(hush),
             ),
         },
         // One unfit document can fail its whole request.
-        (400, Some(refusal)) if is_of_the_document(&refusal.error) => {
-            Outcome::Split { reason: words(&refusal.error, hush) }
+        (400, Some(refusal)) if refusal.error.is_of_the_document() => {
+            Outcome::Split { reason: refusal.error.words(hush) }
         }
         (status, Some(refusal)) => failed(status, &refusal.error, hush),
         (401 | 403 | 405, None) => Outcome::Hold { reason: hush.unknown(answer.status, &answer.body) },
         (status, None) => Outcome::Retry { reason: hush.unknown(status, &answer.body) },
-    }
-}
-
-fn is_of_the_document(failure: &Failure<'_>) -> bool {
-    let reason = failure.reason.as_deref().unwrap_or_default();
-    OF_THE_DOCUMENT.contains(&&*failure.kind) && !OF_THE_SETUP.iter().any(|words| reason.contains(words))
-}
-
-pub(super) fn words(failure: &Failure<'_>, hush: &Hush) -> String {
-    match failure.reason.as_deref() {
-        Some(reason) => hush.reason(&format!("{}: {reason}", failure.kind)),
-        None => hush.reason(&failure.kind),
     }
 }

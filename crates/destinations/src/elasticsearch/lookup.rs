@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use base::EventId;
 use serde::Deserialize;
 
-use super::classify::{Failure, words};
+use super::failure::Failure;
 use crate::reason::Hush;
 use crate::seam::{Answer, Lookup};
 
@@ -89,10 +89,10 @@ pub(super) fn classify(ids: &[EventId], answer: &Answer, hush: &Hush) -> Lookup 
             Lookup::Held(vec![Vec::new(); ids.len()])
         }
         (400..=499, Some(refusal)) if answer.status != 429 => {
-            Lookup::Refused { reason: words(&refusal.error, hush) }
+            Lookup::Refused { reason: refusal.error.words(hush) }
         }
         (401 | 403, None) => Lookup::Refused { reason: hush.unknown(answer.status, &answer.body) },
-        (_, Some(refusal)) => Lookup::Unanswered { reason: words(&refusal.error, hush) },
+        (_, Some(refusal)) => Lookup::Unanswered { reason: refusal.error.words(hush) },
         (status, None) => Lookup::Unanswered { reason: hush.unknown(status, &answer.body) },
     }
 }

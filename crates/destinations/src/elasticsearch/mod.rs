@@ -8,6 +8,7 @@
 
 mod classify;
 mod encode;
+mod failure;
 mod lookup;
 mod settings;
 pub mod template;

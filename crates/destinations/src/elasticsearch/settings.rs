@@ -10,7 +10,8 @@ use crate::registry::SettingsError;
 use crate::streams::short_name;
 
 /// What is kept of an answer: one short entry for every item, in order, and nothing of the documents.
-const FILTER: &str = "filter_path=took,errors,items.*._id,items.*.status,items.*.error.type,items.*.error.reason,items.*.failure_store";
+const FILTER: &str = "filter_path=took,errors,items.*._id,items.*.status,items.*.error.type,items.*.error.reason,\
+                      items.*.error.caused_by.reason,items.*.failure_store";
 
 /// How the credential is presented.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

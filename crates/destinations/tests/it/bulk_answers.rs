@@ -20,6 +20,7 @@ fn what_an_item_proves() {
         (409, "version_conflict_engine_exception", "[1]: version conflict, document already exists", "C"),
         (409, "something_else_exception", "", "R"),
         (429, "es_rejected_execution_exception", "rejected execution", "R!"),
+        (429, "rejected_execution_exception", "rejected execution of coordinating operation", "R!"),
         (429, "circuit_breaking_exception", "[parent] Data too large", "R!"),
         (429, "cluster_block_exception", "index [a] blocked by: [TOO_MANY_REQUESTS/12/disk usage …];", "H!"),
         (403, "cluster_block_exception", "index [a] blocked by: [FORBIDDEN/8/index write (api)];", "H"),
@@ -32,15 +33,74 @@ fn what_an_item_proves() {
         (500, "exception", "", "R"),
         (400, "document_parsing_exception", "[1:6] failed to parse field [x]", "Q"),
         (400, "mapper_parsing_exception", "failed to parse", "Q"),
-        (400, "illegal_argument_exception", "Limit of total fields [1000] has been exceeded", "Q"),
-        (400, "illegal_argument_exception", "pipeline with id [geo] does not exist", "H"),
-        (400, "illegal_argument_exception", "no write index is defined for alias [a]", "H"),
+        (400, "illegal_argument_exception", "mapper [x] cannot be changed from type [long] to [text]", "Q"),
+        // Settings of the index, but only this document is beyond them.
+        (400, "illegal_argument_exception", "Limit of mapping depth [20] has been exceeded", "Q"),
+        (400, "mapper_parsing_exception", "The number of nested documents has exceeded the limit", "Q"),
+        (413, "too_large", "the line is too long", "Q"),
         (400, "strict_dynamic_mapping_exception", "mapping set to strict", "Q"),
         (400, "invalid_index_name_exception", "Invalid index name [UPPER], must be lowercase", "H"),
         (400, "index_closed_exception", "closed", "H"),
         (418, "teapot", "", "R"),
     ] {
         assert_eq!(judged(&[item(status, kind, reason)]), expected, "{status} {kind} {reason}");
+    }
+}
+
+#[test]
+fn what_every_document_would_meet_is_held_and_costs_no_event() {
+    for reason in [
+        "Limit of total fields [1000] has been exceeded",
+        "Limit of total fields [1000] in index [a] has been exceeded",
+        "Limit of nested fields [50] has been exceeded",
+        "Number of documents in the index can't exceed [2147483519]",
+        "pipeline with id [geo] does not exist",
+        "no write index is defined for alias [a]",
+        "alias [a] has more than one index associated with it [[b, c]], can't execute a single index op",
+        "only write ops with an op_type of create are allowed in data streams",
+        "Rejecting mapping update to [a] as the final mapping would have more than 1 type: [_doc, doc]",
+        "unknown setting [index.x] please check that any required plugins are installed",
+    ] {
+        assert_eq!(judged(&[item(400, "illegal_argument_exception", reason)]), "H", "{reason}");
+    }
+    let shards = "Validation Failed: 1: this action would add [2] shards, but this cluster currently has \
+                  [1000]/[1000] maximum normal shards open;";
+    let added = "[1:6347] failed to parse: Limit of total fields [1000] has been exceeded while adding new fields [1]";
+    let template = "Failed to parse mapping: analyzer [a] has not been configured in mappings";
+    for (kind, reason) in [
+        ("validation_exception", shards),
+        ("document_parsing_exception", added),
+        ("mapper_parsing_exception", template),
+    ] {
+        assert_eq!(judged(&[item(400, kind, reason)]), "H", "{reason}");
+    }
+}
+
+#[test]
+fn elasticsearch_7_says_in_the_cause_what_is_full() {
+    let refused = |cause: &str| {
+        let cause = json!({"type": "illegal_argument_exception", "reason": cause});
+        let error =
+            json!({"type": "mapper_parsing_exception", "reason": "failed to parse", "caused_by": cause});
+        json!({"create": {"status": 400, "error": error}})
+    };
+    let full = "Limit of total fields [1000] has been exceeded while adding new fields [1]";
+    let answer =
+        answer(200, json!({"items": [refused(full), refused("For input string: \"x\"")]}).to_string());
+    let verdict = plain(Vendor::Elasticsearch).classify(&ids(2), &answer);
+    let hold = Outcome::Hold { reason: format!("mapper_parsing_exception: failed to parse: {full}") };
+    let quarantine = Outcome::Quarantine { reason: "mapper_parsing_exception: failed to parse".to_owned() };
+    assert_eq!(verdict.outcomes, [hold, quarantine]);
+}
+
+#[test]
+fn values_of_a_document_do_not_pass_for_the_setup() {
+    for reason in [
+        "failed to parse field [x] of type [long]. Preview of field's value: 'no write index'",
+        "[1:6] failed to parse field [no write index] of type [long]",
+        "For input string: \"pipeline with id\"",
+    ] {
+        assert_eq!(judged(&[item(400, "mapper_parsing_exception", reason)]), "Q", "{reason}");
     }
 }
 
@@ -53,6 +113,7 @@ fn stored_items_are_told_from_diverted_ones() {
         "error": {"type": "document_parsing_exception", "reason": "x"}}});
     assert_eq!(judged(&[refused]), "Q");
     assert_eq!(judged(&[json!({"create": {"status": 400}})]), "R");
+    assert_eq!(judged(&[json!({"create": {"status": 413}}), json!({"create": {"status": 201}})]), "QC");
 }
 
 #[test]
