@@ -116,7 +116,7 @@ fn held(ids: &[EventId], found: &Found<'_>) -> Lookup {
             copies.entry(id).or_default().push(hit.index.clone().into_owned());
         }
     }
-    Lookup::Held(ids.iter().map(|id| copies.remove(id).unwrap_or_default()).collect())
+    Lookup::Held(ids.iter().map(|id| copies.get(id).cloned().unwrap_or_default()).collect())
 }
 
 #[cfg(test)]
@@ -137,6 +137,16 @@ mod tests {
             &Answer { status, retry_after: None, headers: HeaderMap::new(), body },
             &Hush::default(),
         )
+    }
+
+    #[test]
+    fn an_id_that_is_asked_for_twice_is_answered_twice() {
+        let id = ids(1)[0];
+        let body = format!(
+            r#"{{"timed_out":false,"_shards":{{"failed":0}},"hits":{{"total":{{"value":1}},"hits":[
+                {{"_id":"{id}","_index":"a"}}]}}}}"#
+        );
+        assert_eq!(asked(200, &[id, id], &body), Lookup::Held(vec![vec!["a".to_owned()]; 2]));
     }
 
     #[test]
