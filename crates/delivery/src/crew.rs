@@ -11,8 +11,11 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::task::JoinError;
+use tokio::time::Instant;
 
 use crate::configuration::Configuration;
+use crate::falls::Falls;
 use crate::lasting::{AllLasting, Lasting};
 use crate::places::{consumer_name, is_admitted};
 use crate::quarantine::Quarantine;
@@ -33,8 +36,8 @@ const NO_PLACE: &str = "its place in the journal is missing, as after a restored
 /// What is told, logged and tried again after.
 pub(crate) type Problem = Box<dyn std::error::Error + Send + Sync>;
 
-/// The end of a worker, wanted or not: the id of its configuration.
-type End = Pin<Box<dyn Future<Output = String> + Send>>;
+/// The end of a worker, wanted or not: what it was for, and how it ended.
+pub(crate) type End = Pin<Box<dyn Future<Output = (String, Result<(), JoinError>)> + Send>>;
 
 /// What a worker is made from.
 struct Wanted {
@@ -66,6 +69,7 @@ pub(crate) struct Crew {
     /// Told to stop; they wait for their requests in flight.
     leaving: BTreeSet<String>,
     ends: FuturesUnordered<End>,
+    falls: Falls,
     /// Those that carry out runs.
     runs: RunCrew,
 }
@@ -80,6 +84,7 @@ impl Crew {
             running: BTreeMap::new(),
             leaving: BTreeSet::new(),
             ends: FuturesUnordered::new(),
+            falls: Falls::default(),
         }
     }
 
@@ -87,12 +92,12 @@ impl Crew {
     pub(crate) async fn lost_one(&mut self) {
         let own = async {
             match self.ends.next().await {
-                Some(id) => id,
+                Some(end) => end,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
-            id = own => self.forget(&id),
+            end = own => self.forget(end),
             () = self.runs.lost_one() => {}
         }
     }
@@ -110,6 +115,7 @@ impl Crew {
         let outdated = self.running.extract_if(.., |id, worker| is_outdated(id, worker));
         self.leaving.extend(outdated.map(stop));
         self.statuses.lock().retain(|id, _| wanted.contains_key(id));
+        self.falls.retain(|id| wanted.contains_key(id));
         let n_enabled = wanted.len();
         let mut is_complete = true;
         for id in wanted.keys().filter(|id| !self.is_there(id)).cloned().collect::<Vec<_>>() {
@@ -131,8 +137,8 @@ impl Crew {
     /// Stops all workers, all at the same time, and waits for their ends.
     pub(crate) async fn disband(&mut self) {
         self.dismiss_all();
-        while let Some(id) = self.ends.next().await {
-            self.forget(&id);
+        while let Some(end) = self.ends.next().await {
+            self.forget(end);
         }
         self.runs.at_rest().await;
     }
@@ -146,9 +152,14 @@ impl Crew {
         self.running.contains_key(id) || self.leaving.contains(id)
     }
 
-    fn forget(&mut self, id: &str) {
-        if !self.leaving.remove(id) {
-            self.running.remove(id);
+    fn forget(&mut self, (id, ended): (String, Result<(), JoinError>)) {
+        let running = if self.leaving.remove(&id) { None } else { self.running.remove(&id) };
+        if let Err(error) = ended {
+            tracing::error!(configuration = id, %error, "a worker ended badly; its events come again");
+            // The successor of one that was told to stop is made from something else.
+            if let Some(running) = running {
+                self.falls.note(&id, running.made_from.revision, Instant::now());
+            }
         }
     }
 
@@ -172,6 +183,9 @@ impl Crew {
             Ok(_) | Err(CatalogError::NotFound) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
+        if let Some(reason) = self.falls.reason(id, found.revision, Instant::now()) {
+            return Err(reason.into());
+        }
         if !is_admitted(&*self.parts.journal, id).await? {
             return Err(NO_PLACE.into());
         }
@@ -186,12 +200,7 @@ impl Crew {
             worker.run(stopped).await;
         });
         let of = id.to_owned();
-        self.ends.push(Box::pin(async move {
-            if let Err(error) = task.await {
-                tracing::error!(configuration = of, %error, "a worker ended badly; its events come again");
-            }
-            of
-        }));
+        self.ends.push(Box::pin(async move { (of, task.await) }));
         self.statuses.lock().insert(id.to_owned(), status);
         self.running.insert(id.to_owned(), Running { made_from, stop, lasting });
         Ok(())

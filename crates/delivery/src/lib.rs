@@ -13,6 +13,7 @@ mod budget;
 mod configuration;
 mod confirming;
 mod crew;
+mod falls;
 mod fence;
 mod figures;
 mod gate;

@@ -1,7 +1,6 @@
 //! The workers that carry out runs: of each configuration one at a time, beside the configuration's own.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::pin::Pin;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use catalog::{Catalog, CatalogError, Found};
@@ -10,6 +9,7 @@ use futures::stream::FuturesUnordered;
 use journal::{Consumer, ConsumerCommand, ConsumerState, StartAt};
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::task::JoinError;
 use tokio::time::Instant;
 
 use super::document::{Figures, Run, RunState};
@@ -20,7 +20,8 @@ use super::register::superfluous;
 use super::sift::Sift;
 use super::throttle::Throttle;
 use crate::configuration::Configuration;
-use crate::crew::{Problem, setting};
+use crate::crew::{End, Problem, setting};
+use crate::falls::Falls;
 use crate::lasting::{AllLasting, Lasting};
 use crate::places::run_of;
 use crate::quarantine::Quarantine;
@@ -28,9 +29,6 @@ use crate::quarantined::Quarantined;
 use crate::status::Status;
 use crate::supervisor::{Parts, Statuses};
 use crate::worker::{Pace, Setting, Worker};
-
-/// The end of a worker: the id of its run.
-type End = Pin<Box<dyn Future<Output = String> + Send>>;
 
 /// What is known of a run that is carried out.
 pub(crate) struct Live {
@@ -45,8 +43,10 @@ pub(crate) struct Live {
 pub(crate) type Lives = Arc<Mutex<HashMap<String, Arc<Live>>>>;
 
 struct Running {
-    /// The configuration as it was then.
+    /// The configuration's id, and how it was then.
+    of: String,
     document: String,
+    revision: u64,
     stop: watch::Sender<bool>,
     live: Arc<Live>,
 }
@@ -59,8 +59,10 @@ pub(crate) struct RunCrew {
     lives: Lives,
     quarantined: Quarantined,
     running: BTreeMap<String, Running>,
-    leaving: BTreeSet<String>,
+    /// Told to stop; they wait for their requests in flight. With their configurations.
+    leaving: BTreeMap<String, String>,
     ends: FuturesUnordered<End>,
+    falls: Falls,
     /// Whether consumers without a run were looked for.
     is_swept: bool,
 }
@@ -126,8 +128,9 @@ impl RunCrew {
             lives,
             quarantined,
             running: BTreeMap::new(),
-            leaving: BTreeSet::new(),
+            leaving: BTreeMap::new(),
             ends: FuturesUnordered::new(),
+            falls: Falls::default(),
             is_swept: false,
         }
     }
@@ -135,7 +138,7 @@ impl RunCrew {
     /// Returns when a worker has ended; never while there is none.
     pub(crate) async fn lost_one(&mut self) {
         match self.ends.next().await {
-            Some(id) => self.forget(&id),
+            Some(end) => self.forget(end),
             None => std::future::pending().await,
         }
     }
@@ -148,6 +151,7 @@ impl RunCrew {
             return true;
         }
         self.stop_outdated(&stored);
+        self.falls.retain(|id| stored.ids.contains(id));
         let consumers = match self.parts.journal.consumers(ConsumerCommand::List).await {
             Ok(consumers) => consumers,
             Err(error) => {
@@ -178,25 +182,37 @@ impl RunCrew {
     pub(crate) fn dismiss_all(&mut self) {
         for (id, running) in std::mem::take(&mut self.running) {
             running.stop.send_replace(true);
-            self.leaving.insert(id);
+            self.leaving.insert(id, running.of);
         }
     }
 
     /// Waits for the ends of all.
     pub(crate) async fn at_rest(&mut self) {
-        while let Some(id) = self.ends.next().await {
-            self.forget(&id);
+        while let Some(end) = self.ends.next().await {
+            self.forget(end);
         }
     }
 
-    fn forget(&mut self, id: &str) {
-        self.leaving.remove(id);
-        self.running.remove(id);
-        self.lives.lock().remove(id);
+    fn forget(&mut self, (id, ended): (String, Result<(), JoinError>)) {
+        self.leaving.remove(&id);
+        let running = self.running.remove(&id);
+        self.lives.lock().remove(&id);
+        if let Err(error) = ended {
+            tracing::error!(run = id, %error, "the worker of a run ended badly; its events come again");
+            if let Some(running) = running {
+                self.falls.note(&id, running.revision, Instant::now());
+            }
+        }
     }
 
     fn has_worker(&self, id: &str) -> bool {
-        self.running.contains_key(id) || self.leaving.contains(id)
+        self.running.contains_key(id) || self.leaving.contains_key(id)
+    }
+
+    /// Whether a run of this configuration has a worker, be it one that is leaving. Two at a time would send the same.
+    fn is_at_work(&self, configuration: &str) -> bool {
+        let mut running = self.running.values().map(|running| &running.of);
+        running.any(|of| of == configuration) || self.leaving.values().any(|of| of == configuration)
     }
 
     fn stop_outdated(&mut self, stored: &Stored) {
@@ -207,7 +223,7 @@ impl RunCrew {
         };
         for (id, running) in self.running.extract_if(.., |id, running| is_outdated(id, running)) {
             running.stop.send_replace(true);
-            self.leaving.insert(id);
+            self.leaving.insert(id, running.of);
         }
         for (id, running) in &self.running {
             if let Some(found) = stored.runs.get(id) {
@@ -304,13 +320,13 @@ impl RunCrew {
     /// Starts the runs whose turn it is. A run whose configuration cannot be worked on says so, and holds up no other.
     fn start_wanted(&mut self, stored: &Stored, places: &HashMap<&str, ConsumerState>) -> bool {
         let mut is_complete = true;
-        self.lives.lock().retain(|id, _| self.running.contains_key(id) || self.leaving.contains(id));
+        self.lives.lock().retain(|id, _| self.running.contains_key(id) || self.leaving.contains_key(id));
         for (id, configuration) in stored.wanted() {
             let Some((run, (found, document))) = stored
                 .runs
                 .get(id)
                 .zip(stored.delivering.get(configuration))
-                .filter(|_| !self.has_worker(id))
+                .filter(|_| !self.is_at_work(configuration))
             else {
                 continue;
             };
@@ -331,6 +347,9 @@ impl RunCrew {
         found: &Found<Configuration>,
         document: &str,
     ) -> Result<(), Problem> {
+        if let Some(reason) = self.falls.reason(&run.id, found.revision, Instant::now()) {
+            return Err(reason.into());
+        }
         let live = Arc::new(Live {
             status: Arc::default(),
             throttle: Arc::new(Throttle::new(run.max_events_per_second)),
@@ -341,14 +360,16 @@ impl RunCrew {
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(worker.run(stopped));
         let of = run.id.clone();
-        self.ends.push(Box::pin(async move {
-            if let Err(error) = task.await {
-                tracing::error!(run = of, %error, "the worker of a run ended badly; its events come again");
-            }
-            of
-        }));
+        self.ends.push(Box::pin(async move { (of, task.await) }));
         self.lives.lock().insert(run.id.clone(), Arc::clone(&live));
-        self.running.insert(run.id.clone(), Running { document: document.to_owned(), stop, live });
+        let running = Running {
+            of: found.value.id.clone(),
+            document: document.to_owned(),
+            revision: found.revision,
+            stop,
+            live,
+        };
+        self.running.insert(run.id.clone(), running);
         Ok(())
     }
 

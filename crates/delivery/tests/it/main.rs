@@ -4,6 +4,7 @@
 
 mod acknowledgement;
 mod budgets;
+mod falling;
 mod isolation;
 mod keeping;
 mod leaving;

@@ -126,6 +126,23 @@ async fn ids(world: &World, streams: StreamSet, from: u64, until: u64) -> BTreeS
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_run_waits_until_the_one_before_it_has_left() {
+    let (world, supervisor, ..) = delivered(21, 300).await;
+    let first = world.run(&supervisor, "https", Picked::default(), None).await;
+    let second = world.run(&supervisor, "https", Picked::default(), None).await;
+    world.net.hold_answers(true);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(progress(&supervisor, &world, &first).await.live.unwrap().in_flight > 0, "it is at work");
+    world.deed(&first, Deed::Pause);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let waiting = progress(&supervisor, &world, &second).await;
+    assert_eq!((waiting.state, waiting.live), (RunShown::Queued, None), "the first one is leaving");
+    world.net.hold_answers(false);
+    world.over(&second).await;
+    supervisor.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_replay_sends_exactly_its_range_once_more_and_says_that_it_does() {
     let (world, supervisor, ..) = delivered(1, 400).await;
     let books = world.books("https").await;
