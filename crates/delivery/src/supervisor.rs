@@ -9,7 +9,7 @@ use catalog::{Catalog, CatalogError, Found, Keyring};
 use destinations::Transport;
 use event::Stream;
 use event::native::Instance;
-use journal::{Journal, JournalError};
+use journal::{Journal, JournalError, Offset};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedMutexGuard, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -310,13 +310,13 @@ impl Supervisor {
         preview(&self.parts, configuration, sought).await
     }
 
-    /// Asks the destination of `configuration` which of the events of a period it holds, beginning with the block `from`.
-    /// Takes about 10 seconds at most, and what its last answer takes.
+    /// Asks the destination of `configuration` which of the events of a period it holds, beginning at `from`. Takes about
+    /// 10 seconds at most, and what its last answers take, one of each stream.
     pub async fn reconcile(
         &self,
         configuration: &Configuration,
         period: Period,
-        from: u64,
+        from: Offset,
     ) -> Result<Reconciled, ReconcileError> {
         let _turn = self.looks.try_acquire()?;
         reconcile(&self.parts, configuration, &self.quarantined, period, from).await

@@ -1,4 +1,4 @@
-//! A small client of idstream's own API, for `send`, `erase`, `status` and `demo`.
+//! A small client of idstream's own API, for the commands that call a server.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,6 +16,8 @@ use url::Url;
 const MAX_CALLS: u32 = 5;
 /// How long to wait in between at most; the server's limits are of minutes.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
+/// Entries of one call for a list.
+const PAGE: usize = 2000;
 
 /// Calls one server with one token.
 #[derive(Clone)]
@@ -162,6 +164,22 @@ impl Client {
             return Ok(serde_json::Value::Null);
         }
         serde_json::from_slice(&answer.body).map_err(|_| self.foreign(path, &answer))
+    }
+
+    /// All entries of a list, by name, page by page.
+    pub(crate) async fn list(&self, path: &str) -> Result<Vec<serde_json::Value>, ClientError> {
+        let mut all = Vec::new();
+        loop {
+            let number = all.len() / PAGE;
+            let path = format!("{path}?sort=name&size={PAGE}&page={number}");
+            let page = self.json(Method::GET, &path, None).await?;
+            let content = page["content"].as_array().cloned().unwrap_or_default();
+            let is_last = content.len() < PAGE;
+            all.extend(content);
+            if is_last {
+                return Ok(all);
+            }
+        }
     }
 
     /// The error of an answer that idstream did not give.

@@ -6,6 +6,7 @@ use base::Timestamp;
 use delivery::{Expected, Paused, Period, ReconcileError, Reconciled};
 use event::Stream;
 use http::StatusCode;
+use journal::Offset;
 use serde::Serialize;
 
 use super::quarantine::untold;
@@ -34,6 +35,10 @@ struct ReconciledOut {
     unknown: u64,
     /// Parked, in quarantine or discarded.
     set_aside: u64,
+    /// Blocks that are damaged.
+    unreadable: u64,
+    /// Events that the configuration has given up in all its time.
+    given_up: u64,
     missing: Vec<EventOut>,
     repeated: Vec<EventOut>,
     ended: &'static str,
@@ -61,14 +66,14 @@ struct EventOut {
 /// What a valid request asks for.
 struct Wanted {
     period: Period,
-    from_block: u64,
+    from: Offset,
 }
 
 pub(crate) async fn reconcile(mut call: Call) -> Answer {
     let found = find(&call.state.catalog, call.id())?;
     let body = call.json().await?;
     let wanted = wanted(&body, call.state.clock.now())?;
-    let done = call.state.delivery.reconcile(&found.value, wanted.period, wanted.from_block).await;
+    let done = call.state.delivery.reconcile(&found.value, wanted.period, wanted.from).await;
     call::json(StatusCode::OK, &ReconciledOut::of(wanted.period, done.map_err(refused)?))
 }
 
@@ -89,13 +94,19 @@ fn wanted(body: &serde_json::Value, now: Timestamp) -> Result<Wanted, ApiError> 
     if from.zip(to).is_some_and(|(from, to)| from >= to) {
         fields.complain("from", "must be before to", &mut complaints);
     }
-    let cursor = fields.text("cursor", 1, 20, &mut complaints);
-    let from_block = cursor.map_or(Some(0), |text| text.parse().ok());
-    if from_block.is_none() {
+    let cursor = fields.text("cursor", 1, 31, &mut complaints);
+    let start = cursor.map_or(Some(Offset { block: 0, index: 0 }), place);
+    if start.is_none() {
         fields.complain("cursor", "must be the cursor of an answer", &mut complaints);
     }
     let period = from.zip(to).map(|(from, until)| Period { from, until });
-    complaints.finish(period.zip(from_block)).map(|(period, from_block)| Wanted { period, from_block })
+    complaints.finish(period.zip(start)).map(|(period, from)| Wanted { period, from })
+}
+
+/// Where a call goes on; a block alone is meant from its first event on.
+fn place(cursor: &str) -> Option<Offset> {
+    let (block, index) = cursor.split_once('.').unwrap_or((cursor, "0"));
+    Some(Offset { block: block.parse().ok()?, index: index.parse().ok()? })
 }
 
 fn time(fields: &Fields<'_>, field: &str, complaints: &mut Complaints) -> Option<Timestamp> {
@@ -137,6 +148,8 @@ impl ReconciledOut {
             assumed: done.n_assumed,
             unknown: done.n_unknown,
             set_aside: done.n_set_aside,
+            unreadable: done.n_unreadable,
+            given_up: done.n_given_up,
             missing: done.missing.into_iter().map(|event| EventOut::of(&event, Vec::new())).collect(),
             repeated: done.repeated.into_iter().map(|(event, places)| EventOut::of(&event, places)).collect(),
             ended,

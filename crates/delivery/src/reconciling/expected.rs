@@ -6,7 +6,7 @@ use base::{EventId, Timestamp};
 use event::Stream;
 use journal::{Block, Offset};
 
-use super::{Period, Reconciled};
+use super::{Period, start};
 use crate::configuration::Configuration;
 use crate::selector::Selector;
 
@@ -23,6 +23,16 @@ pub struct Expected {
     pub received_at: Timestamp,
     /// Whether what was selected when it was stored is not known any more.
     pub(super) is_assumed: bool,
+}
+
+/// Some events, in the order of the journal.
+pub(super) struct Step {
+    /// Those that are selected.
+    pub(super) expected: Vec<Expected>,
+    pub(super) n_looked_at: u64,
+    pub(super) n_unknown: u64,
+    /// Where the next step begins.
+    pub(super) next: Offset,
 }
 
 /// What decides whether an event is expected.
@@ -45,34 +55,36 @@ impl Expecting {
         }
     }
 
-    /// The selected events of these blocks; what was looked at is counted in `found`.
-    pub(super) fn of_blocks(&self, blocks: &[Arc<Block>], found: &mut Reconciled) -> Vec<Expected> {
-        let mut expected = Vec::new();
+    /// The next events of these blocks, from `from` on: as many as hold `max_expected` selected ones at most.
+    pub(super) fn step(&self, blocks: &[Arc<Block>], from: Offset, max_expected: usize) -> Step {
+        let mut step = Step { expected: Vec::new(), n_looked_at: 0, n_unknown: 0, next: from };
         for block in blocks {
             let sequence = block.sequence();
-            let Some((_, selector)) = self.selectors.iter().find(|(until, _)| sequence < *until) else {
-                continue;
-            };
+            let selector = self.selectors.iter().find(|(until, _)| sequence < *until);
+            let Some((_, selector)) = selector.filter(|_| sequence >= from.block) else { continue };
             for (offset, record) in block.records() {
                 let received_at = record.received_at();
-                if received_at < self.period.from || received_at >= self.period.until {
+                if offset < from || received_at < self.period.from || received_at >= self.period.until {
                     continue;
                 }
-                found.n_looked_at += 1;
-                let is_known = sequence >= self.known_from;
-                if !selector.selects(&record) {
-                    found.n_unknown += u64::from(!is_known);
-                    continue;
+                let (is_known, is_selected) = (sequence >= self.known_from, selector.selects(&record));
+                if is_selected && step.expected.len() >= max_expected {
+                    return Step { next: offset, ..step };
                 }
-                expected.push(Expected {
-                    id: record.event_id(),
-                    stream: record.stream(),
-                    offset,
-                    received_at,
-                    is_assumed: !is_known,
-                });
+                step.n_looked_at += 1;
+                step.n_unknown += u64::from(!is_known && !is_selected);
+                if is_selected {
+                    step.expected.push(Expected {
+                        id: record.event_id(),
+                        stream: record.stream(),
+                        offset,
+                        received_at,
+                        is_assumed: !is_known,
+                    });
+                }
             }
         }
-        expected
+        let next = blocks.last().map_or(from.block, |last| last.sequence() + 1);
+        Step { next: start(next), ..step }
     }
 }

@@ -13,11 +13,11 @@ use std::time::Duration;
 use base::{EventId, Timestamp};
 use destinations::{Destination, Lookup, Transport};
 use event::{Stream, StreamSet};
-use journal::{Block, ConsumerCommand, JournalError, ReadRange};
+use journal::{Block, ConsumerCommand, JournalError, Offset, ReadRange};
 use tokio::time::Instant;
 
 pub use self::expected::Expected;
-use self::expected::Expecting;
+use self::expected::{Expecting, Step};
 use crate::configuration::Configuration;
 use crate::looking::prepare;
 use crate::parking::find;
@@ -62,6 +62,11 @@ pub struct Reconciled {
     pub n_unknown: u64,
     /// Those that it need not hold, because they are parked, in quarantine or discarded.
     pub n_set_aside: u64,
+    /// Blocks that are damaged: nobody knows which events of the period they held.
+    pub n_unreadable: u64,
+    /// Events that the configuration has given up in all its time: a budget let them expire, or somebody chose so. They are
+    /// noted as a number only, so that those of the period are expected, and can be among the missing ones.
+    pub n_given_up: u64,
     /// Expected events that were not found.
     pub missing: Vec<Expected>,
     /// Expected events that were found several times, with where that was.
@@ -76,14 +81,14 @@ pub enum Paused {
     /// The period is done.
     #[default]
     Done,
-    /// The rest of the period is not settled yet: from this block on, events are on their way.
-    Unsettled(u64),
-    /// It has done enough: the next call goes on with this block.
-    More(u64),
-    /// The destination did not answer, or not so that it proves anything. The next call goes on with this block.
-    Unanswered(u64, String),
-    /// The destination refuses to be asked, and only an operator can mend that. The next call goes on with this block.
-    Refused(u64, String),
+    /// The rest of the period is not settled yet: from here on, events are on their way.
+    Unsettled(Offset),
+    /// It has done enough: the next call goes on here.
+    More(Offset),
+    /// The destination did not answer, or not so that it proves anything. The next call goes on here.
+    Unanswered(Offset, String),
+    /// The destination refuses to be asked, and only an operator can mend that. The next call goes on here.
+    Refused(Offset, String),
 }
 
 /// Why nothing could be reconciled.
@@ -112,13 +117,13 @@ impl From<tokio::sync::TryAcquireError> for ReconcileError {
     }
 }
 
-/// Asks about the events of a period, beginning with the block `from`.
+/// Asks about the events of a period, beginning with the event at `from`.
 pub(crate) async fn reconcile(
     parts: &Parts,
     configuration: &Configuration,
     quarantined: &Quarantined,
     period: Period,
-    from: u64,
+    from: Offset,
 ) -> Result<Reconciled, ReconcileError> {
     let (_, destination) = prepare(parts, configuration)?;
     if destination.max_lookup() == 0 {
@@ -134,19 +139,27 @@ pub(crate) async fn reconcile(
         ));
     };
     let first = first_since(&*parts.journal, period.from).await?.map(|block| block.sequence());
-    let from = from.max(place.started_at).max(first.unwrap_or(u64::MAX));
+    let from = from.max(start(place.started_at.max(first.unwrap_or(u64::MAX))));
     let mut call = Call {
         configuration: &configuration.id,
         quarantined,
         expecting: Expecting::of(configuration, period),
         destination,
         transport: Arc::clone(&parts.transport),
-        found: Reconciled::default(),
+        found: Reconciled {
+            n_given_up: place.tally.expired + place.tally.discarded,
+            ..Reconciled::default()
+        },
         end: Instant::now() + PATIENCE,
         n_bytes: 0,
     };
     call.found.ended = call.go(parts, period, from, place.floor).await?;
     Ok(call.found)
+}
+
+/// The first event of a block.
+const fn start(block: u64) -> Offset {
+    Offset { block, index: 0 }
 }
 
 /// One call on its way.
@@ -172,71 +185,99 @@ impl Call<'_> {
         &mut self,
         parts: &Parts,
         period: Period,
-        from: u64,
+        from: Offset,
         floor: u64,
     ) -> Result<Paused, ReconcileError> {
         let mut at = from;
-        while at < floor {
+        while at.block < floor {
             if self.has_done_enough() {
                 return Ok(Paused::More(at));
             }
-            let range =
-                ReadRange { streams: StreamSet::product(), from: at, until: floor, max_bytes: PAGE_BYTES };
-            let blocks = parts.journal.read(range).await?;
+            let (streams, from) = (StreamSet::product(), at.block);
+            let range = ReadRange { streams, from, until: floor, max_bytes: PAGE_BYTES };
+            let blocks = match parts.journal.read(range).await {
+                Ok(blocks) => blocks,
+                Err(JournalError::Damaged(what)) => {
+                    tracing::warn!(block = from, what, "a damaged block is passed over in reconciliation");
+                    self.found.n_unreadable += 1;
+                    at = start(from + 1);
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
             let Some(last) = blocks.last() else { break };
-            let next = last.sequence() + 1;
             self.n_bytes += blocks.iter().map(|block| block.payload_bytes()).sum::<usize>();
-            let mut found = Reconciled::default();
-            let expected = self.expected(&blocks, &mut found).await?;
-            match self.ask_about(&expected, &mut found).await {
-                Ok(()) => self.found.add(found),
-                Err(Refusal::Unanswered(reason)) => return Ok(Paused::Unanswered(at, reason)),
-                Err(Refusal::Refused(reason)) => return Ok(Paused::Refused(at, reason)),
+            if let Some(paused) = self.page(&blocks, &mut at).await? {
+                return Ok(paused);
             }
-            at = next;
             if last.appended_at() >= period.until.plus(STORED_WITHIN) {
                 return Ok(Paused::Done);
             }
         }
         // What is stored from now on is received now.
         let is_all = parts.clock.now() >= period.until && parts.journal.head().next <= floor;
-        Ok(if is_all { Paused::Done } else { Paused::Unsettled(at.max(floor)) })
+        Ok(if is_all { Paused::Done } else { Paused::Unsettled(at.max(start(floor))) })
     }
 
     fn has_done_enough(&self) -> bool {
         self.found.n_expected >= MAX_EVENTS as u64 || self.n_bytes >= MAX_BYTES || Instant::now() >= self.end
     }
 
-    /// The events of some blocks that the destination should hold.
-    async fn expected(
-        &self,
+    /// Goes through some blocks, a question's worth of events at a time. What was found counts when all of it is answered.
+    async fn page(
+        &mut self,
         blocks: &[Arc<Block>],
-        found: &mut Reconciled,
-    ) -> Result<Vec<Expected>, ReconcileError> {
-        let mut expected = self.expecting.of_blocks(blocks, found);
-        let ids: Vec<EventId> = expected.iter().map(|event| event.id).collect();
-        let set_aside = self.quarantined.undelivered(self.configuration, &ids).await?;
-        expected.retain(|event| !set_aside.contains(&event.id));
-        found.n_set_aside = set_aside.len() as u64;
-        found.n_expected = expected.len() as u64;
-        found.n_assumed = expected.iter().filter(|event| event.is_assumed).count() as u64;
-        Ok(expected)
+        at: &mut Offset,
+    ) -> Result<Option<Paused>, ReconcileError> {
+        let end = blocks.last().map_or(at.block, |last| last.sequence() + 1);
+        loop {
+            let mut step = self.expecting.step(blocks, *at, self.destination.max_lookup());
+            let mut found = self.without_set_aside(&mut step).await?;
+            match self.ask_about(&step.expected, &mut found).await {
+                Ok(()) => self.found.add(found),
+                Err(Refusal::Unanswered(reason)) => return Ok(Some(Paused::Unanswered(*at, reason))),
+                Err(Refusal::Refused(reason)) => return Ok(Some(Paused::Refused(*at, reason))),
+            }
+            *at = step.next;
+            if at.block >= end {
+                return Ok(None);
+            }
+            if self.has_done_enough() {
+                return Ok(Some(Paused::More(*at)));
+            }
+        }
     }
 
-    /// Asks about these events. What was found counts only when all is answered.
+    /// Takes out the events that the destination need not hold, and counts.
+    async fn without_set_aside(&self, step: &mut Step) -> Result<Reconciled, ReconcileError> {
+        let ids: Vec<EventId> = step.expected.iter().map(|event| event.id).collect();
+        let set_aside = self.quarantined.undelivered(self.configuration, &ids).await?;
+        step.expected.retain(|event| !set_aside.contains(&event.id));
+        Ok(Reconciled {
+            n_looked_at: step.n_looked_at,
+            n_unknown: step.n_unknown,
+            n_set_aside: set_aside.len() as u64,
+            n_expected: step.expected.len() as u64,
+            n_assumed: step.expected.iter().filter(|event| event.is_assumed).count() as u64,
+            ..Reconciled::default()
+        })
+    }
+
+    /// Asks about these events, of which one question holds all of a stream.
     async fn ask_about(&self, expected: &[Expected], found: &mut Reconciled) -> Result<(), Refusal> {
         for stream in Stream::PRODUCT {
-            let of_stream: Vec<&Expected> =
+            let asked: Vec<&Expected> =
                 expected.iter().filter(|expected| expected.stream == stream).collect();
-            for asked in of_stream.chunks(self.destination.max_lookup()) {
-                let ids: Vec<EventId> = asked.iter().map(|expected| expected.id).collect();
-                let held = self.look_up(stream, &ids).await?;
-                for (expected, places) in asked.iter().zip(held) {
-                    match places.len() {
-                        0 => found.missing.push((*expected).clone()),
-                        1 => {}
-                        _ => found.repeated.push(((*expected).clone(), places)),
-                    }
+            if asked.is_empty() {
+                continue;
+            }
+            let ids: Vec<EventId> = asked.iter().map(|expected| expected.id).collect();
+            let held = self.look_up(stream, &ids).await?;
+            for (expected, places) in asked.into_iter().zip(held) {
+                match places.len() {
+                    0 => found.missing.push(expected.clone()),
+                    1 => {}
+                    _ => found.repeated.push((expected.clone(), places)),
                 }
             }
         }

@@ -10,11 +10,16 @@ use delivery::{Configuration, Paused, Period, ReconcileError, Reconciled, Superv
 use destinations::{Answer, Request, Transport, TransportError, Vendor};
 use http::HeaderMap;
 use journal::model::ModelOptions;
+use journal::{ConsumerCommand, Journal, Offset, StartAt};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use testkit::net::Faults;
+use tokio::time::Instant;
 
+use crate::damaged::Damaged;
 use crate::world::{NO_FAULTS, World};
+
+const START: Offset = Offset { block: 0, index: 0 };
 
 /// A cluster: what is sent goes to the simulated network; searches are answered from what it took, changed by hand.
 struct Cluster {
@@ -24,6 +29,8 @@ struct Cluster {
     /// The status and body that searches are answered with instead.
     says: Mutex<Option<(u16, Value)>>,
     searched: Mutex<BTreeMap<String, usize>>,
+    /// How long a search takes.
+    takes: Mutex<Duration>,
 }
 
 #[async_trait]
@@ -32,6 +39,8 @@ impl Transport for Cluster {
         if !request.url.path().ends_with("/_search") {
             return self.world.net.send(request).await;
         }
+        let takes = *self.takes.lock();
+        tokio::time::sleep(takes).await;
         let body: Value = serde_json::from_slice(&request.body).unwrap();
         let ids = body["query"]["ids"]["values"].as_array().unwrap();
         *self.searched.lock().entry(request.url.path().to_owned()).or_default() += ids.len();
@@ -67,6 +76,7 @@ impl Cluster {
             doubled: Mutex::default(),
             says: Mutex::default(),
             searched: Mutex::default(),
+            takes: Mutex::default(),
         })
     }
 
@@ -79,7 +89,7 @@ impl Cluster {
         Period { from: Timestamp::default(), until }
     }
 
-    async fn reconcile(&self, supervisor: &Supervisor, from: u64) -> Result<Reconciled, ReconcileError> {
+    async fn reconcile(&self, supervisor: &Supervisor, from: Offset) -> Result<Reconciled, ReconcileError> {
         let found = self.world.catalog.get::<Configuration>("search").unwrap();
         supervisor.reconcile(&found.value, self.period(), from).await
     }
@@ -98,7 +108,7 @@ async fn what_is_missing_and_what_is_there_twice_is_named_and_nothing_else() {
     let quarantined = cluster.world.quarantined().await.remove("search").unwrap_or_default();
     assert!(!quarantined.is_empty(), "some were refused: they are not expected");
 
-    let all = cluster.reconcile(&supervisor, 0).await.unwrap();
+    let all = cluster.reconcile(&supervisor, START).await.unwrap();
     assert_eq!((all.missing.len(), all.repeated.len()), (0, 0));
     assert_eq!(all.n_looked_at, 600);
     assert_eq!(all.n_expected, books.tally.delivered());
@@ -109,7 +119,7 @@ async fn what_is_missing_and_what_is_there_twice_is_named_and_nothing_else() {
     let lost: BTreeSet<String> = delivered.iter().step_by(50).cloned().collect();
     cluster.lost.lock().extend(lost.clone());
     cluster.doubled.lock().insert(delivered[7].clone());
-    let found = cluster.reconcile(&supervisor, 0).await.unwrap();
+    let found = cluster.reconcile(&supervisor, START).await.unwrap();
     assert_eq!(ids(&found), lost);
     let (repeated, places) = &found.repeated[0];
     assert_eq!((repeated.id.to_string(), places.len(), found.repeated.len()), (delivered[7].clone(), 2, 1));
@@ -131,7 +141,7 @@ async fn events_on_their_way_are_not_missing() {
     cluster.world.settled("search").await;
     cluster.world.net.set_faults(Faults { busy: 100, ..NO_FAULTS });
     cluster.world.append(100).await;
-    let found = cluster.reconcile(&supervisor, 0).await.unwrap();
+    let found = cluster.reconcile(&supervisor, START).await.unwrap();
     assert_eq!((found.n_expected, found.missing.len()), (100, 0));
     assert!(matches!(found.ended, Paused::Unsettled(_)), "{:?}", found.ended);
     supervisor.shutdown().await;
@@ -145,7 +155,7 @@ async fn an_answer_that_proves_nothing_names_no_event_and_the_call_goes_on_where
     cluster.world.settled("search").await;
     let refusal = json!({"error": {"type": "security_exception", "reason": "no read"}});
     *cluster.says.lock() = Some((403, refusal));
-    let refused = cluster.reconcile(&supervisor, 0).await.unwrap();
+    let refused = cluster.reconcile(&supervisor, START).await.unwrap();
     assert_eq!((refused.n_expected, refused.missing.len()), (0, 0));
     let Paused::Refused(at, reason) = refused.ended else { panic!("{:?}", refused.ended) };
     assert!(reason.contains("no read"), "{reason}");
@@ -165,14 +175,14 @@ async fn a_filter_counts_from_when_it_was_set() {
     let [forgotten, _] = cluster.world.append(200).await;
     cluster.world.settled("search").await;
     cluster.world.change(&supervisor, "search", |configuration| configuration.account.enabled = false).await;
-    let late = cluster.reconcile(&supervisor, 0).await.unwrap();
+    let late = cluster.reconcile(&supervisor, START).await.unwrap();
     assert_eq!(
         late.n_unknown,
         forgotten.len() as u64,
         "what was selected then is forgotten, and that is told"
     );
     cluster.world.change(&supervisor, "search", |configuration| configuration.account.enabled = true).await;
-    let all = cluster.reconcile(&supervisor, 0).await.unwrap();
+    let all = cluster.reconcile(&supervisor, START).await.unwrap();
     assert_eq!((all.n_expected, all.n_unknown), (200, 0), "nothing was appended in between");
 
     cluster.world.net.hold_answers(true);
@@ -184,7 +194,7 @@ async fn a_filter_counts_from_when_it_was_set() {
     cluster.world.settled("search").await;
     cluster.lost.lock().extend(account.clone());
     cluster.lost.lock().extend(forgotten.clone());
-    let found = cluster.reconcile(&supervisor, 0).await.unwrap();
+    let found = cluster.reconcile(&supervisor, START).await.unwrap();
     let sent: BTreeSet<String> = account.union(&forgotten).cloned().collect();
     assert_eq!(ids(&found), sent, "those before the change were sent, those after it never");
     supervisor.shutdown().await;
@@ -196,7 +206,67 @@ async fn a_destination_that_cannot_be_asked_says_so() {
     cluster.world.configure("hec", Vendor::Splunk, true).await;
     let supervisor = cluster.supervisor().await;
     let found = cluster.world.catalog.get::<Configuration>("hec").unwrap();
-    let error = supervisor.reconcile(&found.value, cluster.period(), 0).await.unwrap_err();
+    let error = supervisor.reconcile(&found.value, cluster.period(), START).await.unwrap_err();
     assert!(matches!(error, ReconcileError::Unable(_)), "{error}");
+    supervisor.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_ends_within_its_time_and_the_next_goes_on_at_the_same_event() {
+    let cluster = Cluster::new(6, NO_FAULTS).await;
+    let supervisor = cluster.supervisor().await;
+    let ids = cluster.world.append_block(4_500).await;
+    cluster.world.settled("search").await;
+    cluster.lost.lock().extend([ids[7].to_string(), ids[4_400].to_string()]);
+    *cluster.takes.lock() = Duration::from_secs(6);
+    let (mut from, mut n_expected, mut n_looked_at, mut missing) = (START, 0, 0, Vec::new());
+    for n_calls in 1.. {
+        let begun = Instant::now();
+        let part = cluster.reconcile(&supervisor, from).await.unwrap();
+        assert!(begun.elapsed() <= Duration::from_secs(16), "{:?}", begun.elapsed());
+        (n_expected, n_looked_at) = (n_expected + part.n_expected, n_looked_at + part.n_looked_at);
+        missing.extend(part.missing.iter().map(|event| event.id));
+        let Paused::More(at) = part.ended else {
+            assert!(matches!(part.ended, Paused::Unsettled(_)), "{:?}", part.ended);
+            assert_eq!(n_calls, 3);
+            break;
+        };
+        assert!(at > from && at.index > 0, "{at}: within the block");
+        from = at;
+    }
+    assert_eq!((n_expected, n_looked_at, missing), (4_500, 4_500, vec![ids[7], ids[4_400]]));
+    supervisor.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn damaged_blocks_are_passed_over_and_counted() {
+    let cluster = Cluster::new(7, NO_FAULTS).await;
+    let supervisor = cluster.supervisor().await;
+    for _ in 0..3 {
+        cluster.world.append_block(10).await;
+    }
+    cluster.world.settled("search").await;
+    let damaged = Arc::new(Damaged { journal: Arc::clone(&cluster.world.journal), block: 2 });
+    supervisor.shutdown().await;
+    let parts = delivery::Parts { transport: cluster.clone(), journal: damaged, ..cluster.world.parts() };
+    let supervisor = Supervisor::start(parts).await;
+    let found = cluster.reconcile(&supervisor, START).await.unwrap();
+    assert_eq!((found.n_expected, found.n_unreadable, found.missing.len()), (20, 1, 0));
+    supervisor.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_given_up_is_told_as_a_number() {
+    let cluster = Cluster::new(8, NO_FAULTS).await;
+    let supervisor = cluster.supervisor().await;
+    cluster.world.append_block(10).await;
+    cluster.world.settled("search").await;
+    cluster.world.net.set_faults(Faults { busy: 100, ..NO_FAULTS });
+    cluster.world.append_block(10).await;
+    let name = delivery::consumer_name("search").unwrap();
+    let expire = ConsumerCommand::Expire { name, to: StartAt::Now };
+    cluster.world.journal.consumers(expire).await.unwrap();
+    let found = cluster.reconcile(&supervisor, START).await.unwrap();
+    assert_eq!((found.n_given_up, found.n_expected, found.missing.len()), (10, 20, 10));
     supervisor.shutdown().await;
 }

@@ -26,11 +26,13 @@ const EVERY: Duration = Duration::from_secs(1);
 #[command(after_help = "\
 Looks at every event that was received in the period, and asks the destination (Elasticsearch or
 OpenSearch) which of those that it was sent it holds, by eventID. Events on their way, parked ones and
-those in quarantine are not expected. Nothing is changed unless --redeliver is given; then what is missing
-is sent again, under the same eventID.
+those in quarantine are not expected; those that were given up (a backlog that expired, or was discarded
+after a pause) are, since they are counted and not noted one by one. Nothing is changed unless --redeliver
+is given; then what is missing is sent again, under the same eventID.
 
 Asking needs a credential that may read: readCredential of the configuration, else its apiKey.
-The API client needs the scopes write:config-instance and those to read events of every stream.
+The API client needs the scopes write:config_instance, read:config_instance, read:event_account,
+read:admin_event_account, read:admin_event_audit and read:event_hook_log.
 
 The command ends with 0 when every event is there once, else with 1.
 
@@ -63,6 +65,8 @@ struct Found {
     n_assumed: u64,
     n_unknown: u64,
     n_set_aside: u64,
+    n_unreadable: u64,
+    n_given_up: u64,
     missing: Vec<Value>,
     repeated: Vec<Value>,
     /// Where the period could not be judged any further, and why.
@@ -79,7 +83,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         return Err(format!("the period could not be judged to its end: {why}").into());
     }
     if found.missing.is_empty() && found.repeated.is_empty() {
-        return Ok(());
+        return match found.n_unreadable {
+            0 => Ok(()),
+            n => Err(format!("{} not judged", counted(n, "damaged block")).into()),
+        };
     }
     if arguments.redeliver && !found.missing.is_empty() {
         redeliver(&client, &path, &found.missing).await?;
@@ -90,8 +97,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
 
 /// The id and the name of the configuration that is called so, by either.
 async fn find(client: &Client, wanted: &str) -> Result<(String, String), Failure> {
-    let all = client.json(Method::GET, STREAMING, None).await?;
-    let all = all.get("content").or(Some(&all)).and_then(Value::as_array).cloned().unwrap_or_default();
+    let all = client.list(STREAMING).await?;
     let named = |field: &str| all.iter().find(|each| text(each, field) == wanted);
     let Some(found) = named("id").or_else(|| named("name")) else {
         let names: Vec<&str> = all.iter().map(|each| text(each, "name")).collect();
@@ -144,6 +150,9 @@ impl Found {
         self.n_assumed += number(part, "assumed");
         self.n_unknown += number(part, "unknown");
         self.n_set_aside += number(part, "setAside");
+        self.n_unreadable += number(part, "unreadable");
+        // Of all time, and not of the part.
+        self.n_given_up = number(part, "givenUp");
         for (all, field) in [(&mut self.missing, "missing"), (&mut self.repeated, "repeated")] {
             all.extend(part.get(field).and_then(Value::as_array).into_iter().flatten().cloned());
         }
@@ -156,6 +165,8 @@ impl Found {
             "assumed": self.n_assumed,
             "unknown": self.n_unknown,
             "setAside": self.n_set_aside,
+            "unreadable": self.n_unreadable,
+            "givenUp": self.n_given_up,
             "missing": self.missing,
             "repeated": self.repeated,
             "unfinished": self.unfinished,
@@ -191,6 +202,18 @@ fn say(found: &Found, name: &str, as_json: bool) -> Result<(), Failure> {
         answer(format_args!(
             "{} not judged: settings that came later leave them out, and earlier ones are not known any more",
             counted(found.n_unknown, "event")
+        ))?;
+    }
+    if found.n_unreadable > 0 {
+        answer(format_args!(
+            "{} passed over: which events they held is not known; `idstream journal verify` names them",
+            counted(found.n_unreadable, "damaged block")
+        ))?;
+    }
+    if found.n_given_up > 0 && !found.missing.is_empty() {
+        answer(format_args!(
+            "the configuration has given up {} in all its time, which can be among the missing ones",
+            counted(found.n_given_up, "event")
         ))?;
     }
     answer(format_args!(

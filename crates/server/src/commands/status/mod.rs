@@ -15,8 +15,6 @@ use crate::output::answer;
 
 const INSTANCE: &str = "admin/api/v1/instance/status";
 const STREAMING: &str = "admin/api/v1/instance/eventStreaming";
-/// Configurations of one call.
-const PAGE: usize = 2000;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -72,7 +70,7 @@ async fn look(
     arguments: &Arguments,
     is_terminal: bool,
 ) -> Result<(Vec<String>, bool), Failure> {
-    let all = all(client).await?;
+    let all = client.list(&format!("{STREAMING}/status")).await?;
     if let Some(name) = &arguments.name {
         let is_it = |each: &&Value| [&each["name"], &each["id"]].contains(&&json!(name));
         let brief = all.iter().find(is_it).ok_or_else(|| format!("there is no configuration {name:?}"))?;
@@ -95,22 +93,6 @@ async fn look(
         table::overview(&instance, &all, is_terminal)
     };
     Ok((lines, needs_attention))
-}
-
-/// All configurations, by name.
-async fn all(client: &Client) -> Result<Vec<Value>, Failure> {
-    let mut all = Vec::new();
-    loop {
-        let number = all.len() / PAGE;
-        let path = format!("{STREAMING}/status?sort=name&size={PAGE}&page={number}");
-        let page = client.json(Method::GET, &path, None).await?;
-        let content = page["content"].as_array().cloned().unwrap_or_default();
-        let is_last = content.len() < PAGE;
-        all.extend(content);
-        if is_last {
-            return Ok(all);
-        }
-    }
 }
 
 fn pretty(value: &Value) -> Result<String, Failure> {
