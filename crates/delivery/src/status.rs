@@ -94,9 +94,9 @@ pub struct Status {
     /// When something was last proven.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_success_at: Option<Timestamp>,
-    /// Requests sent since the process started.
+    /// Requests sent since the worker started.
     pub requests: u64,
-    /// Events sent again since the process started.
+    /// Events sent again since the worker started.
     pub retried: u64,
     /// Requests in flight now.
     pub in_flight: usize,

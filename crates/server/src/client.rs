@@ -245,6 +245,30 @@ mod tests {
         (client.json(Method::GET, "x", None).await.is_ok(), begun.elapsed())
     }
 
+    /// A list of so many entries.
+    struct Long(usize);
+
+    #[async_trait::async_trait]
+    impl Transport for Long {
+        async fn send(&self, request: Request) -> Result<Answer, TransportError> {
+            let query: std::collections::HashMap<_, _> = request.url.query_pairs().into_owned().collect();
+            let (page, size): (usize, usize) =
+                (query["page"].parse().unwrap(), query["size"].parse().unwrap());
+            let content: Vec<usize> = (0..self.0).skip(page * size).take(size).collect();
+            let body = serde_json::json!({"content": content}).to_string().into();
+            Ok(Answer { status: 200, retry_after: None, headers: HeaderMap::new(), body })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_is_read_to_its_end() {
+        for n in [0, 1, PAGE - 1, PAGE, PAGE + 1, 2 * PAGE + 7] {
+            let base = "http://127.0.0.1:1/".parse().unwrap();
+            let client = Client::new(Arc::new(Long(n)), base, &Secret::new("t")).unwrap();
+            assert_eq!(client.list("x").await.unwrap().len(), n);
+        }
+    }
+
     #[test]
     fn what_another_server_answers_is_shown_short_and_harmless() {
         assert_eq!(beginning(b"<html>\r\n\x1b[31m<b>Bad\tGateway\x00"), "<html> [31m<b>Bad Gateway");

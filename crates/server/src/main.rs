@@ -111,3 +111,32 @@ fn fail(error: &dyn std::error::Error) -> ExitCode {
     }
     ExitCode::FAILURE
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn helps(command: &mut clap::Command, all: &mut Vec<String>) {
+        all.push(command.render_long_help().to_string());
+        command.get_subcommands_mut().for_each(|each| helps(each, all));
+    }
+
+    #[test]
+    fn scopes_that_helps_name_are_scopes() {
+        let mut all = Vec::new();
+        helps(&mut Arguments::command(), &mut all);
+        let is_of_a_scope = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '_' | '-');
+        let named: Vec<&str> = all
+            .iter()
+            .flat_map(|text| text.split(|c: char| !is_of_a_scope(c)))
+            .map(|word| word.trim_matches(':'))
+            .filter(|word| ["read:", "write:", "delete:"].iter().any(|verb| word.starts_with(verb)))
+            .collect();
+        assert!(named.len() > 5, "{named:?}");
+        for name in named {
+            assert!(api::Scope::from_name(name).is_some(), "{name} is no scope");
+        }
+    }
+}

@@ -48,7 +48,7 @@ pub struct Progress {
     pub waits_for: Option<String>,
     /// Its books so far.
     pub figures: Figures,
-    /// How much of its range it has done with, in percent, rounded down; 100 of an empty one.
+    /// How much of its range it has done with, in percent, rounded down; 100 of an empty one, 0 before it has its place.
     pub percent: u64,
     /// Events delivered in a second, since its worker started.
     pub events_per_second: Option<f64>,
@@ -62,9 +62,10 @@ pub struct Progress {
 pub(crate) async fn progress(parts: &Parts, lives: &Lives, run: &Run) -> Result<Progress, JournalError> {
     let live = lives.lock().get(&run.id).cloned();
     let figures = match run.figures {
-        Some(figures) => figures,
+        Some(figures) => Some(figures),
         None => counted(parts, run).await?,
     };
+    let (percent, figures) = (figures.as_ref().map_or(0, percent), figures.unwrap_or_default());
     let status = live.as_ref().map(|live| live.status.lock().clone());
     let waits_for = waits_for(&parts.catalog, run, status.as_ref());
     let state = match run.state {
@@ -82,7 +83,7 @@ pub(crate) async fn progress(parts: &Parts, lives: &Lives, run: &Run) -> Result<
     Ok(Progress {
         state,
         waits_for,
-        percent: percent(&figures),
+        percent,
         events_per_second: speed.map(|speed| speed.delivered),
         ends_at: speed.and_then(|speed| Some(parts.clock.now().plus(speed.left?))),
         figures,
@@ -90,11 +91,12 @@ pub(crate) async fn progress(parts: &Parts, lives: &Lives, run: &Run) -> Result<
     })
 }
 
-async fn counted(parts: &Parts, run: &Run) -> Result<Figures, JournalError> {
+/// What the journal has counted; `None` before the run has its place.
+async fn counted(parts: &Parts, run: &Run) -> Result<Option<Figures>, JournalError> {
     let name = run.consumer();
     let all = parts.journal.consumers(ConsumerCommand::List).await?;
     let own = all.iter().find(|consumer| Some(&consumer.name) == name.as_ref());
-    Ok(own.map(|consumer| Figures::of(&consumer.state)).unwrap_or_default())
+    Ok(own.map(|consumer| Figures::of(&consumer.state)))
 }
 
 fn percent(figures: &Figures) -> u64 {
