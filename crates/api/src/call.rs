@@ -177,6 +177,14 @@ impl<Who> Call<Who> {
             .map_err(|error| ApiError::new(ErrorKey::MalformedBody, format!("the body is not JSON: {error}")))
     }
 
+    /// The same; no body is `{}`.
+    pub(crate) async fn json_if_any(&mut self) -> Result<Value, ApiError> {
+        if axum::body::HttpBody::is_end_stream(&self.body) {
+            return Ok(Value::Object(serde_json::Map::new()));
+        }
+        self.json().await
+    }
+
     /// The body of a form.
     pub(crate) async fn form(&mut self) -> Result<Query, ApiError> {
         let held = self.read(FORM).await?;

@@ -109,7 +109,7 @@ fn not_given_up(error: PauseError) -> ApiError {
 /// Ends a pause: as is chosen, or without a choice as the backlog allows. Chooses what becomes of the backlog of a
 /// configuration that awaits it.
 pub(crate) async fn resume(mut call: Call) -> Answer {
-    let body = call.json().await?;
+    let body = call.json_if_any().await?;
     let found = find(&call.state.catalog, call.id())?;
     call.check_revision(found.revision)?;
     let mut complaints = Complaints::about(ENTITY);

@@ -85,7 +85,8 @@ async fn a_paused_configuration_sends_nothing_until_it_is_resumed_and_then_all()
     assert_eq!(app.call(Method::PUT, &path, read).await.status, StatusCode::OK);
     assert_eq!(status(&app, &path).await["state"], "paused");
 
-    let resumed = app.call(Method::POST, &format!("{path}/resume"), json!({})).await;
+    // Without a body, as `whatNext` says it.
+    let resumed = app.call(Method::POST, &format!("{path}/resume"), Value::Null).await;
     assert_eq!(
         (resumed.status, &resumed.json()["resumeFrom"]),
         (StatusCode::OK, &json!("continue")),

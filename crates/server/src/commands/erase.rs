@@ -23,7 +23,7 @@ idstream journal verify still passes. See first with --dry-run how many events a
 What destinations have received stays there: the answer lists them. Backups that were made before still
 hold the events. The audit log says that something was erased, by whom, and a digest of the text.
 
-The API client needs the scope delete:event.
+The API client needs the scopes delete:event and read:config_instance.
 ")]
 #[command(group = clap::ArgGroup::new("whose").required(true).args(["subject", "event_id"]))]
 pub(crate) struct Arguments {

@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::Failure;
-use super::called::Called;
+use super::called::{Called, unknown};
 use crate::client::Client;
 use crate::output::{answer, counted, tell};
 
@@ -69,6 +69,8 @@ struct Found {
     n_given_up: u64,
     missing: Vec<Value>,
     repeated: Vec<Value>,
+    /// Where the period ends.
+    to: String,
     /// Where the period could not be judged any further, and why.
     unfinished: Option<String>,
 }
@@ -100,8 +102,7 @@ async fn find(client: &Client, wanted: &str) -> Result<(String, String), Failure
     let all = client.list(STREAMING).await?;
     let named = |field: &str| all.iter().find(|each| text(each, field) == wanted);
     let Some(found) = named("id").or_else(|| named("name")) else {
-        let names: Vec<&str> = all.iter().map(|each| text(each, "name")).collect();
-        return Err(format!("there is no configuration {wanted:?}; there are: {}", names.join(", ")).into());
+        return Err(unknown(wanted, &all).into());
     };
     Ok((text(found, "id").to_owned(), text(found, "name").to_owned()))
 }
@@ -133,9 +134,9 @@ async fn look(client: &Client, path: &str, arguments: &Arguments) -> Result<Foun
                 tell(format_args!("the destination did not answer; it is asked again: {reason}"));
                 tokio::time::sleep(WAIT).await;
             }
-            _ => {
-                let (reason, hint) = (if reason.is_empty() { "" } else { reason }, text(&part, "whatToDo"));
-                let why: Vec<&str> = [reason, hint].into_iter().filter(|text| !text.is_empty()).collect();
+            ended => {
+                let why: Vec<&str> =
+                    [reason, what_to_do(ended)].into_iter().filter(|text| !text.is_empty()).collect();
                 found.unfinished = Some(why.join("; "));
                 return Ok(found);
             }
@@ -143,8 +144,22 @@ async fn look(client: &Client, path: &str, arguments: &Arguments) -> Result<Foun
     }
 }
 
+/// What somebody at a terminal does next, who has no cursor.
+fn what_to_do(ended: &str) -> &'static str {
+    match ended {
+        "unsettled" => {
+            "the rest is on its way, or the configuration sends nothing: see idstream status, and run this again later"
+        }
+        "refused" => {
+            "give the configuration a readCredential that may read what it sends, then run this again"
+        }
+        _ => "run this again in a while",
+    }
+}
+
 impl Found {
     fn add(&mut self, part: &Value) {
+        text(part, "to").clone_into(&mut self.to);
         self.n_looked_at += number(part, "lookedAt");
         self.n_expected += number(part, "expected");
         self.n_assumed += number(part, "assumed");
@@ -214,6 +229,12 @@ fn say(found: &Found, name: &str, as_json: bool) -> Result<(), Failure> {
         answer(format_args!(
             "the configuration has given up {} in all its time, which can be among the missing ones",
             counted(found.n_given_up, "event")
+        ))?;
+    }
+    if found.n_looked_at == 0 {
+        answer(format_args!(
+            "no event that it is done with was received in the period, which ends {}",
+            found.to
         ))?;
     }
     answer(format_args!(

@@ -9,7 +9,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::Failure;
-use super::called::Called;
+use super::called::{Called, unknown};
 use crate::client::Client;
 use crate::output::answer;
 
@@ -73,7 +73,7 @@ async fn look(
     let all = client.list(&format!("{STREAMING}/status")).await?;
     if let Some(name) = &arguments.name {
         let is_it = |each: &&Value| [&each["name"], &each["id"]].contains(&&json!(name));
-        let brief = all.iter().find(is_it).ok_or_else(|| format!("there is no configuration {name:?}"))?;
+        let brief = all.iter().find(is_it).ok_or_else(|| unknown(name, &all))?;
         let id = brief["id"].as_str().unwrap_or_default();
         let mut whole = client.json(Method::GET, &format!("{STREAMING}/{id}/status"), None).await?;
         for field in ["name", "type", "needsAttention"] {
