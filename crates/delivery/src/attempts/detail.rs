@@ -113,7 +113,7 @@ fn shown(destination: &dyn Destination, headers: &HeaderMap) -> BTreeMap<String,
             MASK.to_owned()
         } else {
             let mut text = destination.scrub(&String::from_utf8_lossy(value.as_bytes()));
-            text.truncate(text.floor_char_boundary(MAX_HEADER));
+            cut(&mut text, MAX_HEADER);
             text
         };
         (name.as_str().to_owned(), text)
@@ -125,6 +125,25 @@ fn shown(destination: &dyn Destination, headers: &HeaderMap) -> BTreeMap<String,
 fn beginning(destination: &dyn Destination, body: &Bytes) -> String {
     let window = body.get(..MAX_BODY + LONGEST_SECRET).unwrap_or(body);
     let mut text = destination.scrub(&String::from_utf8_lossy(window));
-    text.truncate(text.floor_char_boundary(MAX_BODY));
+    cut(&mut text, MAX_BODY);
     text
+}
+
+/// Cuts a text that will be kept, and gives the rest of its memory back: what is counted is what is held.
+fn cut(text: &mut String, max: usize) {
+    text.truncate(text.floor_char_boundary(max));
+    text.shrink_to_fit();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_was_cut_holds_no_more_memory_than_is_counted() {
+        let mut text = "ä".repeat(MAX_BODY + LONGEST_SECRET);
+        cut(&mut text, MAX_BODY - 1);
+        assert_eq!(text.len(), MAX_BODY - 2, "no character is halved");
+        assert!(text.capacity() < 2 * MAX_BODY, "{}", text.capacity());
+    }
 }
