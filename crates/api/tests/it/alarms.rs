@@ -264,6 +264,26 @@ async fn a_channel_is_made_shown_without_secrets_changed_tried_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_stored_address_of_a_webhook_is_never_sent_by_another_way() {
+    let app = App::new().await;
+    let hook = json!({"name": "Chat", "type": "webhook",
+                      "configuration": {"url": "https://hook.example.com/services/T0/B0/s3cret"}});
+    let made = app.create(CHANNELS, hook.clone()).await;
+    let path = format!("{CHANNELS}/{}", made["id"].as_str().unwrap());
+    let through =
+        with(made.clone(), "/configuration/network", json!({"proxy": "http://proxy.example.com:3128"}));
+    for url in [made["configuration"]["url"].clone(), Value::Null] {
+        let body = with(through.clone(), "/configuration/url", url);
+        assert_eq!(app.call(Method::PUT, &path, body).await.wrong_fields(), ["configuration.url"]);
+    }
+    let header = with(made, "/configuration/headerName", json!("x-other"));
+    assert_eq!(app.call(Method::PUT, &path, header).await.wrong_fields(), ["configuration.url"]);
+    let whole = with(through, "/configuration/url", hook["configuration"]["url"].clone());
+    let reply = app.call(Method::PUT, &path, whole).await;
+    assert_eq!(reply.status, StatusCode::OK, "{}", reply.text);
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_channel_is_named() {
     let app = App::new().await;
     let mail = |more: Value| {
