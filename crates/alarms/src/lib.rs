@@ -21,10 +21,8 @@ mod thresholds;
 
 pub use alarm::{Condition, Findings, Key, Kind, Severity, Subject, SubjectKind};
 pub use book::{Acknowledged, Alarm, Book};
-pub use deliver::{Undelivered, deliver, try_out};
-pub use facts::{
-    ConfigurationFacts, DiskSpace, Facts, Going, LastHeard, SourceFacts, Then, Unsettled, Unsigned,
-};
+pub use deliver::{Remedy, Undelivered, deliver, try_out};
+pub use facts::{ConfigurationFacts, DiskSpace, Facts, Going, SourceFacts, Then, Unsettled, Unsigned};
 pub use mail::{Mail, MailError, Mailer, SmtpMailer};
 pub use marks::Marks;
 pub use notice::{Notice, What};
