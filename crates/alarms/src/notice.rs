@@ -1,12 +1,13 @@
 //! What is told of an alarm: to channels in their forms, and to the other destinations as an audit log.
 
-use base::{EventId, Random, Timestamp};
+use base::{Random, Timestamp};
 use catalog::Note;
 use event::native::Instance;
+use event::own::audit_log;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::OURSELVES;
+use crate::ENTITY_TYPE;
 use crate::alarm::Severity;
 use crate::book::Alarm;
 
@@ -129,16 +130,8 @@ impl Notice {
             after("/count", alarm.count.to_string()),
         ];
         changes.extend(alarm.cleared_at.map(|at| after("/clearedAt", at.to_string())));
-        Some(json!({
-            "stream": "auditLog",
-            "eventID": EventId::draw(self.at, random),
-            "date": self.at,
-            "action": action,
-            "entityType": "Alarm",
-            "name": alarm.title(),
-            "outcome": "success",
-            "actor": {"userName": OURSELVES},
-            "changes": changes,
-        }))
+        let mut note = audit_log(action, ENTITY_TYPE, &alarm.title(), (self.at, random));
+        note["changes"] = changes.into();
+        Some(note)
     }
 }
