@@ -179,6 +179,72 @@ async fn a_configuration_that_is_disabled_or_deleted_is_told_to_others() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_alarm_of_what_is_paused_is_ended_by_an_operator_and_raised_again_when_it_goes_on() {
+    let running = Running::start(App::new().await);
+    let app = &running.app;
+    let made = app.create(STREAMING, leading_to("Refusing", "refusing.example.com")).await;
+    app.create(CHANNELS, webhook()).await;
+    app.net.set_faults_of("refusing.example.com", Faults { echo: 100, ..Faults::default() });
+    app.post(&[crate::app::JSON], event("")).await;
+    running.pass(5).await;
+    let path = format!("{STREAMING}/{}", made["id"].as_str().unwrap());
+    let paused = app.call(Method::POST, &format!("{path}/pause"), Value::Null).await;
+    assert!(paused.status.is_success(), "{}", paused.text);
+    running.pass(5).await;
+    let over = app.get(ALARMS).await.json()["content"][0].clone();
+    assert_eq!((&over["kind"], &over["withdrawn"]), (&json!("credentialRejected"), &json!(true)), "{over}");
+    let resumed = app.call(Method::POST, &format!("{path}/resume"), json!({})).await;
+    assert!(resumed.status.is_success(), "{}", resumed.text);
+    running.pass(30).await;
+    let told: Vec<Value> = app.hooks.take().iter().map(|got| got.json()["type"].clone()).collect();
+    assert_eq!(told, ["alarm.raised", "alarm.withdrawn", "alarm.raised"]);
+    running.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_configuration_that_stays_paused_is_told_of_after_hours() {
+    let running = Running::start(App::new().await);
+    let app = &running.app;
+    let made = app.create(STREAMING, leading_to("Watched", "watched.example.com")).await;
+    app.create(CHANNELS, webhook()).await;
+    app.call(Method::POST, &format!("{STREAMING}/{}/pause", made["id"].as_str().unwrap()), Value::Null).await;
+    running.pass(239).await;
+    assert!(app.hooks.take().is_empty());
+    running.pass(2).await;
+    let got = app.hooks.take();
+    assert_eq!(
+        got.iter().map(|got| got.json()["data"]["alarm"]["kind"].clone()).collect::<Vec<_>>(),
+        ["paused"]
+    );
+    running.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_is_not_told_what_happened_while_it_was_switched_off() {
+    let running = Running::start(App::new().await);
+    let app = &running.app;
+    app.create(STREAMING, leading_to("Refusing", "refusing.example.com")).await;
+    let made = app.create(CHANNELS, webhook()).await;
+    let path = format!("{CHANNELS}/{}", made["id"].as_str().unwrap());
+    running.pass(1).await;
+    let off = app.call(Method::PUT, &path, with(made.clone(), "/enabled", json!(false))).await;
+    assert_eq!(off.status, StatusCode::OK, "{}", off.text);
+    app.net.set_faults_of("refusing.example.com", Faults { echo: 100, ..Faults::default() });
+    app.post(&[crate::app::JSON], event("")).await;
+    running.pass(5).await;
+    assert_eq!(app.get(&path).await.json()["status"]["waiting"], 0);
+    let on = app.call(Method::PUT, &path, made).await;
+    assert_eq!(on.status, StatusCode::OK, "{}", on.text);
+    running.pass(5).await;
+    assert!(app.hooks.take().is_empty());
+    app.net.set_faults_of("refusing.example.com", Faults::default());
+    running.pass(120).await;
+    let told: Vec<Value> = app.hooks.take().iter().map(|got| got.json()["type"].clone()).collect();
+    assert_eq!(told, ["alarm.cleared"], "it is told what comes now");
+    running.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_alarm_is_acknowledged_and_silenced_by_name_and_that_is_audited() {
     let running = Running::start(App::new().await);
     let app = &running.app;
