@@ -121,7 +121,19 @@ fn a_reminder_says_how_it_is_now() {
 
 #[test]
 fn every_alarm_that_may_stand_can_be_told() {
-    assert!(MAX_NOTICES >= 2 * MAX_STANDING, "raised and ended at once");
+    let mut book = Book::default();
+    let of = |n: usize| {
+        let subject = Subject { id: n.to_string(), ..condition(Severity::Warning, 0).subject };
+        Condition { subject, ..condition(Severity::Warning, 0) }
+    };
+    for minute in 0..10 {
+        let conditions = if minute < 5 { (0..MAX_STANDING).map(of).collect() } else { Vec::new() };
+        let now = Timestamp::from_millis(START + minute * 60_000).unwrap();
+        let found = Findings { conditions, ..Findings::default() };
+        book.step(found, &Thresholds::default(), now, || "id".to_owned());
+    }
+    assert_eq!(book.next() as usize, 2 * MAX_STANDING, "raised at once, and ended at once");
+    assert_eq!(book.notice_from(0).map(|notice| notice.number), Some(0), "none was dropped untold");
 }
 
 #[test]

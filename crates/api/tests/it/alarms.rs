@@ -220,6 +220,29 @@ async fn a_configuration_that_stays_paused_is_told_of_after_hours() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_only_an_operator_can_mend_at_a_channel_is_tried_seldom_and_never_given_up() {
+    let running = Running::start(App::new().await);
+    let app = &running.app;
+    app.create(STREAMING, leading_to("Refusing", "refusing.example.com")).await;
+    let made = app.create(CHANNELS, webhook()).await;
+    app.net.set_faults_of("refusing.example.com", Faults { echo: 100, ..Faults::default() });
+    app.hooks.answer(401);
+    app.post(&[crate::app::JSON], event("")).await;
+    running.pass(12 * 60).await;
+    let n_tries = app.hooks.take().len();
+    assert!((20..=25).contains(&n_tries), "{n_tries}");
+    let path = format!("{CHANNELS}/{}", made["id"].as_str().unwrap());
+    let status = app.get(&path).await.json()["status"].clone();
+    assert_eq!((&status["waiting"], &status["givenUp"]), (&json!(1), &json!(0)), "{status}");
+    app.hooks.answer(204);
+    let changed = app.call(Method::PUT, &path, with(made, "/minSeverity", json!("critical"))).await;
+    assert_eq!(changed.status, StatusCode::OK, "{}", changed.text);
+    running.pass(1).await;
+    assert_eq!(app.hooks.take().len(), 1, "at once when the channel was changed");
+    running.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_channel_is_not_told_what_happened_while_it_was_switched_off() {
     let running = Running::start(App::new().await);
     let app = &running.app;
