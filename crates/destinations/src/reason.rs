@@ -13,6 +13,8 @@ pub(crate) const MAX_CHARS: usize = 300;
 const MAX_LOOKED_AT: usize = 4096;
 /// Parts of an address of this length, in characters, are looked for alone: they are keys rather than words.
 const MIN_KEY: usize = 16;
+/// And a whole path without its slashes: shorter ones are words.
+const MIN_BARE: usize = 8;
 /// From here on Elasticsearch and OpenSearch repeat the value that they could not parse or index (the latter as bytes).
 const ECHOES: [&str; 2] = ["Preview of field's value:", "The prefix of the first immense term is:"];
 
@@ -41,8 +43,8 @@ impl Hush {
         let parts = path.split('/').chain(query.split(['&', '=']));
         texts.extend(parts.filter(|part| part.len() >= MIN_KEY).map(ToOwned::to_owned));
         texts.extend(texts.clone().iter().map(|text| decoded(text)));
-        let bare = texts.iter().map(|text| text.trim_matches('/').to_owned()).collect::<Vec<_>>();
-        texts.extend(bare);
+        let bare: Vec<String> = texts.iter().map(|text| text.trim_matches('/').to_owned()).collect();
+        texts.extend(bare.into_iter().filter(|text| text.len() >= MIN_BARE));
         // The longest first: nothing of it is left beside a part that is masked.
         texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
         texts.dedup();
@@ -109,6 +111,8 @@ mod tests {
         }
         let plain = Hush::default().and_address(&Url::parse("https://h.example/").unwrap());
         assert_eq!(plain.reason("GET / is all"), "GET / is all");
+        let short = Hush::default().and_address(&Url::parse("https://h.example/logs").unwrap());
+        assert_eq!(short.reason("no logs at /logs"), "no logs at [masked]");
     }
 
     #[test]
