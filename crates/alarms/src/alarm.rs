@@ -26,6 +26,8 @@ pub enum Kind {
     ConfigurationDisabled,
     /// Somebody has deleted a configuration.
     ConfigurationDeleted,
+    /// Somebody paused a configuration hours ago.
+    Paused,
     /// Nothing comes from a source.
     SourceSilent,
     /// The disk is getting full.
@@ -38,7 +40,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Holding,
         Self::CredentialRejected,
         Self::Lag,
@@ -47,6 +49,7 @@ impl Kind {
         Self::Expired,
         Self::ConfigurationDisabled,
         Self::ConfigurationDeleted,
+        Self::Paused,
         Self::SourceSilent,
         Self::Disk,
         Self::JournalPoisoned,
@@ -64,6 +67,7 @@ impl Kind {
             Self::Expired => "expired",
             Self::ConfigurationDisabled => "configurationDisabled",
             Self::ConfigurationDeleted => "configurationDeleted",
+            Self::Paused => "paused",
             Self::SourceSilent => "sourceSilent",
             Self::Disk => "disk",
             Self::JournalPoisoned => "journalPoisoned",
@@ -102,10 +106,14 @@ impl Kind {
                 "these events were not delivered and will not be; mend the destination to lose no more"
             }
             Self::ConfigurationDisabled => {
-                "the audit log says who did it; it keeps its place, and goes on from there when it is enabled again"
+                "the audit log says who did it; it goes on from its place when it is enabled again, but retention does not \
+                 wait for it"
             }
             Self::ConfigurationDeleted => {
                 "the audit log says who did it; what it had not delivered stays in the journal for its retention"
+            }
+            Self::Paused => {
+                "the audit log says who did it; what comes is kept for it within its backlog budget: resume it, or disable it"
             }
             Self::SourceSilent => {
                 "look at the platform's log streaming: is it paused, or does it post elsewhere, or with another credential?"
@@ -150,6 +158,17 @@ pub enum SubjectKind {
     Source,
     /// The installation itself.
     Instance,
+}
+
+impl SubjectKind {
+    /// Its name in answers and documents.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Configuration => "configuration",
+            Self::Source => "source",
+            Self::Instance => "instance",
+        }
+    }
 }
 
 /// With what something is wrong.
@@ -197,13 +216,16 @@ impl Condition {
     }
 }
 
-/// What is wrong now, and what cannot be told now: of the latter nothing is raised, and nothing is taken back.
+/// What is wrong now, and what is not to be taken for mended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
     /// What is wrong.
     pub conditions: Vec<Condition>,
-    /// What cannot be told.
+    /// What cannot be told now: nothing of it is raised, and nothing is taken back.
     pub unsure: BTreeSet<Key>,
+    /// What stands and was put aside by an operator, who paused, disabled or deleted what it is about: it ends, and nobody
+    /// says that it has recovered.
+    pub set_aside: BTreeSet<Key>,
 }
 
 #[cfg(test)]
@@ -217,6 +239,9 @@ mod tests {
         }
         for severity in [Severity::Warning, Severity::Critical] {
             assert_eq!(serde_json::to_value(severity).unwrap(), severity.name());
+        }
+        for kind in [SubjectKind::Configuration, SubjectKind::Source, SubjectKind::Instance] {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
         }
     }
 }

@@ -21,8 +21,8 @@ use crate::thresholds::{Thresholds, hours, minutes};
 const MAX_STANDING: usize = 500;
 /// Most alarms that are over and still shown.
 const MAX_OVER: usize = 200;
-/// Most notices that are kept for channels that cannot be told now.
-const MAX_NOTICES: usize = 200;
+/// Most notices that are kept for channels that cannot be told now: all that stand may be raised at once, and end at once.
+const MAX_NOTICES: usize = 1000;
 /// What comes back within this time is the same alarm.
 const SAME_WITHIN: Duration = Duration::from_hours(2);
 /// Longest time that a condition must be over. Shorter than [`SAME_WITHIN`], so that what flaps stays one alarm.
@@ -60,6 +60,9 @@ pub struct Alarm {
     /// When it was over; absent while it stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cleared_at: Option<Timestamp>,
+    /// It did not recover: an operator paused, disabled or deleted what it was about.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withdrawn: bool,
     /// Who has taken notice: no reminders follow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acknowledged: Option<Acknowledged>,
@@ -134,6 +137,14 @@ struct Progress {
     over: Option<Duration>,
 }
 
+/// What is found, once the conditions are taken in.
+struct Seen {
+    /// What is wrong, in words.
+    texts: BTreeMap<Key, String>,
+    unsure: BTreeSet<Key>,
+    set_aside: BTreeSet<Key>,
+}
+
 /// The book. What a restart forgets is how long conditions have lasted that are no alarms yet.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -194,7 +205,8 @@ impl Book {
         self.last_step = Some(now);
         self.alarms.iter_mut().for_each(|alarm| alarm.settle_times(now));
         let first = self.next;
-        let keys: BTreeSet<Key> = found.conditions.iter().map(Condition::key).collect();
+        let texts = found.conditions.iter().map(|condition| (condition.key(), condition.text.clone()));
+        let seen = Seen { texts: texts.collect(), unsure: found.unsure, set_aside: found.set_aside };
         for condition in found.conditions {
             let held = self.holds(condition.key(), elapsed);
             match self.alarms.iter().position(|alarm| alarm.stands() && alarm.key() == condition.key()) {
@@ -204,11 +216,12 @@ impl Book {
             }
         }
         for at in 0..self.alarms.len() {
-            self.look_after(at, &keys, &found.unsure, thresholds, (now, elapsed));
+            self.look_after(at, &seen, thresholds, (now, elapsed));
         }
         let standing = self.standing();
-        let is_known =
-            |key: &Key| keys.contains(key) || found.unsure.contains(key) || standing.contains_key(key);
+        let is_known = |key: &Key| {
+            seen.texts.contains_key(key) || seen.unsure.contains(key) || standing.contains_key(key)
+        };
         self.progress.retain(|key, _| is_known(key));
         self.forget();
         self.notices.iter().filter(|notice| notice.number >= first).cloned().collect()
@@ -258,6 +271,7 @@ impl Book {
                 told_at: now,
                 count: 0,
                 cleared_at: None,
+                withdrawn: false,
                 acknowledged: None,
                 silenced_until: None,
             });
@@ -270,7 +284,7 @@ impl Book {
         alarm.subject = condition.subject;
         (alarm.severity, alarm.worst) = (condition.severity, condition.severity);
         (alarm.text, alarm.since) = (condition.text, condition.since);
-        (alarm.cleared_at, alarm.acknowledged) = (None, None);
+        (alarm.cleared_at, alarm.acknowledged, alarm.withdrawn) = (None, None, false);
         self.tell(at, What::Raised, now);
     }
 
@@ -278,27 +292,31 @@ impl Book {
     fn look_after(
         &mut self,
         at: usize,
-        keys: &BTreeSet<Key>,
-        unsure: &BTreeSet<Key>,
+        seen: &Seen,
         thresholds: &Thresholds,
         (now, elapsed): (Timestamp, Duration),
     ) {
         let Some(alarm) = self.alarms.get_mut(at).filter(|alarm| alarm.stands()) else { return };
         let key = alarm.key();
-        if !keys.contains(&key) && !unsure.contains(&key) {
+        let text = seen.texts.get(&key);
+        if text.is_none() && !seen.unsure.contains(&key) {
+            let is_set_aside = seen.set_aside.contains(&key);
             let progress = self.progress.entry(key).or_default();
             let over = progress.over.map_or(Duration::ZERO, |over| over + elapsed);
             progress.over = Some(over);
             if over >= alarm.clear_after(thresholds) {
-                alarm.cleared_at = Some(now);
+                (alarm.cleared_at, alarm.withdrawn) = (Some(now), is_set_aside);
                 if !alarm.kind.is_deed() {
-                    self.tell(at, What::Cleared, now);
+                    self.tell(at, if is_set_aside { What::Withdrawn } else { What::Cleared }, now);
                 }
             }
             return;
         }
         let was_silenced = alarm.silenced_until.take_if(|until| *until <= now).is_some();
         if (was_silenced && alarm.acknowledged.is_none()) || alarm.is_to_be_reminded_of(thresholds, now) {
+            if let Some(text) = text {
+                alarm.text.clone_from(text);
+            }
             self.tell(at, What::Reminder, now);
         }
     }

@@ -26,6 +26,8 @@ const LONGEST_WAIT: Duration = Duration::from_mins(10);
 const MAX_TRIES: u32 = 40;
 /// And one that the other side has refused for good.
 const MAX_REFUSALS: u32 = 3;
+/// How long to wait where only an operator can mend it: a server that counts wrong passwords must not lock anybody out.
+const HELD_WAIT: Duration = Duration::from_mins(30);
 /// How long one try may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How long to wait before what could not be stored is tried again.
@@ -37,13 +39,24 @@ const AGAIN: Duration = Duration::from_secs(5);
 pub struct Undelivered {
     /// In the other side's own words, without secrets.
     pub reason: String,
-    /// The other side has said that it will never take it.
-    pub is_refused: bool,
+    /// What helps.
+    pub remedy: Remedy,
+}
+
+/// What helps when a channel was not told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// Time.
+    Wait,
+    /// An operator: the credential, or another setting, is refused, whatever is sent. Nothing is given up for it.
+    Operator,
+    /// Nothing: the other side will never take this notice.
+    Nothing,
 }
 
 impl Undelivered {
     fn later(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), is_refused: false }
+        Self { reason: reason.into(), remedy: Remedy::Wait }
     }
 }
 
@@ -85,6 +98,9 @@ async fn adjust(alarms: &Arc<Alarms>, crew: &mut HashMap<String, (u64, JoinHandl
         }
     }
     for found in channels {
+        if !found.value.enabled {
+            rest(alarms, &found.value.id).await;
+        }
         if found.value.enabled && !crew.contains_key(&found.value.id) {
             let (id, revision) = (found.value.id.clone(), found.revision);
             let task = tokio::spawn(tell(Arc::clone(alarms), found.value));
@@ -104,6 +120,15 @@ async fn forget(alarms: &Alarms, id: String) {
     }
 }
 
+/// A channel that is switched off: what happens until it is on again is not for it.
+async fn rest(alarms: &Alarms, id: &str) {
+    if let Ok(found) = alarms.parts.catalog.get::<Told>(id)
+        && !found.value.rests
+    {
+        save(alarms, id, Told { rests: true, ..found.value }).await;
+    }
+}
+
 /// Tells one channel, for as long as it is as it is.
 async fn tell(alarms: Arc<Alarms>, channel: Channel) {
     let opened = match channel.open(&alarms.parts.keyring) {
@@ -116,10 +141,14 @@ async fn tell(alarms: Arc<Alarms>, channel: Channel) {
     };
     let mut new = alarms.watch();
     let mut told = match alarms.parts.catalog.get::<Told>(&channel.id) {
+        Ok(found) if found.value.rests => {
+            let given_up = found.value.given_up;
+            save(&alarms, &channel.id, Told { next: alarms.next(), given_up, rests: false }).await
+        }
         // A book that was begun anew counts from the beginning.
         Ok(found) => Told { next: found.value.next.min(alarms.next()), ..found.value },
         // What was before it is not for it.
-        Err(_) => save(&alarms, &channel.id, Told { next: alarms.next(), given_up: 0 }).await,
+        Err(_) => save(&alarms, &channel.id, Told { next: alarms.next(), ..Told::default() }).await,
     };
     loop {
         new.borrow_and_update();
@@ -133,15 +162,15 @@ async fn tell(alarms: Arc<Alarms>, channel: Channel) {
         let is_for_it = !notice.is_silenced && notice.severity() >= channel.min_severity;
         let is_told = !is_for_it || tell_at_last(&alarms, &channel, &opened, &notice).await;
         let given_up = told.given_up + n_forgotten + u64::from(!is_told);
-        told = save(&alarms, &channel.id, Told { next: notice.number + 1, given_up }).await;
+        told = save(&alarms, &channel.id, Told { next: notice.number + 1, given_up, rests: false }).await;
     }
 }
 
 /// Tries until it is taken. False when that is given up.
 async fn tell_at_last(alarms: &Alarms, channel: &Channel, opened: &Opened, notice: &Notice) -> bool {
     let backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
-    let mut n_refusals = 0;
-    for attempt in 1..=MAX_TRIES {
+    let (mut n_tries, mut n_refusals) = (0, 0);
+    loop {
         let error = match send(alarms, opened, notice).await {
             Ok(()) => {
                 alarms.note_health(&channel.id, |health, now| {
@@ -154,14 +183,18 @@ async fn tell_at_last(alarms: &Alarms, channel: &Channel, opened: &Opened, notic
         };
         tracing::warn!(channel = channel.id, reason = error.reason, "a channel for alarms did not take one");
         note_failure(alarms, &channel.id, error.reason);
-        n_refusals += u32::from(error.is_refused);
-        if n_refusals >= MAX_REFUSALS {
+        if error.remedy == Remedy::Operator {
+            tokio::time::sleep(HELD_WAIT).await;
+            continue;
+        }
+        n_tries += 1;
+        n_refusals += u32::from(error.remedy == Remedy::Nothing);
+        if n_refusals >= MAX_REFUSALS || n_tries >= MAX_TRIES {
             return false;
         }
-        let wait = backoff.map_or(LONGEST_WAIT, |backoff| backoff.delay(attempt, None, &alarms.parts.random));
+        let wait = backoff.map_or(LONGEST_WAIT, |backoff| backoff.delay(n_tries, None, &alarms.parts.random));
         tokio::time::sleep(wait).await;
     }
-    false
 }
 
 fn note_failure(alarms: &Alarms, id: &str, reason: String) {
@@ -199,7 +232,7 @@ async fn send(alarms: &Alarms, opened: &Opened, notice: &Notice) -> Result<(), U
             Medium::Mail(settings) => {
                 let password = opened.secrets.get(channel::PASSWORD);
                 let sent = alarms.parts.mailer.send(settings, password, mail(alarms, notice)).await;
-                sent.map_err(|error| Undelivered { reason: error.reason, is_refused: error.is_refused })
+                sent.map_err(|error| Undelivered { reason: error.reason, remedy: error.remedy })
             }
         }
     };
@@ -222,9 +255,10 @@ async fn post(alarms: &Alarms, opened: &Opened, notice: &Notice) -> Result<(), U
     match verdict.outcomes.into_iter().next() {
         Some(Outcome::Delivered(_)) => Ok(()),
         Some(Outcome::Quarantine { reason } | Outcome::Split { reason }) => {
-            Err(Undelivered { reason, is_refused: true })
+            Err(Undelivered { reason, remedy: Remedy::Nothing })
         }
-        Some(Outcome::Retry { reason } | Outcome::Hold { reason }) => Err(Undelivered::later(reason)),
+        Some(Outcome::Hold { reason }) => Err(Undelivered { reason, remedy: Remedy::Operator }),
+        Some(Outcome::Retry { reason }) => Err(Undelivered::later(reason)),
         None => Err(Undelivered::later("the answer says nothing")),
     }
 }
@@ -232,7 +266,8 @@ async fn post(alarms: &Alarms, opened: &Opened, notice: &Notice) -> Result<(), U
 fn mail(alarms: &Alarms, notice: &Notice) -> Mail {
     let (instance, alarm) = (&alarms.parts.instance, &notice.alarm);
     let advice = notice.advice().map(|advice| format!("What to do: {advice}.\n\n")).unwrap_or_default();
-    let recovered = alarm.cleared_at.map(|at| format!("Recovered: {at}\n")).unwrap_or_default();
+    let over = if alarm.withdrawn { "Ended by an operator" } else { "Recovered" };
+    let recovered = alarm.cleared_at.map(|at| format!("{over}: {at}\n")).unwrap_or_default();
     let body = format!(
         "{}\n\n{advice}Installation: {} ({})\nAlarm: {}\nAbout: {}\nRaised: {}\n{recovered}Id: {}\n",
         notice.headline(),
@@ -274,6 +309,7 @@ pub async fn try_out(alarms: &Alarms, channel: &Channel) -> Result<(), Undeliver
         told_at: now,
         count: 1,
         cleared_at: None,
+        withdrawn: false,
         acknowledged: None,
         silenced_until: None,
     };

@@ -59,6 +59,8 @@ pub struct Unsettled {
     pub oldest_pending: Option<Timestamp>,
     /// Events that were copied to quarantine, since it began.
     pub quarantined: u64,
+    /// How many audit logs of alarms lie in quarantine now; `None` when nobody counted.
+    pub quarantined_alarms: Option<u64>,
     /// Events that were given up by retention or budget, since it began.
     pub expired: u64,
     /// When its budget is spent, or retention reaches what is pending, if it goes on as it did lately.
@@ -107,17 +109,17 @@ pub struct SourceFacts {
     pub is_enabled: bool,
     /// How long it may say nothing; `None`: as long as it likes.
     pub silent_after: Option<Duration>,
-    /// When it last delivered an event; else when the process started, which is no earlier than anybody could know.
-    pub last_heard: LastHeard,
+    /// When it last delivered an event to this process.
+    pub heard: Option<Timestamp>,
+    /// When the process started.
+    pub listened_to_since: Timestamp,
 }
 
-/// When a source was heard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LastHeard {
-    /// Then.
-    At(Timestamp),
-    /// Not since then: the process started, or the source was made.
-    NotSince(Timestamp),
+impl SourceFacts {
+    /// Whether it may be told of when it is silent.
+    pub const fn is_watched(&self) -> bool {
+        self.is_enabled && self.silent_after.is_some()
+    }
 }
 
 /// Room on a disk, in bytes.

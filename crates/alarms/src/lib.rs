@@ -7,6 +7,8 @@
 //! An alarm that stands is raised once, however often it is seen and however often the process restarts. A channel that
 //! fails holds up no other, and no alarm.
 
+use event::own::OURSELVES;
+
 mod alarm;
 mod book;
 pub mod channel;
@@ -21,10 +23,8 @@ mod thresholds;
 
 pub use alarm::{Condition, Findings, Key, Kind, Severity, Subject, SubjectKind};
 pub use book::{Acknowledged, Alarm, Book};
-pub use deliver::{Undelivered, deliver, try_out};
-pub use facts::{
-    ConfigurationFacts, DiskSpace, Facts, Going, LastHeard, SourceFacts, Then, Unsettled, Unsigned,
-};
+pub use deliver::{Remedy, Undelivered, deliver, try_out};
+pub use facts::{ConfigurationFacts, DiskSpace, Facts, Going, SourceFacts, Then, Unsettled, Unsigned};
 pub use mail::{Mail, MailError, Mailer, SmtpMailer};
 pub use marks::Marks;
 pub use notice::{Notice, What};
@@ -32,5 +32,5 @@ pub use rules::rules;
 pub use service::{AlarmError, Alarms, Health, Parts, Surroundings};
 pub use thresholds::Thresholds;
 
-/// Who posts idstream's own audit logs.
-const OURSELVES: &str = "idstream";
+/// The kind of entity that audit logs of alarms are about.
+pub const ENTITY_TYPE: &str = "Alarm";

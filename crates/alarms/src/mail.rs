@@ -16,11 +16,14 @@ use lettre::transport::smtp::extension::ClientId;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 
 use crate::channel::{MailSettings, Security};
+use crate::deliver::Remedy;
 
 /// How long each step of the conversation may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Longest words of a server that are kept, in characters.
 const MAX_WORDS: usize = 300;
+/// What servers answer that refuse a sign-in, or ask for one (RFC 4954).
+const SIGN_IN: [u16; 4] = [530, 534, 535, 538];
 /// Longest subject, in characters.
 const MAX_SUBJECT: usize = 200;
 
@@ -45,8 +48,8 @@ pub struct Mail {
 pub struct MailError {
     /// In the server's own words, without the password.
     pub reason: String,
-    /// The server has said that it will never take it.
-    pub is_refused: bool,
+    /// What helps.
+    pub remedy: Remedy,
 }
 
 /// Carries mails to a server. [`SmtpMailer`] in production.
@@ -66,7 +69,7 @@ pub trait Mailer: Send + Sync + 'static {
 pub struct SmtpMailer;
 
 fn later(reason: impl Into<String>) -> MailError {
-    MailError { reason: reason.into(), is_refused: false }
+    MailError { reason: reason.into(), remedy: Remedy::Wait }
 }
 
 #[async_trait]
@@ -81,7 +84,7 @@ impl Mailer for SmtpMailer {
         let domain = ClientId::Domain(mail.domain.clone());
         let message = message(settings, &mail).ok_or_else(|| MailError {
             reason: "the mail could not be put together".to_owned(),
-            is_refused: true,
+            remedy: Remedy::Nothing,
         })?;
         let mut transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(address.ip().to_string())
             .port(address.port())
@@ -143,7 +146,16 @@ fn explained(error: &SmtpError, settings: &MailSettings, password: Option<&Secre
         }
     }
     let words: String = words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_WORDS).collect();
-    MailError { reason: words, is_refused: error.is_permanent() }
+    MailError { reason: words, remedy: remedy(error) }
+}
+
+/// Who signs in, and how, is the operator's; what else a server refuses for good is this mail.
+fn remedy(error: &SmtpError) -> Remedy {
+    match error.status().map(u16::from) {
+        Some(code) if SIGN_IN.contains(&code) => Remedy::Operator,
+        _ if error.is_permanent() => Remedy::Nothing,
+        _ => Remedy::Wait,
+    }
 }
 
 fn message(settings: &MailSettings, mail: &Mail) -> Option<Message> {

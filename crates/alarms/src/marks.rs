@@ -6,13 +6,15 @@ use std::time::Duration;
 use base::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{ConfigurationFacts, DiskSpace, Facts};
+use crate::facts::{ConfigurationFacts, DiskSpace, Facts, SourceFacts};
 use crate::thresholds::{Thresholds, minutes};
 
 /// How long a deleted configuration is told of.
 const DELETED_FOR: Duration = Duration::from_hours(24);
 /// Most deleted configurations that are told of at a time.
 const MAX_DELETED: usize = 100;
+/// When a source was heard is kept to so small a part of its limit: not every event is worth a write.
+const GRAINS: u32 = 20;
 /// How far apart the looks at the disk are that its pace is told from.
 const LOOK_EVERY: Duration = Duration::from_mins(30);
 /// How many of them are kept: two days.
@@ -28,6 +30,8 @@ pub struct Marks {
     has_begun: bool,
     pub(crate) configurations: BTreeMap<String, Mark>,
     pub(crate) deleted: Vec<Deleted>,
+    /// When each source that may not be silent was last heard, or began to be listened to: it was made, enabled or limited.
+    pub(crate) sources: BTreeMap<String, Timestamp>,
     /// Begins anew with the process.
     #[serde(skip)]
     pub(crate) disk: Trend,
@@ -67,19 +71,30 @@ pub(crate) struct Growth {
     /// When it last grew.
     #[serde(skip_serializing_if = "Option::is_none")]
     last: Option<Timestamp>,
+    /// How much of it is our own telling of alarms; `None`: nobody counted yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    own: Option<u64>,
 }
 
 impl Growth {
-    fn note(&mut self, count: u64, now: Timestamp, window: Duration) {
+    /// `own`: how much is our own telling of alarms. That it grows is no news, or an alarm would feed itself.
+    fn note(&mut self, count: u64, own: Option<u64>, now: Timestamp, window: Duration) {
         // A clock that was set back must not make it last.
         self.last = self.last.map(|last| last.min(now));
         self.since = self.since.map(|since| since.min(now));
         if self.last.is_some_and(|last| now.since(last) >= window) {
             (self.since, self.last) = (None, None);
         }
-        if count > self.count {
+        let n_own = self.own.zip(own).map_or(0, |(before, now)| now.saturating_sub(before));
+        self.own = own.or(self.own);
+        // As if what is our own had been there before.
+        let known = self.count.saturating_add(n_own).min(count.max(self.count));
+        if self.since.is_some() {
+            self.before = self.before.saturating_add(known - self.count);
+        }
+        if count > known {
             if self.since.is_none() {
-                (self.before, self.since) = (self.count, Some(now));
+                (self.before, self.since) = (known, Some(now));
             }
             self.last = Some(now);
         }
@@ -95,6 +110,7 @@ impl Growth {
 impl Marks {
     /// Takes note of what is seen now.
     pub(crate) fn note(&mut self, facts: &Facts, thresholds: &Thresholds, now: Timestamp) {
+        self.hear(&facts.sources, now);
         let window = minutes(thresholds.quarantine_minutes);
         for seen in &facts.configurations {
             let has_begun = self.has_begun;
@@ -118,6 +134,27 @@ impl Marks {
     }
 }
 
+impl Marks {
+    fn hear(&mut self, sources: &[SourceFacts], now: Timestamp) {
+        let is_watched = |id: &str| sources.iter().any(|seen| seen.id == id && seen.is_watched());
+        self.sources.retain(|id, _| is_watched(id));
+        for seen in sources.iter().filter(|seen| seen.is_watched()) {
+            let mark = self.sources.entry(seen.id.clone()).or_insert(now);
+            // A clock that was set back must not make it last.
+            *mark = (*mark).min(now);
+            let grain = seen.silent_after.unwrap_or_default() / GRAINS;
+            if let Some(heard) = seen.heard.filter(|heard| *heard <= now && heard.since(*mark) >= grain) {
+                *mark = heard;
+            }
+        }
+    }
+
+    /// Events of a configuration that had gone to quarantine at the last look.
+    pub(crate) fn quarantined(&self, id: &str) -> u64 {
+        self.configurations.get(id).map_or(0, |mark| mark.quarantined.count)
+    }
+}
+
 /// The mark of a configuration that is seen for the first time. What is there when alarms begin is no news; what a new
 /// configuration has done since it was made is.
 fn first(seen: &ConfigurationFacts, has_begun: bool) -> Mark {
@@ -126,7 +163,11 @@ fn first(seen: &ConfigurationFacts, has_begun: bool) -> Mark {
         name: seen.name.clone(),
         is_enabled: seen.is_enabled,
         disabled_at: None,
-        quarantined: Growth { count: known.quarantined, ..Growth::default() },
+        quarantined: Growth {
+            count: known.quarantined,
+            own: if known.quarantined == 0 { Some(0) } else { known.quarantined_alarms },
+            ..Growth::default()
+        },
         expired: Growth { count: known.expired, ..Growth::default() },
     }
 }
@@ -141,8 +182,8 @@ impl Mark {
         };
         self.is_enabled = seen.is_enabled;
         if let Some(unsettled) = seen.unsettled {
-            self.quarantined.note(unsettled.quarantined, now, window);
-            self.expired.note(unsettled.expired, now, window);
+            self.quarantined.note(unsettled.quarantined, unsettled.quarantined_alarms, now, window);
+            self.expired.note(unsettled.expired, None, now, window);
         }
     }
 }
@@ -227,6 +268,48 @@ mod tests {
         assert_eq!(grown(&[&grows[..], &[(20, nine.clone())]].concat()), None, "it has stopped");
         assert_eq!(grown(&[&grows[..], &[(-500, nine.clone()), (-489, nine)]].concat()), None, "the clock");
         assert_eq!(grown(&[first, (1, facts(&[("a", true, 2)]))]), None, "some were taken out of it");
+    }
+
+    #[test]
+    fn our_own_telling_of_alarms_does_not_make_an_alarm_grow() {
+        let seen = |quarantined, quarantined_alarms| {
+            let mut facts = facts(&[("a", true, 0)]);
+            let unsettled = Unsettled { quarantined, quarantined_alarms, ..Unsettled::default() };
+            facts.configurations[0].unsettled = Some(unsettled);
+            facts
+        };
+        let grown = |looks: &[(i64, Facts)]| looked(looks).configurations["a"].quarantined.grown();
+        let (none, first) = ((0, seen(0, None)), (1, seen(1, Some(0))));
+        assert_eq!(grown(&[none.clone(), (1, seen(1, Some(1)))]), None, "it is one of ours");
+        let own = [none.clone(), first.clone(), (5, seen(2, Some(1)))];
+        assert_eq!(grown(&own), Some(1), "one of two is ours");
+        assert_eq!(grown(&[&own[..], &[(11, seen(2, None))]].concat()), None, "ours does not make it last");
+        assert_eq!(grown(&[&own[..], &[(12, seen(4, Some(2)))]].concat()), Some(1), "the other is news");
+        assert_eq!(grown(&[none, first, (2, seen(2, None))]), Some(2), "nobody counted");
+    }
+
+    #[test]
+    fn when_a_source_was_heard_is_kept_roughly_and_only_while_it_is_watched() {
+        let seen = |minutes: Option<u64>, heard: Option<i64>| {
+            let source = SourceFacts {
+                id: "s".to_owned(),
+                name: "Auth0".to_owned(),
+                is_enabled: true,
+                silent_after: minutes.map(Duration::from_mins),
+                heard: heard.map(at),
+                listened_to_since: at(0),
+            };
+            Facts { sources: vec![source], ..Facts::default() }
+        };
+        let kept = |looks: &[(i64, Facts)]| looked(looks).sources.get("s").copied();
+        let first = (0, seen(Some(60), None));
+        assert_eq!(kept(std::slice::from_ref(&first)), Some(at(0)));
+        assert_eq!(kept(&[first.clone(), (2, seen(Some(60), Some(2)))]), Some(at(0)), "not worth a write");
+        assert_eq!(kept(&[first.clone(), (5, seen(Some(60), Some(4)))]), Some(at(4)));
+        assert_eq!(kept(&[first.clone(), (5, seen(None, Some(4)))]), None);
+        let again = (90, seen(Some(60), None));
+        assert_eq!(kept(&[first.clone(), (5, seen(None, None)), again]), Some(at(90)), "it begins anew");
+        assert_eq!(kept(&[first, (-50, seen(Some(60), None))]), Some(at(-50)), "the clock");
     }
 
     #[test]

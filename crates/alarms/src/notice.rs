@@ -1,12 +1,13 @@
 //! What is told of an alarm: to channels in their forms, and to the other destinations as an audit log.
 
-use base::{EventId, Random, Timestamp};
+use base::{Random, Timestamp};
 use catalog::Note;
 use event::native::Instance;
+use event::own::audit_log;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::OURSELVES;
+use crate::ENTITY_TYPE;
 use crate::alarm::Severity;
 use crate::book::Alarm;
 
@@ -22,6 +23,8 @@ pub enum What {
     Reminder,
     /// What was wrong is mended.
     Cleared,
+    /// An operator paused, disabled or deleted what it was about: nobody knows whether it is mended.
+    Withdrawn,
     /// Somebody tries a channel out.
     Test,
 }
@@ -34,6 +37,7 @@ impl What {
             Self::Worse => "worse",
             Self::Reminder => "reminder",
             Self::Cleared => "cleared",
+            Self::Withdrawn => "withdrawn",
             Self::Test => "test",
         }
     }
@@ -74,6 +78,7 @@ impl Notice {
             What::Worse => "now critical",
             What::Reminder => "still wrong",
             What::Cleared => "recovered",
+            What::Withdrawn => "ended by an operator",
             What::Test => "test",
         };
         format!("[{head}] {}", self.alarm.text)
@@ -81,7 +86,7 @@ impl Notice {
 
     /// What to do, where there is something.
     pub fn advice(&self) -> Option<&'static str> {
-        (!matches!(self.what, What::Cleared | What::Test)).then(|| self.alarm.kind.advice())
+        (!matches!(self.what, What::Cleared | What::Withdrawn | What::Test)).then(|| self.alarm.kind.advice())
     }
 
     /// The JSON document that webhooks get: the members of Standard Webhooks, and `text`, which chat systems show.
@@ -107,30 +112,26 @@ impl Notice {
         let action = match self.what {
             What::Raised | What::Worse => "Raise",
             What::Cleared => "Clear",
+            What::Withdrawn => "Withdraw",
             What::Reminder | What::Test => return None,
         };
         let alarm = &self.alarm;
-        let after = |path: &str, value: Value| json!({"path": path, "after": value});
+        // Texts only: a destination that has learned one type for `after` refuses others.
+        let after = |path: &str, value: String| json!({"path": path, "after": value});
         let mut changes = vec![
-            after("/alarmId", json!(alarm.id)),
-            after("/kind", json!(alarm.kind)),
-            after("/severity", json!(alarm.severity)),
-            after("/subject", json!(alarm.subject)),
-            after("/text", json!(alarm.text)),
-            after("/raisedAt", json!(alarm.raised_at)),
-            after("/count", json!(alarm.count)),
+            after("/alarmId", alarm.id.clone()),
+            after("/kind", alarm.kind.name().to_owned()),
+            after("/severity", alarm.severity.name().to_owned()),
+            after("/subject/kind", alarm.subject.kind.name().to_owned()),
+            after("/subject/id", alarm.subject.id.clone()),
+            after("/subject/name", alarm.subject.name.clone()),
+            after("/text", alarm.text.clone()),
+            after("/raisedAt", alarm.raised_at.to_string()),
+            after("/count", alarm.count.to_string()),
         ];
-        changes.extend(alarm.cleared_at.map(|at| after("/clearedAt", json!(at))));
-        Some(json!({
-            "stream": "auditLog",
-            "eventID": EventId::draw(self.at, random),
-            "date": self.at,
-            "action": action,
-            "entityType": "Alarm",
-            "name": alarm.title(),
-            "outcome": "success",
-            "actor": {"userName": OURSELVES},
-            "changes": changes,
-        }))
+        changes.extend(alarm.cleared_at.map(|at| after("/clearedAt", at.to_string())));
+        let mut note = audit_log(action, ENTITY_TYPE, &alarm.title(), (self.at, random));
+        note["changes"] = changes.into();
+        Some(note)
     }
 }

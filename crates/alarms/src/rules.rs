@@ -7,9 +7,7 @@ use std::time::Duration;
 use base::Timestamp;
 
 use crate::alarm::{Condition, Findings, Key, Kind, Severity, Subject, SubjectKind};
-use crate::facts::{
-    ConfigurationFacts, DiskSpace, Facts, Going, LastHeard, SourceFacts, Then, Unsettled, Unsigned,
-};
+use crate::facts::{ConfigurationFacts, DiskSpace, Facts, Going, SourceFacts, Then, Unsettled, Unsigned};
 use crate::marks::{Growth, Marks};
 use crate::thresholds::{Thresholds, hours, minutes};
 
@@ -19,6 +17,10 @@ const BACK_AT_PERCENT: u32 = 80;
 const ROOM_TO_SPARE: u64 = 2;
 /// How many times the usual interval a head may stay unsigned.
 const UNSIGNED_TIMES: u32 = 3;
+/// How long the oldest pending event must be too old: what starts or is resumed catches up first.
+const LAG_LASTS: Duration = Duration::from_mins(1);
+/// How long one must have listened to say that a source is silent: while idstream was down it could not be heard.
+const LISTENS_FOR: Duration = Duration::from_mins(15);
 /// How long a backlog must grow before it is believed that it goes on.
 const OUTLOOK_LASTS: Duration = Duration::from_mins(5);
 /// Longest words of a destination in a text, in characters.
@@ -42,12 +44,34 @@ pub fn rules(
         rules.wrong(Kind::ConfigurationDeleted, subject, Severity::Warning, Some(gone.at), text);
     }
     for source in &facts.sources {
-        rules.source(source);
+        rules.source(source, marks);
     }
     rules.instance(facts, marks);
     let mut found = rules.found;
     found.conditions.retain(|condition| !thresholds.off.contains(&condition.kind));
+    let is_set_aside = |key: &&Key| is_set_aside(key, facts, thresholds);
+    found.set_aside = standing.keys().filter(is_set_aside).cloned().collect();
     found
+}
+
+/// Whether an operator has put aside what this is about: then that it is not seen proves nothing.
+fn is_set_aside(key: &Key, facts: &Facts, thresholds: &Thresholds) -> bool {
+    let goes_on = match key.kind {
+        Kind::ConfigurationDisabled
+        | Kind::ConfigurationDeleted
+        | Kind::Disk
+        | Kind::JournalPoisoned
+        | Kind::HeadUnsigned => true,
+        Kind::SourceSilent => {
+            facts.sources.iter().any(|source| source.id == key.subject && source.is_watched())
+        }
+        Kind::Paused => facts.configurations.iter().any(|seen| seen.id == key.subject && seen.is_enabled),
+        _ => {
+            let is_off = |going| matches!(going, Going::Paused | Going::Disabled);
+            facts.configurations.iter().any(|seen| seen.id == key.subject && !is_off(seen.going))
+        }
+    };
+    !goes_on || thresholds.off.contains(&key.kind)
 }
 
 struct Rules<'a> {
@@ -93,7 +117,14 @@ impl Rules<'_> {
         self.going(seen);
         let Some(mark) = marks.configurations.get(&seen.id) else { return };
         if let Some(at) = mark.disabled_at {
-            let text = format!("the configuration {:?} was disabled", seen.name);
+            let left = seen.unsettled.and_then(|unsettled| unsettled.spent_at);
+            let text = match left.map(|at| in_words(at.since(self.now))) {
+                Some(left) => format!(
+                    "the configuration {:?} was disabled, and its pending events will be given up in {left}",
+                    seen.name
+                ),
+                None => format!("the configuration {:?} was disabled", seen.name),
+            };
             self.wrong(Kind::ConfigurationDisabled, of(seen), Severity::Warning, Some(at), text);
         }
         let Some(unsettled) = seen.unsettled else {
@@ -102,10 +133,13 @@ impl Rules<'_> {
             }
             return;
         };
-        self.lag(seen, unsettled);
-        self.expiry(seen, unsettled);
         self.growth(Kind::Quarantine, seen, &mark.quarantined);
-        self.growth(Kind::Expired, seen, &mark.expired);
+        // That what is switched off loses what it does not deliver is told with that it is switched off.
+        if seen.going != Going::Disabled {
+            self.lag(seen, unsettled);
+            self.expiry(seen, unsettled);
+            self.growth(Kind::Expired, seen, &mark.expired);
+        }
     }
 
     fn going(&mut self, seen: &ConfigurationFacts) {
@@ -119,7 +153,8 @@ impl Rules<'_> {
                 self.unsure(Kind::CredentialRejected, &seen.id);
                 return;
             }
-            Going::Unknown | Going::Struggling | Going::Flowing | Going::Paused | Going::Disabled => return,
+            Going::Unknown | Going::Struggling | Going::Flowing | Going::Disabled => return,
+            Going::Paused => return self.paused(seen),
             Going::CredentialRejected => {
                 self.unsure(Kind::Holding, &seen.id);
                 let text = format!("the destination of {name:?} refuses the credential, and says: {words}");
@@ -145,6 +180,16 @@ impl Rules<'_> {
             after,
         };
         self.found.conditions.push(condition);
+    }
+
+    fn paused(&mut self, seen: &ConfigurationFacts) {
+        let limit = hours(self.thresholds.paused_hours);
+        let Some(since) = seen.since.filter(|since| !limit.is_zero() && self.now.since(*since) >= limit)
+        else {
+            return;
+        };
+        let text = format!("{:?} has been paused for {}", seen.name, in_words(self.now.since(since)));
+        self.wrong(Kind::Paused, of(seen), Severity::Warning, Some(since), text);
     }
 
     fn lag(&mut self, seen: &ConfigurationFacts, unsettled: Unsettled) {
@@ -174,6 +219,7 @@ impl Rules<'_> {
         let text =
             format!("the oldest pending event of {:?} has waited for {}{why}", seen.name, in_words(lag));
         self.wrong(Kind::Lag, of(seen), severity, Some(oldest), text);
+        self.must_last(LAG_LASTS);
     }
 
     fn expiry(&mut self, seen: &ConfigurationFacts, unsettled: Unsettled) {
@@ -217,17 +263,18 @@ impl Rules<'_> {
         self.wrong(kind, of(seen), severity, growth.since, text);
     }
 
-    fn source(&mut self, seen: &SourceFacts) {
+    fn source(&mut self, seen: &SourceFacts, marks: &Marks) {
         let Some(limit) = seen.silent_after.filter(|_| seen.is_enabled) else { return };
-        let (LastHeard::At(heard) | LastHeard::NotSince(heard)) = seen.last_heard;
+        let Some(heard) = marks.sources.get(&seen.id).copied().max(seen.heard) else { return };
+        if self.now.since(seen.listened_to_since) < limit.min(LISTENS_FOR) {
+            self.unsure(Kind::SourceSilent, &seen.id);
+            return;
+        }
         let silent = self.now.since(heard);
         if silent > limit {
             let text = format!("nothing has come from {:?} for {}", seen.name, in_words(silent));
             let subject = subject(SubjectKind::Source, &seen.id, &seen.name);
             self.wrong(Kind::SourceSilent, subject, Severity::Warning, Some(heard), text);
-        } else if matches!(seen.last_heard, LastHeard::NotSince(_)) {
-            // Before this process, nobody listened.
-            self.unsure(Kind::SourceSilent, &seen.id);
         }
     }
 

@@ -96,6 +96,9 @@ pub(crate) struct Told {
     pub(crate) next: u64,
     #[serde(default)]
     pub(crate) given_up: u64,
+    /// The channel was switched off since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) rests: bool,
 }
 
 impl Document for Told {
@@ -173,6 +176,11 @@ impl Alarms {
         }
         // Last: a channel is told of what is stored, where it can be.
         self.next.send_if_modified(|known| std::mem::replace(known, next) != next);
+    }
+
+    /// Events of a configuration that had gone to quarantine when it was last looked: for facts.
+    pub fn quarantined(&self, id: &str) -> u64 {
+        self.kept.lock().book.marks.quarantined(id)
     }
 
     fn new_id(&self, now: Timestamp) -> String {
@@ -280,8 +288,9 @@ impl Alarms {
         let known = self.health.lock().get(id).cloned().unwrap_or_default();
         let told = self.parts.catalog.get::<Told>(id).map(|found| found.value);
         let next = self.kept.lock().book.next();
-        let told = told.unwrap_or(Told { next, given_up: 0 });
-        Health { waiting: next.saturating_sub(told.next), given_up: told.given_up, ..known }
+        let told = told.unwrap_or(Told { next, ..Told::default() });
+        let waiting = if told.rests { 0 } else { next.saturating_sub(told.next) };
+        Health { waiting, given_up: told.given_up, ..known }
     }
 
     pub(crate) fn note_health(&self, id: &str, note: impl FnOnce(&mut Health, Timestamp)) {
@@ -321,7 +330,7 @@ fn text(book: &Book) -> String {
 /// For the diagnostics, which need no channel.
 fn say(notice: &Notice) {
     let (kind, subject) = (notice.alarm.kind.name(), notice.alarm.subject.name.as_str());
-    if notice.what == What::Cleared {
+    if matches!(notice.what, What::Cleared | What::Withdrawn) {
         tracing::info!(kind, subject, "{}", notice.headline());
     } else {
         tracing::warn!(kind, subject, "{}", notice.headline());

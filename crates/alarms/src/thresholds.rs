@@ -28,6 +28,8 @@ pub struct Thresholds {
     pub disk_days_left: u32,
     /// How long before pending events are given up it is a warning, in hours: 0 (never) to 720. Critical at a quarter.
     pub expiry_ahead_hours: u32,
+    /// How long a configuration may be paused, in hours: 0 (for ever) to 720.
+    pub paused_hours: u32,
     /// How long something must be over before the alarm is taken back, in minutes: 1 to 60. Twice as long each time that it
     /// comes back within two hours.
     pub clear_minutes: u32,
@@ -49,6 +51,7 @@ impl Default for Thresholds {
             disk_critical_percent: 5,
             disk_days_left: 3,
             expiry_ahead_hours: 24,
+            paused_hours: 4,
             clear_minutes: 2,
             remind_hours: 24,
             off: BTreeSet::new(),
@@ -82,6 +85,7 @@ impl Thresholds {
             ("diskCriticalPercent", self.disk_critical_percent, 0, 90),
             ("diskDaysLeft", self.disk_days_left, 0, 60),
             ("expiryAheadHours", self.expiry_ahead_hours, 0, 720),
+            ("pausedHours", self.paused_hours, 0, 720),
             ("clearMinutes", self.clear_minutes, 1, 60),
             ("remindHours", self.remind_hours, 0, 720),
         ];

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use alarms::channel::{MailSettings, Medium, MediumKind};
-use alarms::{Mail, MailError, Mailer, SmtpMailer};
+use alarms::{Mail, MailError, Mailer, Remedy, SmtpMailer};
 use base::{Secret, Timestamp};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -110,13 +110,14 @@ async fn a_mail_is_taken_with_its_headers_and_nobody_can_add_one() {
 
 #[tokio::test]
 async fn a_refusal_for_good_is_told_from_one_for_now_in_the_servers_words() {
-    for (odd, is_refused) in [
-        (("RCPT", "550 5.1.1 no such user here\r\n"), true),
-        (("MAIL", "451 4.7.1 try again later\r\n"), false),
+    for (odd, remedy) in [
+        (("RCPT", "550 5.1.1 no such user here\r\n"), Remedy::Nothing),
+        (("MAIL", "451 4.7.1 try again later\r\n"), Remedy::Wait),
+        (("MAIL", "530 5.7.0 sign in first, please\r\n"), Remedy::Operator),
     ] {
         let (address, _) = server(Some(odd)).await;
         let error = send(&json!({"port": address.port(), "security": "none"})).await.unwrap_err();
-        assert_eq!(error.is_refused, is_refused, "{error}");
+        assert_eq!(error.remedy, remedy, "{error}");
         assert!(error.reason.contains(odd.1.get(10..20).unwrap()), "{error}");
     }
 }
@@ -126,7 +127,7 @@ async fn a_server_that_does_not_offer_tls_gets_no_password() {
     let (address, heard) = server(None).await;
     let login = json!({"port": address.port(), "username": "ann", "password": "CANARY-password"});
     let error = send(&login).await.unwrap_err();
-    assert!(!error.is_refused, "{error}");
+    assert_eq!(error.remedy, Remedy::Wait, "{error}");
     assert!(!heard.lock().iter().any(|line| line.starts_with("AUTH") || line.starts_with("MAIL")));
 }
 
@@ -146,6 +147,7 @@ async fn a_password_goes_through_tls_to_a_server_that_is_trusted_and_is_not_repe
             (Err(error), Some(_)) => {
                 let is_told =
                     error.reason.contains("CANARY-password") || error.reason.contains("AGFubgBDQU5B");
+                assert_eq!(error.remedy, Remedy::Operator, "a new password mends it: {error}");
                 assert!(!is_told && error.reason.contains("5.7.8"), "{error}");
             }
             (sent, _) => panic!("{sent:?}"),

@@ -2,10 +2,10 @@
 //! whatever is searched by it: so no two of them have the same name, and none has the name of the server itself.
 
 use catalog::Catalog;
+use event::own::OURSELVES;
 use intake::Source;
 
 use crate::access::ApiClient;
-use crate::audit::OURSELVES;
 use crate::error::ApiError;
 use crate::fields::{Complaints, Fields};
 

@@ -14,4 +14,4 @@ pub mod verify;
 pub use told::{repaired, tell};
 
 /// Who posts idstream's own audit logs.
-pub const OURSELVES: &str = "idstream";
+pub use event::own::OURSELVES;

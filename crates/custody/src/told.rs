@@ -1,12 +1,11 @@
 //! Notes that become audit logs of idstream itself.
 
-use base::{EventId, Random, Timestamp};
+use base::{Random, Timestamp};
 use catalog::{Catalog, CatalogError, Document, Note};
+use event::own::audit_log;
 use journal::local::Gap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-
-use crate::OURSELVES;
 
 /// An audit log of what idstream did by itself, or an operator at its files. What matters is in `changes`, which every
 /// destination receives.
@@ -17,17 +16,9 @@ pub(crate) fn note(
     changes: Value,
     (now, random): (Timestamp, &Random),
 ) -> Note {
-    json!({
-        "stream": "auditLog",
-        "eventID": EventId::draw(now, random),
-        "date": now,
-        "action": action,
-        "entityType": entity_type,
-        "name": name,
-        "outcome": "success",
-        "actor": {"userName": OURSELVES},
-        "changes": changes,
-    })
+    let mut note = audit_log(action, entity_type, name, (now, random));
+    note["changes"] = changes;
+    note
 }
 
 /// One member of an entity that has come to be.

@@ -5,11 +5,16 @@
 
 use base::Secret;
 use base::mask::MASK;
+use url::{Url, form_urlencoded};
 
 /// Longest reason, in characters.
 pub(crate) const MAX_CHARS: usize = 300;
 /// Most of a body that is looked at, in bytes.
 const MAX_LOOKED_AT: usize = 4096;
+/// Parts of an address of this length, in characters, are looked for alone: they are keys rather than words.
+const MIN_KEY: usize = 16;
+/// And a whole path without its slashes: shorter ones are words.
+const MIN_BARE: usize = 8;
 /// From here on Elasticsearch and OpenSearch repeat the value that they could not parse or index (the latter as bytes).
 const ECHOES: [&str; 2] = ["Preview of field's value:", "The prefix of the first immense term is:"];
 
@@ -27,6 +32,23 @@ impl Hush {
     pub(crate) fn and(mut self, more: impl IntoIterator<Item = Secret>) -> Self {
         self.0.extend(Self::new(more).0);
         self
+    }
+
+    /// The same, and what of `address` follows its host, whole and in parts, as it is sent and decoded: for many servers it
+    /// is all that protects them.
+    pub(crate) fn and_address(self, address: &Url) -> Self {
+        let (path, query) = (address.path(), address.query().unwrap_or_default());
+        let mut texts = vec![path.to_owned(), query.to_owned()];
+        texts.extend(address.query().map(|query| format!("{path}?{query}")));
+        let parts = path.split('/').chain(query.split(['&', '=']));
+        texts.extend(parts.filter(|part| part.len() >= MIN_KEY).map(ToOwned::to_owned));
+        texts.extend(texts.clone().iter().map(|text| decoded(text)));
+        let bare: Vec<String> = texts.iter().map(|text| text.trim_matches('/').to_owned()).collect();
+        texts.extend(bare.into_iter().filter(|text| text.len() >= MIN_BARE));
+        // The longest first: nothing of it is left beside a part that is masked.
+        texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
+        texts.dedup();
+        self.and(texts.into_iter().map(Secret::new))
     }
 
     /// `text` with every occurrence of the credential masked.
@@ -62,9 +84,36 @@ impl Hush {
     }
 }
 
+/// Without percent signs.
+fn decoded(text: &str) -> String {
+    let one = text.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
+    form_urlencoded::parse(one.as_bytes()).map(|(name, _)| name.into_owned()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_follows_the_host_of_an_address_is_masked_whole_in_parts_and_decoded() {
+        let address = Url::parse("https://h.example/T0/s3cr%2Ft+key-of-a-hook?sig=a%26b%3Dc+long-signature");
+        let hush = Hush::default().and_address(&address.unwrap());
+        for words in [
+            "/T0/s3cr%2Ft+key-of-a-hook?sig=a%26b%3Dc+long-signature",
+            "/T0/s3cr/t+key-of-a-hook?sig=a&b=c+long-signature",
+            "T0/s3cr%2Ft+key-of-a-hook",
+            "s3cr%2Ft+key-of-a-hook",
+            "s3cr/t+key-of-a-hook",
+            "sig=a&b=c+long-signature",
+            "a&b=c+long-signature",
+        ] {
+            assert_eq!(hush.reason(&format!("no {words} here")), "no [masked] here", "{words}");
+        }
+        let plain = Hush::default().and_address(&Url::parse("https://h.example/").unwrap());
+        assert_eq!(plain.reason("GET / is all"), "GET / is all");
+        let short = Hush::default().and_address(&Url::parse("https://h.example/logs").unwrap());
+        assert_eq!(short.reason("no logs at /logs"), "no logs at [masked]");
+    }
 
     #[test]
     fn a_repeated_credential_is_masked() {

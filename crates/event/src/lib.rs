@@ -11,6 +11,7 @@ pub mod fragment;
 mod header;
 pub mod model;
 pub mod native;
+pub mod own;
 pub mod pieces;
 pub mod quarantine;
 pub mod record;

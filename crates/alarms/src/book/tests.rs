@@ -18,6 +18,7 @@ fn condition(severity: Severity, after: u64) -> Condition {
 enum Sight {
     Wrong(Severity),
     Unsure,
+    SetAside,
     Right,
 }
 
@@ -28,6 +29,9 @@ fn findings(sight: Sight, after: u64) -> Findings {
         }
         Sight::Unsure => {
             Findings { unsure: [condition(Severity::Warning, 0).key()].into(), ..Findings::default() }
+        }
+        Sight::SetAside => {
+            Findings { set_aside: [condition(Severity::Warning, 0).key()].into(), ..Findings::default() }
         }
         Sight::Right => Findings::default(),
     }
@@ -82,6 +86,64 @@ fn an_alarm_is_raised_when_it_has_lasted_and_taken_back_when_it_is_over() {
     assert_eq!(world.steps(100, 10, Sight::Right), []);
     let alarms = world.book.alarms();
     assert_eq!((alarms.len(), alarms[0].count, alarms[0].stands()), (1, 1, false));
+}
+
+#[test]
+fn what_an_operator_ended_is_told_as_that_and_raised_anew_when_it_goes_on() {
+    let mut world = World::new();
+    assert_eq!(world.steps(13, 10, CRITICAL), [What::Raised]);
+    assert_eq!(world.steps(13, 10, Sight::SetAside), [What::Withdrawn]);
+    let alarm = world.book.alarms()[0].clone();
+    assert!(alarm.withdrawn && !alarm.stands());
+    let notice = world.book.notice_from(1).unwrap();
+    assert_eq!(notice.headline(), "[ended by an operator] nothing is delivered");
+    assert_eq!(notice.note(&base::Random::from_seed(1)).unwrap()["action"], "Withdraw");
+    assert_eq!(world.steps(13, 10, CRITICAL), [What::Raised]);
+    assert!(!world.book.alarms()[0].withdrawn);
+    assert_eq!(world.steps(40, 10, Sight::Right), [What::Cleared]);
+}
+
+#[test]
+fn a_reminder_says_how_it_is_now() {
+    let mut world = World::new();
+    world.steps(3, 60, CRITICAL);
+    let mut told = Vec::new();
+    for _ in 0..=(24 * 60) {
+        world.now += 60_000;
+        let now = Timestamp::from_millis(world.now).unwrap();
+        let later = Condition { text: "it is another now".to_owned(), ..condition(Severity::Critical, 120) };
+        let found = Findings { conditions: vec![later], ..Findings::default() };
+        told.extend(world.book.step(found, &Thresholds::default(), now, || "id".to_owned()));
+    }
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].headline(), "[still wrong] it is another now");
+}
+
+#[test]
+fn every_alarm_that_may_stand_can_be_told() {
+    let mut book = Book::default();
+    let of = |n: usize| {
+        let subject = Subject { id: n.to_string(), ..condition(Severity::Warning, 0).subject };
+        Condition { subject, ..condition(Severity::Warning, 0) }
+    };
+    for minute in 0..10 {
+        let conditions = if minute < 5 { (0..MAX_STANDING).map(of).collect() } else { Vec::new() };
+        let now = Timestamp::from_millis(START + minute * 60_000).unwrap();
+        let found = Findings { conditions, ..Findings::default() };
+        book.step(found, &Thresholds::default(), now, || "id".to_owned());
+    }
+    assert_eq!(book.next() as usize, 2 * MAX_STANDING, "raised at once, and ended at once");
+    assert_eq!(book.notice_from(0).map(|notice| notice.number), Some(0), "none was dropped untold");
+}
+
+#[test]
+fn the_audit_log_of_an_alarm_has_texts_only() {
+    let mut world = World::new();
+    world.steps(13, 10, CRITICAL);
+    let note = world.book.notice_from(0).unwrap().note(&base::Random::from_seed(1)).unwrap();
+    for change in note["changes"].as_array().unwrap() {
+        assert!(change["after"].is_string(), "{change}");
+    }
 }
 
 #[test]

@@ -39,12 +39,12 @@ pub(super) fn parse(configuration: &Value, before: Option<&Opened>) -> Result<Op
         Medium::Webhook(settings) => Some((settings, before.secrets.get(URL)?, &before.secrets)),
         Medium::Mail(_) => None,
     });
-    let url = match (given.get(URL).filter(|url| !url.is_null()), known) {
-        (None, Some((_, url, _))) => url.expose().to_owned(),
+    let (url, is_reused) = match (given.get(URL).filter(|url| !url.is_null()), known) {
+        (None, Some((_, url, _))) => (url.expose().to_owned(), true),
         (Some(Value::String(text)), Some((_, url, _))) if *text == origin(url.expose()) => {
-            url.expose().to_owned()
+            (url.expose().to_owned(), true)
         }
-        (Some(Value::String(text)), _) => text.clone(),
+        (Some(Value::String(text)), _) => (text.clone(), false),
         (Some(_), _) => return Err(vec![wrong(URL, "must be a string")]),
         (None, None) => return Err(vec![wrong(URL, "must not be null")]),
     };
@@ -58,6 +58,9 @@ pub(super) fn parse(configuration: &Value, before: Option<&Opened>) -> Result<Op
         let leads_like = Settings::parse(Vendor::Https, &self::whole(known, known_url.expose()))
             .is_ok_and(|known| settings.leads_like(&known));
         let mut errors = Vec::new();
+        if is_reused && !leads_like {
+            errors.push(wrong(URL, ELSEWHERE));
+        }
         for name in SecretName::ALL {
             let is_given = secrets.contains_key(name.name());
             let Some(secret) = stored.get(name.name()).filter(|_| !is_given) else { continue };

@@ -1,5 +1,7 @@
 //! Each rule: when it finds something, when not, and when it cannot tell.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 fn at(minute: i64) -> Timestamp {
@@ -97,7 +99,7 @@ fn expiry_is_told_ahead_and_taken_back_with_time_to_spare() {
     let ahead = |hours: i64, standing: &BTreeMap<Key, Severity>| {
         let unsettled =
             Unsettled { oldest_pending: Some(at(0)), spent_at: Some(at(hours * 60)), ..Unsettled::default() };
-        let seen = ConfigurationFacts { unsettled: Some(unsettled), ..configuration(Going::Disabled) };
+        let seen = ConfigurationFacts { unsettled: Some(unsettled), ..configuration(Going::Paused) };
         kinds(&of_one(seen, standing, 0))
     };
     let (none, stands) = (BTreeMap::new(), standing(Kind::ExpiryAhead, "c", Severity::Warning));
@@ -141,27 +143,98 @@ fn a_disk_that_will_be_full_in_days_is_told_of_while_there_is_room() {
     assert_eq!(text, "70 % of the disk is free, and at the pace of the last hours it is full in 28 hours");
 }
 
+/// What is found of a source that was first seen at minute 0 and looked at again `now`.
+fn of_source(silent_after: Option<u64>, heard: Option<i64>, began: i64, now: i64) -> Vec<Kind> {
+    let source = |heard: Option<i64>| SourceFacts {
+        id: "s".to_owned(),
+        name: "Auth0".to_owned(),
+        is_enabled: true,
+        silent_after: silent_after.map(Duration::from_mins),
+        heard: heard.map(at),
+        listened_to_since: at(began),
+    };
+    let facts = |heard| Facts { sources: vec![source(heard)], ..Facts::default() };
+    let (mut marks, thresholds) = (Marks::default(), Thresholds::default());
+    marks.note(&facts(None), &thresholds, at(0));
+    marks.note(&facts(heard), &thresholds, at(now));
+    let found = rules(&facts(heard), &marks, &thresholds, &BTreeMap::new(), at(now));
+    found.conditions.into_iter().map(|condition| condition.kind).collect()
+}
+
 #[test]
 fn a_source_is_silent_only_where_somebody_said_how_long_it_may_be() {
-    let silent = |silent_after: Option<u64>, last_heard: LastHeard, is_enabled: bool| {
-        let source = SourceFacts {
-            id: "s".to_owned(),
-            name: "Auth0".to_owned(),
-            is_enabled,
-            silent_after: silent_after.map(Duration::from_mins),
-            last_heard,
-        };
-        let found = found(&Facts { sources: vec![source], ..Facts::default() }, &BTreeMap::new(), 0);
-        let unsure = found.unsure.iter().any(|key| key.kind == Kind::SourceSilent);
-        (kinds(&found), unsure)
+    assert_eq!(of_source(None, None, -9999, 9999), []);
+    assert_eq!(of_source(Some(60), Some(100), -9999, 160), []);
+    assert_eq!(of_source(Some(60), Some(100), -9999, 161), [Kind::SourceSilent]);
+}
+
+#[test]
+fn a_source_that_was_just_made_is_not_silent_however_long_the_process_has_run() {
+    assert_eq!(of_source(Some(60), None, -9999, 60), []);
+    assert_eq!(of_source(Some(60), None, -9999, 61), [Kind::SourceSilent]);
+}
+
+#[test]
+fn a_source_is_not_silent_right_after_a_restart_and_a_long_limit_comes_all_the_same() {
+    assert_eq!(of_source(Some(60), None, 300, 310), [], "while idstream was down it could not be heard");
+    assert_eq!(of_source(Some(60), None, 300, 315), [Kind::SourceSilent]);
+    assert_eq!(of_source(Some(5), None, 300, 305), [Kind::SourceSilent], "no longer than its own limit");
+    let days = 24 * 60;
+    assert_eq!(of_source(Some(3000), None, 2 * days + 100, 2 * days + 121), [Kind::SourceSilent]);
+}
+
+#[test]
+fn what_an_operator_has_put_aside_is_not_taken_for_mended() {
+    let of_holding = standing(Kind::Holding, "c", Severity::Critical);
+    let is_set_aside = |facts: &Facts| {
+        let found = found(facts, &of_holding, 0);
+        assert!(found.conditions.iter().all(|condition| condition.kind != Kind::Holding));
+        found.set_aside.len() == 1
     };
-    let alarm = vec![(Kind::SourceSilent, Severity::Warning)];
-    assert_eq!(silent(None, LastHeard::At(at(-9999)), true), (vec![], false));
-    assert_eq!(silent(Some(60), LastHeard::At(at(-61)), true), (alarm.clone(), false));
-    assert_eq!(silent(Some(60), LastHeard::At(at(-61)), false), (vec![], false));
-    assert_eq!(silent(Some(60), LastHeard::At(at(-60)), true), (vec![], false));
-    assert_eq!(silent(Some(60), LastHeard::NotSince(at(-60)), true), (vec![], true));
-    assert_eq!(silent(Some(60), LastHeard::NotSince(at(-61)), true), (alarm, false));
+    for (going, expected) in [(Going::Paused, true), (Going::Disabled, true), (Going::Flowing, false)] {
+        let facts = Facts { configurations: vec![configuration(going)], ..Facts::default() };
+        assert_eq!(is_set_aside(&facts), expected, "{going:?}");
+    }
+    assert!(is_set_aside(&Facts::default()), "it was deleted");
+    let disk = found(&Facts::default(), &standing(Kind::Disk, "", Severity::Warning), 0);
+    assert_eq!(disk.set_aside, BTreeSet::new());
+    let silent = found(&Facts::default(), &standing(Kind::SourceSilent, "s", Severity::Warning), 0);
+    assert_eq!(silent.set_aside.len(), 1, "nobody watches the source any more");
+}
+
+#[test]
+fn a_configuration_that_is_paused_for_hours_is_told_of() {
+    let paused = |now| kinds(&of_one(configuration(Going::Paused), &BTreeMap::new(), now));
+    assert_eq!(paused(239), []);
+    assert_eq!(paused(240), [(Kind::Paused, Severity::Warning)]);
+}
+
+#[test]
+fn what_a_disabled_configuration_loses_is_told_once_with_that_it_is_disabled() {
+    let seen = |going, expired| {
+        let unsettled = Unsettled {
+            oldest_pending: Some(at(-600)),
+            spent_at: Some(at(180)),
+            expired,
+            ..Unsettled::default()
+        };
+        let seen = ConfigurationFacts { unsettled: Some(unsettled), ..configuration(going) };
+        Facts { configurations: vec![seen], ..Facts::default() }
+    };
+    let (mut marks, thresholds) = (Marks::default(), Thresholds::default());
+    marks.note(&seen(Going::Flowing, 0), &thresholds, at(-1));
+    let facts = seen(Going::Disabled, 7);
+    marks.note(&facts, &thresholds, at(0));
+    let found = rules(&facts, &marks, &thresholds, &BTreeMap::new(), at(0));
+    assert_eq!(kinds(&found), [(Kind::ConfigurationDisabled, Severity::Warning)]);
+    let text = &found.conditions[0].text;
+    assert!(text.ends_with("was disabled, and its pending events will be given up in 3 hours"), "{text}");
+}
+
+#[test]
+fn lag_must_last_since_what_is_resumed_catches_up_first() {
+    let found = of_one(pending(Going::Flowing, -600), &BTreeMap::new(), 0);
+    assert_eq!(found.conditions[0].after, Duration::from_mins(1));
 }
 
 #[test]

@@ -9,9 +9,10 @@ mod changes;
 use std::time::Duration;
 
 use base::mask::MaskRule;
-use base::{EventId, Random, Timestamp};
+use base::{Random, Timestamp};
 use catalog::{CatalogError, Note, Untold};
 use event::fragment;
+use event::own::{self, OURSELVES};
 use http::header::USER_AGENT;
 use intake::{IntakeError, Posted, ProducerIdentity};
 use serde::Serialize;
@@ -22,8 +23,6 @@ use tokio::sync::watch;
 use crate::call::Call;
 use crate::state::ApiState;
 
-/// Who posts the entries: their `sourceId`.
-pub(crate) const OURSELVES: &str = "idstream";
 /// Requests larger than this are left out of their entry, in bytes.
 const MAX_REQUEST: usize = 64 << 10;
 /// Texts longer than this are shown by their digest, in bytes.
@@ -64,26 +63,13 @@ impl Change<'_> {
         self
     }
 
-    /// The entry as it is posted.
-    fn note(&self, id: EventId, date: Timestamp) -> Value {
-        json!({
-            "stream": "auditLog",
-            "eventID": id,
-            "date": date,
-            "action": format!("{:?}", self.action),
-            "entityType": self.entity_type,
-            "name": self.name,
-            "url": self.url,
-            "outcome": "success",
-            "response": self.after,
-            "changes": changes::between(self.before.as_ref(), self.after.as_ref()),
-        })
-    }
-
     /// The entry of a change that the server makes by itself.
     pub(crate) fn by_the_server(&self, now: Timestamp, random: &Random) -> Note {
-        let mut note = self.note(EventId::draw(now, random), now);
-        note["actor"] = json!({"userName": OURSELVES});
+        let action = format!("{:?}", self.action);
+        let mut note = own::audit_log(&action, self.entity_type, self.name, (now, random));
+        note["url"] = json!(self.url);
+        note["response"] = json!(self.after);
+        note["changes"] = json!(changes::between(self.before.as_ref(), self.after.as_ref()));
         note
     }
 }
@@ -104,8 +90,7 @@ pub fn key_rotated(before: &str, after: &str, n_sealed: usize, now: Timestamp, r
 impl Call {
     /// The entry of a change that this call makes.
     pub(crate) fn note(&self, change: &Change<'_>, request: Option<&Value>) -> Note {
-        let now = self.state.clock.now();
-        let mut note = change.note(EventId::draw(now, &self.state.random), now);
+        let mut note = change.by_the_server(self.state.clock.now(), &self.state.random);
         note["method"] = json!(self.parts.method.as_str());
         note["actorClient"] = json!({"id": self.who.id, "name": self.who.name});
         note["actor"] = json!({

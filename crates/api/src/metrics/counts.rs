@@ -94,6 +94,11 @@ impl Counts {
         self.sources.lock().get(id)?.last
     }
 
+    /// Forgets sources that are gone: there is room for so many only.
+    pub(crate) fn keep_sources(&self, is_there: impl Fn(&str) -> bool) {
+        self.sources.lock().retain(|id, _| is_there(id));
+    }
+
     /// A body was read into events and they were stored, or not: how large it was and how long that took.
     pub(crate) fn worked(&self, bytes: usize, took: Duration) {
         add(&self.bytes, bytes as u64);

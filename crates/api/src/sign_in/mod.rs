@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use axum::extract::Request;
 use base::{EventId, Random, Timestamp};
+use event::own::OURSELVES;
 use http::header::USER_AGENT;
 use http::request::Parts;
 use http::{Extensions, HeaderMap};
@@ -20,7 +21,7 @@ use tokio::sync::{Notify, watch};
 
 use self::minute::{Minute, SignIn, Told, Way};
 use crate::access::{ApiClient, Attempt, BASIC, BEARER, Denied, Reason};
-use crate::audit::{OURSELVES, Peer};
+use crate::audit::Peer;
 use crate::error::{ApiError, ErrorKey};
 use crate::state::ApiState;
 

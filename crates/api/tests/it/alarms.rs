@@ -179,6 +179,95 @@ async fn a_configuration_that_is_disabled_or_deleted_is_told_to_others() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_alarm_of_what_is_paused_is_ended_by_an_operator_and_raised_again_when_it_goes_on() {
+    let running = Running::start(App::new().await);
+    let app = &running.app;
+    let made = app.create(STREAMING, leading_to("Refusing", "refusing.example.com")).await;
+    app.create(CHANNELS, webhook()).await;
+    app.net.set_faults_of("refusing.example.com", Faults { echo: 100, ..Faults::default() });
+    app.post(&[crate::app::JSON], event("")).await;
+    running.pass(5).await;
+    let path = format!("{STREAMING}/{}", made["id"].as_str().unwrap());
+    let paused = app.call(Method::POST, &format!("{path}/pause"), Value::Null).await;
+    assert!(paused.status.is_success(), "{}", paused.text);
+    running.pass(5).await;
+    let over = app.get(ALARMS).await.json()["content"][0].clone();
+    assert_eq!((&over["kind"], &over["withdrawn"]), (&json!("credentialRejected"), &json!(true)), "{over}");
+    let resumed = app.call(Method::POST, &format!("{path}/resume"), json!({})).await;
+    assert!(resumed.status.is_success(), "{}", resumed.text);
+    running.pass(30).await;
+    let told: Vec<Value> = app.hooks.take().iter().map(|got| got.json()["type"].clone()).collect();
+    assert_eq!(told, ["alarm.raised", "alarm.withdrawn", "alarm.raised"]);
+    running.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_configuration_that_stays_paused_is_told_of_after_hours() {
+    let running = Running::start(App::new().await);
+    let app = &running.app;
+    let made = app.create(STREAMING, leading_to("Watched", "watched.example.com")).await;
+    app.create(CHANNELS, webhook()).await;
+    app.call(Method::POST, &format!("{STREAMING}/{}/pause", made["id"].as_str().unwrap()), Value::Null).await;
+    running.pass(239).await;
+    assert!(app.hooks.take().is_empty());
+    running.pass(2).await;
+    let got = app.hooks.take();
+    assert_eq!(
+        got.iter().map(|got| got.json()["data"]["alarm"]["kind"].clone()).collect::<Vec<_>>(),
+        ["paused"]
+    );
+    running.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_only_an_operator_can_mend_at_a_channel_is_tried_seldom_and_never_given_up() {
+    let running = Running::start(App::new().await);
+    let app = &running.app;
+    app.create(STREAMING, leading_to("Refusing", "refusing.example.com")).await;
+    let made = app.create(CHANNELS, webhook()).await;
+    app.net.set_faults_of("refusing.example.com", Faults { echo: 100, ..Faults::default() });
+    app.hooks.answer(401);
+    app.post(&[crate::app::JSON], event("")).await;
+    running.pass(12 * 60).await;
+    let n_tries = app.hooks.take().len();
+    assert!((20..=25).contains(&n_tries), "{n_tries}");
+    let path = format!("{CHANNELS}/{}", made["id"].as_str().unwrap());
+    let status = app.get(&path).await.json()["status"].clone();
+    assert_eq!((&status["waiting"], &status["givenUp"]), (&json!(1), &json!(0)), "{status}");
+    app.hooks.answer(204);
+    let changed = app.call(Method::PUT, &path, with(made, "/minSeverity", json!("critical"))).await;
+    assert_eq!(changed.status, StatusCode::OK, "{}", changed.text);
+    running.pass(1).await;
+    assert_eq!(app.hooks.take().len(), 1, "at once when the channel was changed");
+    running.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_is_not_told_what_happened_while_it_was_switched_off() {
+    let running = Running::start(App::new().await);
+    let app = &running.app;
+    app.create(STREAMING, leading_to("Refusing", "refusing.example.com")).await;
+    let made = app.create(CHANNELS, webhook()).await;
+    let path = format!("{CHANNELS}/{}", made["id"].as_str().unwrap());
+    running.pass(1).await;
+    let off = app.call(Method::PUT, &path, with(made.clone(), "/enabled", json!(false))).await;
+    assert_eq!(off.status, StatusCode::OK, "{}", off.text);
+    app.net.set_faults_of("refusing.example.com", Faults { echo: 100, ..Faults::default() });
+    app.post(&[crate::app::JSON], event("")).await;
+    running.pass(5).await;
+    assert_eq!(app.get(&path).await.json()["status"]["waiting"], 0);
+    let on = app.call(Method::PUT, &path, made).await;
+    assert_eq!(on.status, StatusCode::OK, "{}", on.text);
+    running.pass(5).await;
+    assert!(app.hooks.take().is_empty());
+    app.net.set_faults_of("refusing.example.com", Faults::default());
+    running.pass(120).await;
+    let told: Vec<Value> = app.hooks.take().iter().map(|got| got.json()["type"].clone()).collect();
+    assert_eq!(told, ["alarm.cleared"], "it is told what comes now");
+    running.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_alarm_is_acknowledged_and_silenced_by_name_and_that_is_audited() {
     let running = Running::start(App::new().await);
     let app = &running.app;
@@ -261,6 +350,26 @@ async fn a_channel_is_made_shown_without_secrets_changed_tried_and_deleted() {
         let notes = format!("{:?}", untold.notes);
         assert!(!notes.contains("s3cret") && !notes.contains("MfKQ9r8"), "{notes}");
     }
+}
+
+#[tokio::test]
+async fn a_stored_address_of_a_webhook_is_never_sent_by_another_way() {
+    let app = App::new().await;
+    let hook = json!({"name": "Chat", "type": "webhook",
+                      "configuration": {"url": "https://hook.example.com/services/T0/B0/s3cret"}});
+    let made = app.create(CHANNELS, hook.clone()).await;
+    let path = format!("{CHANNELS}/{}", made["id"].as_str().unwrap());
+    let through =
+        with(made.clone(), "/configuration/network", json!({"proxy": "http://proxy.example.com:3128"}));
+    for url in [made["configuration"]["url"].clone(), Value::Null] {
+        let body = with(through.clone(), "/configuration/url", url);
+        assert_eq!(app.call(Method::PUT, &path, body).await.wrong_fields(), ["configuration.url"]);
+    }
+    let header = with(made, "/configuration/headerName", json!("x-other"));
+    assert_eq!(app.call(Method::PUT, &path, header).await.wrong_fields(), ["configuration.url"]);
+    let whole = with(through, "/configuration/url", hook["configuration"]["url"].clone());
+    let reply = app.call(Method::PUT, &path, whole).await;
+    assert_eq!(reply.status, StatusCode::OK, "{}", reply.text);
 }
 
 #[tokio::test]

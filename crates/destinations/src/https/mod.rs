@@ -33,6 +33,8 @@ pub struct Https {
     signer: Option<Signer>,
     way: Way,
     hush: Hush,
+    /// For what the server says: some repeat the address, and for some it is the credential.
+    words: Hush,
 }
 
 impl Https {
@@ -59,14 +61,15 @@ impl Https {
             headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(unfit)?, value);
         }
         let signer = Signer::new(secrets)?;
-        let hush = Hush::new([credential.clone()]).and(secrets.signing().cloned());
+        let hush = way.hush(Hush::new([credential.clone()]).and(secrets.signing().cloned()));
         Ok(Self {
             endpoint: settings.url.url().clone(),
             headers,
             format: settings.format,
             profile,
             signer,
-            hush: way.hush(hush),
+            words: hush.clone().and_address(settings.url.url()),
+            hush,
             way,
         })
     }
@@ -105,7 +108,7 @@ impl Destination for Https {
     }
 
     fn classify(&self, ids: &[EventId], answer: &Answer) -> Verdict {
-        classify::classify(ids.len(), answer, &self.hush)
+        classify::classify(ids.len(), answer, &self.words)
     }
 
     fn scrub(&self, text: &str) -> String {

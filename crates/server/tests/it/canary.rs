@@ -118,9 +118,12 @@ impl Asking<'_> {
 
     /// Makes a channel for alarms of each kind, and tries it.
     fn tell_channels(&mut self) {
+        // It repeats the address, which is a secret, in what it refuses with.
+        let (origin, _got) = destination();
         let hook = json!({
             "name": "Hook", "type": "webhook",
-            "configuration": {"url": "http://127.0.0.1:1/CANARY-path", "apiKey": "CANARY-hook-key", "headerName": "x-key",
+            "configuration": {"url": format!("{origin}/CANARY-path/CANARY%2Dcoded?key=CANARY-query"),
+                              "apiKey": "CANARY-hook-key", "headerName": "x-key",
                               "signingSecrets": ["whsec_CANARYAAAAAAAAAAAAAAAAAAAAAAAAAA"]},
         });
         let mail = json!({
@@ -162,8 +165,8 @@ fn files_below(directory: &Path, found: &mut Vec<PathBuf>) {
 
 /// Fails when one of the texts holds a planted secret, plainly, in base64 (at each of its three places) or in hex.
 fn search<'a>(what: &str, texts: impl IntoIterator<Item = &'a [u8]>) {
-    const SIGNS: [&str; 6] =
-        ["CANARY-", "CANARYAAAA", "Q0FOQVJZL", "DQU5BUlkt", "NBTkFSWS", "43414e4152592d"];
+    const SIGNS: [&str; 7] =
+        ["CANARY-", "CANARY%2D", "CANARYAAAA", "Q0FOQVJZL", "DQU5BUlkt", "NBTkFSWS", "43414e4152592d"];
     for text in texts {
         for sign in SIGNS {
             let found = text.windows(sign.len()).position(|window| window == sign.as_bytes());
