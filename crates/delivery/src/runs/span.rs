@@ -36,13 +36,14 @@ pub(crate) async fn span(
     let consumers = journal.consumers(ConsumerCommand::List).await?;
     let floor = find(&consumers, consumer_name(configuration_id)).map_or(head.next, |state| state.floor);
     let end = floor.min(head.next);
-    let mut until = picked.until_offset.map_or(end, |(block, index)| end.min(block + u64::from(index > 0)));
+    let mut until =
+        picked.until_offset.map_or(end, |(block, index)| end.min(block.saturating_add(u64::from(index > 0))));
     if let Some(time) = picked.received_until {
         until = first_since(journal, (head.first, until), time.plus(SLACK), End::Until).await?;
     }
     let mut from = picked.from_offset.map_or(head.first, |(block, _)| block);
     if let (Some((first, _)), Some((last, _))) = (picked.places.first(), picked.places.last()) {
-        (from, until) = (*first, until.min(last + 1));
+        (from, until) = (*first, until.min(last.saturating_add(1)));
     }
     let mut begins_before_stored = from < head.first;
     from = from.max(head.first);
@@ -180,5 +181,7 @@ mod tests {
         let listed = Picked { places: vec![(5, 0), (6, 0)], n_events: Some(2), ..Picked::default() };
         let expected = Span { from: 5, until: 7, begins_before_stored: false };
         assert_eq!(span(&journal, "c", &listed).await.unwrap(), expected);
+        let far = Picked { until_offset: Some((u64::MAX, 1)), ..Picked::default() };
+        assert_eq!(span(&journal, "c", &far).await.unwrap().until, 8);
     }
 }

@@ -15,4 +15,5 @@ mod redriving;
 mod replaying;
 mod starting;
 mod toggling;
+mod troubled;
 mod world;
