@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::Clock;
+use base::{Clock, Timestamp};
 use catalog::{Catalog, CatalogError, Found};
 use delivery::{Configuration, DiskSpace, Supervisor};
 use event::Stream;
 use journal::disk::Space;
 use journal::local::LocalJournal;
-use journal::retention::{Hold, Keep, Policy, trim_point};
+use journal::retention::{Hold, Keep, Policy, SegmentFacts, expiry_points, is_to_be_sealed, trim_point};
 use journal::{Consumer, ConsumerCommand, Journal};
 use tokio::sync::watch;
 
@@ -19,6 +19,8 @@ use crate::commands::Failure;
 use crate::settings::Retention;
 
 const TRIM_EVERY: Duration = Duration::from_mins(1);
+/// While there is more to take out of segments: so that it keeps up, and leaves the disk to others in between.
+const GO_ON_AFTER: Duration = Duration::from_secs(5);
 /// A budget may be exceeded by what comes in meanwhile.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// What comes in meanwhile must fit into the reserve.
@@ -55,10 +57,11 @@ pub(crate) async fn run(kept: Kept, stop: watch::Receiver<bool>) {
 
 async fn keep_trimming(kept: &Kept, mut stop: watch::Receiver<bool>) {
     loop {
-        if let Err(error) = trim(kept).await {
+        let is_more = trim(kept).await.unwrap_or_else(|error| {
             tracing::error!(%error, "retention could not be applied; trying again in a minute");
-        }
-        if is_over(TRIM_EVERY, &mut stop).await {
+            false
+        });
+        if is_over(if is_more { GO_ON_AFTER } else { TRIM_EVERY }, &mut stop).await {
             return;
         }
     }
@@ -66,8 +69,8 @@ async fn keep_trimming(kept: &Kept, mut stop: watch::Receiver<bool>) {
 
 async fn keep_looking(kept: &Kept, mut stop: watch::Receiver<bool>) {
     loop {
-        let free_from = trim_point(&kept.policy, &kept.journal.segments(), &[], kept.clock.now());
-        if let Err(error) = kept.delivery.look_at_backlogs(free_from, shortest(&kept.policy)).await {
+        let kept_from = kept_from(&kept.policy, &kept.journal.segments(), kept.clock.now());
+        if let Err(error) = kept.delivery.look_at_backlogs(kept_from, shortest(&kept.policy)).await {
             tracing::error!(%error, "backlogs could not be measured; trying again in ten seconds");
         }
         if is_over(LOOK_EVERY, &mut stop).await {
@@ -91,6 +94,12 @@ async fn is_over(period: Duration, stop: &mut watch::Receiver<bool>) -> bool {
         _ = stop.wait_for(|stop| *stop) => true,
         () = tokio::time::sleep(period) => false,
     }
+}
+
+/// The block from which on retention keeps everything that is delivered, whoever has settled it.
+fn kept_from(policy: &Policy, segments: &[SegmentFacts], now: Timestamp) -> u64 {
+    let points = Stream::ALL.into_iter().zip(expiry_points(policy, segments, &[], now));
+    points.filter(|(stream, _)| stream.is_product()).map(|(_, point)| point).max().unwrap_or(0)
 }
 
 /// The shortest retention of the streams that are delivered.
@@ -127,13 +136,38 @@ fn holds_back(found: &Result<Found<Configuration>, CatalogError>) -> bool {
     }
 }
 
-async fn trim(kept: &Kept) -> Result<(), Failure> {
-    let Kept { journal, catalog, clock, policy, .. } = kept;
+/// Applies retention once: seals a segment that is old, drops those that nobody wants, and takes out of the others what need
+/// not stay. Answers whether there is more of the latter.
+async fn trim(kept: &Kept) -> Result<bool, Failure> {
+    let Kept { journal, clock, policy, .. } = kept;
+    let holds = holds(kept).await?;
+    if journal.segments().last().is_some_and(|active| is_to_be_sealed(active, clock.now())) {
+        journal.seal().await?;
+    }
+    let (segments, now) = (journal.segments(), clock.now());
+    let point = trim_point(policy, &segments, &holds, now);
+    if segments.first().is_some_and(|segment| segment.first < point) {
+        tracing::info!(up_to = point, "dropping what retention no longer keeps");
+        journal.trim(point).await?;
+    }
+    let expiry = journal.expire(expiry_points(policy, &segments, &holds, now)).await?;
+    if expiry.n_rewritten > 0 {
+        tracing::info!(
+            segments = expiry.n_rewritten,
+            "took out what retention no longer keeps beside what it keeps"
+        );
+    }
+    Ok(expiry.is_more)
+}
+
+/// What each consumer holds back. Removes the places of configurations that are gone.
+async fn holds(kept: &Kept) -> Result<Vec<Hold>, Failure> {
+    let Kept { journal, catalog, clock, .. } = kept;
     let known: HashMap<String, bool> =
         catalog.list_each().into_iter().map(|(id, found)| (id, holds_back(&found))).collect();
     let consumers = journal.consumers(ConsumerCommand::List).await?;
     let mut holds = Vec::new();
-    for Consumer { name, state, .. } in consumers {
+    for Consumer { name, streams, state } in consumers {
         let configuration = delivery::configuration_id(&name);
         // One that is disabled, or lets its oldest events go, keeps its place but holds nothing back; nor does one that is not
         // there: it is being created, a crash left it behind, or an older copy of the catalog was restored. Such a place
@@ -146,19 +180,15 @@ async fn trim(kept: &Kept) -> Result<(), Failure> {
                     && configuration.is_none_or(|id| known.get(id).copied().unwrap_or(false))
             }
         };
-        holds.push(Hold { floor: state.floor, holds: holds_back });
+        holds.push(Hold { floor: state.floor, streams, holds: holds_back });
         if let Some(id) = configuration.filter(|id| !known.contains_key(*id) && state.tally.expired > 0) {
             tracing::warn!(id, "removing the place of a configuration that does not exist");
-            delivery::dismiss(&**journal, id).await?;
+            if let Err(error) = delivery::dismiss(&**journal, id).await {
+                tracing::error!(id, %error, "the place of a configuration that does not exist could not be removed");
+            }
         }
     }
-    let segments = journal.segments();
-    let point = trim_point(policy, &segments, &holds, clock.now());
-    if segments.first().is_some_and(|segment| segment.first < point) {
-        tracing::info!(up_to = point, "dropping what retention no longer keeps");
-        journal.trim(point).await?;
-    }
-    Ok(())
+    Ok(holds)
 }
 
 #[cfg(test)]
