@@ -34,11 +34,13 @@ pub enum Kind {
     JournalPoisoned,
     /// The journal's head was not signed for long.
     HeadUnsigned,
+    /// Producers are refused: a backlog budget is spent, or the disk is full but for its reserve.
+    IntakeRefuses,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Holding,
         Self::CredentialRejected,
         Self::Lag,
@@ -51,6 +53,7 @@ impl Kind {
         Self::Disk,
         Self::JournalPoisoned,
         Self::HeadUnsigned,
+        Self::IntakeRefuses,
     ];
 
     /// Its name in answers and documents.
@@ -68,6 +71,7 @@ impl Kind {
             Self::Disk => "disk",
             Self::JournalPoisoned => "journalPoisoned",
             Self::HeadUnsigned => "headUnsigned",
+            Self::IntakeRefuses => "intakeRefuses",
         }
     }
 
@@ -116,6 +120,10 @@ impl Kind {
                  that was accepted is lost"
             }
             Self::HeadUnsigned => "the server's diagnostics say why the journal's head cannot be signed",
+            Self::IntakeRefuses => {
+                "do one of what the alarm names; producers are answered 503 until then and send again, nothing that was accepted \
+                 is lost, and it goes on by itself"
+            }
         }
     }
 }

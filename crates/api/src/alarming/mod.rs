@@ -59,12 +59,15 @@ async fn facts(state: &ApiState) -> Result<Facts, delivery::ReportError> {
         is_enabled: source.enabled,
         silent_after: source.silent_after_minutes.map(|minutes| Duration::from_mins(minutes.into())),
     };
+    let head = state.journal.head();
+    let refusal = state.delivery.backlogs().refusal(head.stored_bytes, now);
     let ask = Arc::clone(&state.alarms.surroundings().disk);
     Ok(Facts {
         configurations,
         sources: sources.map(|found| source(found.value)).collect(),
         disk: tokio::task::spawn_blocking(move || ask()).await.unwrap_or_default(),
-        is_poisoned: state.journal.head().poisoned,
+        is_poisoned: head.poisoned,
+        refusal: refusal.map(|refusal| refusal.to_string()),
         unsigned_for: unsigned(state),
     })
 }
