@@ -193,9 +193,16 @@ async fn holds(kept: &Kept) -> Result<Vec<Hold>, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use catalog::{Document, MemoryStore};
+    use base::{EventId, ManualClock, Random};
+    use catalog::{Document, Keyring, MemoryStore};
+    use event::native::Instance;
+    use event::{RecordBuilder, StreamSet};
+    use journal::local::LocalOptions;
+    use journal::{Append, Entry, OnConflict, Producer, ReadRange};
     use serde::{Deserialize, Serialize};
     use serde_json::{Value, json};
+    use testkit::disk::SimDisk;
+    use testkit::net::{Faults, SimNet};
 
     use super::*;
 
@@ -232,6 +239,71 @@ mod tests {
             assert_eq!(holds_back(found), expected, "{id}: {found:?}");
             assert_eq!(found.is_err(), id == "from a newer version");
         }
+    }
+
+    async fn kept() -> (Kept, Arc<ManualClock>, Arc<Random>) {
+        let clock = Arc::new(ManualClock::new(Timestamp::parse("2026-01-31T12:00:00Z").unwrap()));
+        let (as_clock, random) = (Arc::clone(&clock), Arc::new(Random::from_seed(1)));
+        let as_clock: Arc<dyn Clock> = as_clock;
+        let (disk, options) = (Arc::new(SimDisk::new(1)), LocalOptions::default());
+        let journal = LocalJournal::open(disk, Arc::clone(&as_clock), Arc::clone(&random), options).unwrap();
+        let (journal, catalog) =
+            (Arc::new(journal), Catalog::open(Arc::new(MemoryStore::default())).unwrap());
+        let text = |text: &str| text.to_owned();
+        let parts = delivery::Parts {
+            journal: journal.clone(),
+            catalog: catalog.clone(),
+            keyring: Arc::new(Keyring::new(&[7; 32])),
+            transport: Arc::new(SimNet::new(1, Faults::default())),
+            instance: Instance {
+                name: text("a"),
+                domain: text("b"),
+                environment: text("c"),
+                public_url: None,
+            },
+            clock: Arc::clone(&as_clock),
+            random: Arc::clone(&random),
+        };
+        let delivery = Arc::new(Supervisor::start(parts).await);
+        let kept =
+            Kept { journal, catalog, delivery, clock: as_clock, policy: Policy::default(), min_free: 0 };
+        (kept, clock, random)
+    }
+
+    /// The streams of the events that can still be read.
+    async fn there(kept: &Kept) -> Vec<(Stream, usize)> {
+        let range =
+            ReadRange { streams: StreamSet::product(), from: 0, until: u64::MAX, max_bytes: usize::MAX };
+        let blocks = kept.journal.read(range).await.unwrap();
+        let count =
+            |stream| blocks.iter().filter(|of| of.stream() == stream).map(|of| of.records().count()).sum();
+        Stream::PRODUCT.into_iter().map(|stream| (stream, count(stream))).collect()
+    }
+
+    #[tokio::test]
+    async fn account_events_are_gone_after_their_thirty_days_although_audit_logs_come_every_hour() {
+        let (kept, clock, random) = kept().await;
+        let mut at_most = 0;
+        for hour in 0..(33 * 24) {
+            let streams = [Some(Stream::AuditLog), (hour == 0).then_some(Stream::AccountEvent)];
+            for stream in streams.into_iter().flatten() {
+                let now = clock.now();
+                let record =
+                    RecordBuilder::new(stream, EventId::draw(now, &random), now, now).finish().unwrap();
+                let entries = vec![Entry { record, producer: Producer(1), on_conflict: OnConflict::Refuse }];
+                kept.journal.append(Append { stream, entries, request_key: None }).await.unwrap();
+            }
+            while trim(&kept).await.unwrap() {}
+            let account = there(&kept).await.iter().find(|(of, _)| *of == Stream::AccountEvent).unwrap().1;
+            assert!(account == 1 || hour > 30 * 24, "gone at hour {hour}");
+            at_most = if account == 1 { hour } else { at_most };
+            clock.advance(Duration::from_hours(1));
+        }
+        assert!((30 * 24..=31 * 24 + 2).contains(&at_most), "{at_most} hours");
+        let audit = there(&kept).await.iter().find(|(of, _)| *of == Stream::AuditLog).unwrap().1;
+        assert_eq!(audit, 33 * 24, "they stay a year");
+        kept.journal.verify().await.unwrap();
+        kept.delivery.shutdown().await;
     }
 
     #[test]
