@@ -281,10 +281,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn account_events_are_gone_after_their_thirty_days_although_audit_logs_come_every_hour() {
+    async fn account_events_are_gone_after_their_thirty_days_although_audit_logs_keep_coming() {
         let (kept, clock, random) = kept().await;
         let mut at_most = 0;
-        for hour in 0..(33 * 24) {
+        for hour in (0..33 * 24).step_by(6) {
             let streams = [Some(Stream::AuditLog), (hour == 0).then_some(Stream::AccountEvent)];
             for stream in streams.into_iter().flatten() {
                 let now = clock.now();
@@ -297,11 +297,11 @@ mod tests {
             let account = there(&kept).await.iter().find(|(of, _)| *of == Stream::AccountEvent).unwrap().1;
             assert!(account == 1 || hour > 30 * 24, "gone at hour {hour}");
             at_most = if account == 1 { hour } else { at_most };
-            clock.advance(Duration::from_hours(1));
+            clock.advance(Duration::from_hours(6));
         }
-        assert!((30 * 24..=31 * 24 + 2).contains(&at_most), "{at_most} hours");
+        assert!((30 * 24..=31 * 24 + 12).contains(&at_most), "{at_most} hours");
         let audit = there(&kept).await.iter().find(|(of, _)| *of == Stream::AuditLog).unwrap().1;
-        assert_eq!(audit, 33 * 24, "they stay a year");
+        assert_eq!(audit, 33 * 4, "they stay a year");
         kept.journal.verify().await.unwrap();
         kept.delivery.shutdown().await;
     }
