@@ -36,6 +36,8 @@ pub enum Kind {
     JournalPoisoned,
     /// The journal's head was not signed for long.
     HeadUnsigned,
+    /// Producers are refused: a backlog budget is spent, or the disk is full but for its reserve.
+    IntakeRefuses,
 }
 
 impl Kind {
@@ -54,6 +56,7 @@ impl Kind {
         Self::Disk,
         Self::JournalPoisoned,
         Self::HeadUnsigned,
+        Self::IntakeRefuses,
     ];
 
     /// Its name in answers and documents.
@@ -72,6 +75,7 @@ impl Kind {
             Self::Disk => "disk",
             Self::JournalPoisoned => "journalPoisoned",
             Self::HeadUnsigned => "headUnsigned",
+            Self::IntakeRefuses => "intakeRefuses",
         }
     }
 
@@ -124,6 +128,10 @@ impl Kind {
                  that was accepted is lost"
             }
             Self::HeadUnsigned => "the server's diagnostics say why the journal's head cannot be signed",
+            Self::IntakeRefuses => {
+                "do one of what the alarm names; producers are answered 503 until then and send again, nothing that was accepted \
+                 is lost, and it goes on by itself"
+            }
         }
     }
 }

@@ -15,6 +15,9 @@ pub struct Facts {
     pub disk: Option<DiskSpace>,
     /// The journal takes nothing more until a restart.
     pub is_poisoned: bool,
+    /// Why intake refuses all events, for want of room in a backlog budget or on the disk, in words; `None` while it takes
+    /// them.
+    pub refusal: Option<String>,
     /// For how long the journal has had blocks that no signed head covers; `None` when nobody signs.
     pub unsigned_for: Option<Unsigned>,
 }

@@ -225,6 +225,10 @@ impl Rules<'_> {
     fn expiry(&mut self, seen: &ConfigurationFacts, unsettled: Unsettled) {
         let (Some(at), Some(oldest)) = (unsettled.spent_at, unsettled.oldest_pending) else { return };
         let left = at.since(self.now);
+        if left.is_zero() && unsettled.then == Then::IntakeRefuses {
+            // It has come to that, and has an alarm of its own.
+            return self.unsure(Kind::ExpiryAhead, &seen.id);
+        }
         let ahead = hours(self.thresholds.expiry_ahead_hours);
         let standing = self.standing(Kind::ExpiryAhead, &seen.id);
         // The other way round: an alarm that stands is taken back when there is more time than it was raised at.
@@ -282,6 +286,9 @@ impl Rules<'_> {
         if facts.is_poisoned {
             let text = "a write to the journal failed, and nothing more is accepted".to_owned();
             self.wrong(Kind::JournalPoisoned, ourselves(), Severity::Critical, None, text);
+        }
+        if let Some(words) = &facts.refusal {
+            self.wrong(Kind::IntakeRefuses, ourselves(), Severity::Critical, None, words.clone());
         }
         match facts.disk {
             Some(space) => self.disk(space, marks),

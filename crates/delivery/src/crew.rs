@@ -25,7 +25,8 @@ use crate::status::{State, Status};
 use crate::supervisor::{Parts, Statuses};
 use crate::worker::{Chapter, Pace, Setting, Worker};
 
-/// Leased payload bytes of all workers together.
+/// Leased payload bytes of all workers together. With so many that this is less than a block for each, it is a block for
+/// each: 22 of them or more.
 const LEASED_BYTES: usize = 16 << 20;
 /// And of one of them, at most.
 const LEASED_BYTES_EACH: usize = 4 << 20;

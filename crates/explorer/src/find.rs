@@ -29,7 +29,7 @@ pub enum Found {
     Removed(Removed),
     /// It is not stored. Its id says that it is of a time of which retention has removed everything.
     ProbablyRemoved(Removed),
-    /// It was stored, and has been erased. When, the journal does not keep.
+    /// It was stored, and was erased, or retention took it from beside what it keeps. When, the journal does not keep.
     Erased,
     /// It was stored, and lost when its block was damaged: an operator gave it up in a repair.
     Lost,

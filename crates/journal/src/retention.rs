@@ -2,17 +2,20 @@
 //! the time.
 //!
 //! A segment goes only as a whole and only from the old end. Streams share segments, so a segment stays as long as one
-//! of its streams wants it, and one consumer that holds retention back keeps everything from its floor on.
+//! of its streams wants it; what others in it need not keep any more loses its bytes ([`expiry_points`]). One consumer that
+//! holds retention back keeps everything of its streams from its floor on.
 
 use std::time::Duration;
 
 use base::Timestamp;
-use event::Stream;
+use event::{Stream, StreamSet};
 
 /// Events or bytes, counted per stream; index = stream number - 1.
 pub type PerStream = [u64; Stream::ALL.len()];
 
 const DAY: Duration = Duration::from_hours(24);
+/// A segment is sealed when it is older, however small it is.
+const SEALED_AFTER: Duration = DAY;
 
 /// How long the events of one stream are kept. Whichever bound is reached first applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,13 +52,8 @@ impl Policy {
 
     /// The rule for one stream.
     pub fn keep(&self, stream: Stream) -> Keep {
-        self.rules()
-            .find(|(of, _)| *of == stream)
-            .map_or(Keep { max_age: None, max_bytes: None }, |(_, keep)| keep)
-    }
-
-    fn rules(&self) -> impl Iterator<Item = (Stream, Keep)> {
-        Stream::ALL.into_iter().zip(self.0)
+        let mut rules = Stream::ALL.into_iter().zip(self.0);
+        rules.find(|(of, _)| *of == stream).map_or(Keep { max_age: None, max_bytes: None }, |(_, keep)| keep)
     }
 }
 
@@ -66,6 +64,8 @@ pub struct SegmentFacts {
     pub first: u64,
     /// The sequence after its last block; equal to `first` when it is empty.
     pub next: u64,
+    /// When it was begun.
+    pub created_at: Timestamp,
     /// When its last block was appended.
     pub last_appended_at: Timestamp,
     /// Its size on disk, in bytes.
@@ -74,30 +74,73 @@ pub struct SegmentFacts {
     pub payload_bytes: PerStream,
 }
 
+impl SegmentFacts {
+    fn bytes_of(&self, stream: Stream) -> u64 {
+        let mut bytes = Stream::ALL.into_iter().zip(self.payload_bytes);
+        bytes.find(|(of, _)| *of == stream).map_or(0, |(_, bytes)| bytes)
+    }
+}
+
 /// A consumer, as far as retention cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hold {
     /// Everything below is settled.
     pub floor: u64,
+    /// What it is for.
+    pub streams: StreamSet,
     /// Whether what is not settled must stay. A disabled configuration keeps its place but holds nothing.
     pub holds: bool,
 }
 
 /// The block sequence below which everything may go. `segments` in order of their sequences.
 pub fn trim_point(policy: &Policy, segments: &[SegmentFacts], holds: &[Hold], now: Timestamp) -> u64 {
-    let start = segments.first().map_or(0, |segment| segment.first);
-    let held_from = holds.iter().filter(|hold| hold.holds).map(|hold| hold.floor).min().unwrap_or(u64::MAX);
-    let mut newer = totals(segments);
-    let mut point = start;
+    expiry_points(policy, segments, holds, now).into_iter().min().unwrap_or(0)
+}
+
+/// For each stream the block sequence below which its own events may go, whatever becomes of others beside them. Always
+/// where a segment begins or the last one ends. `segments` in order of their sequences.
+pub fn expiry_points(
+    policy: &Policy,
+    segments: &[SegmentFacts],
+    holds: &[Hold],
+    now: Timestamp,
+) -> PerStream {
     let appended_at: Vec<_> = segments.iter().map(|segment| segment.last_appended_at).collect();
-    for (segment, appended_at) in segments.iter().zip(believable(&appended_at, now)) {
-        newer = zip(newer, segment.payload_bytes, u64::saturating_sub);
-        if segment.next > held_from || !may_go(policy, segment, &newer, now.since(appended_at)) {
+    let ages: Vec<_> = believable(&appended_at, now).into_iter().map(|at| now.since(at)).collect();
+    Stream::ALL.map(|stream| {
+        let holds = holds.iter().filter(|hold| hold.holds && hold.streams.contains(stream));
+        let held_from = holds.map(|hold| hold.floor).min().unwrap_or(u64::MAX);
+        expiry_point(stream, policy.keep(stream), segments.iter().zip(&ages), held_from)
+    })
+}
+
+fn expiry_point<'a>(
+    stream: Stream,
+    keep: Keep,
+    segments: impl Iterator<Item = (&'a SegmentFacts, &'a Duration)> + Clone,
+    held_from: u64,
+) -> u64 {
+    let mut newer =
+        segments.clone().fold(0_u64, |sum, (segment, _)| sum.saturating_add(segment.bytes_of(stream)));
+    let mut point = segments.clone().next().map_or(0, |(segment, _)| segment.first);
+    for (segment, age) in segments {
+        let own = segment.bytes_of(stream);
+        newer = newer.saturating_sub(own);
+        let may_go = own == 0
+            || keep.max_age.is_some_and(|max_age| *age > max_age)
+            || keep.max_bytes.is_some_and(|max_bytes| newer >= max_bytes);
+        if segment.next > held_from || !may_go {
             break;
         }
         point = segment.next;
     }
     point
+}
+
+/// Whether the active segment is to be sealed, so that what is in it can expire: else the newest event in it would keep the
+/// oldest. Also when a clock that was ahead has begun it.
+pub fn is_to_be_sealed(active: &SegmentFacts, now: Timestamp) -> bool {
+    active.first < active.next && (now < active.created_at || now.since(active.created_at) > SEALED_AFTER)
 }
 
 /// Times at which things were appended one after another, as far as they can be believed at `now`. One that is yet to
@@ -117,26 +160,6 @@ pub(crate) fn believable(appended_at: &[Timestamp], now: Timestamp) -> Vec<Times
     believable
 }
 
-/// Whether every stream with events in the segment of this age can do without it. `newer`: payload bytes in later
-/// segments.
-fn may_go(policy: &Policy, segment: &SegmentFacts, newer: &PerStream, age: Duration) -> bool {
-    policy.rules().zip(segment.payload_bytes).zip(newer).all(|(((_, keep), bytes), newer)| {
-        bytes == 0
-            || keep.max_age.is_some_and(|max_age| age > max_age)
-            || keep.max_bytes.is_some_and(|max_bytes| *newer >= max_bytes)
-    })
-}
-
-fn totals(segments: &[SegmentFacts]) -> PerStream {
-    segments
-        .iter()
-        .fold(PerStream::default(), |sum, segment| zip(sum, segment.payload_bytes, u64::saturating_add))
-}
-
-fn zip(a: PerStream, b: PerStream, with: fn(u64, u64) -> u64) -> PerStream {
-    std::array::from_fn(|i| with(a.get(i).copied().unwrap_or(0), b.get(i).copied().unwrap_or(0)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,6 +172,7 @@ mod tests {
             .map(|(day, streams)| SegmentFacts {
                 first: day as u64 * 10 + 1,
                 next: day as u64 * 10 + 11,
+                created_at: at(day as u32),
                 last_appended_at: at(day as u32),
                 stored_bytes: 100,
                 payload_bytes: Stream::ALL.map(|stream| if streams.contains(&stream) { 10 } else { 0 }),
@@ -183,10 +207,36 @@ mod tests {
     #[test]
     fn a_consumer_that_holds_keeps_everything_from_its_floor_on() {
         let segments = segments(&[ACCOUNT, ACCOUNT, ACCOUNT]);
-        let point = |hold| trim_point(&Policy::default(), &segments, &[hold], at(1000));
-        assert_eq!(point(Hold { floor: 20, holds: true }), 11);
-        assert_eq!(point(Hold { floor: 21, holds: true }), 21);
-        assert_eq!(point(Hold { floor: 1, holds: false }), 31);
+        let point = |floor, holds| {
+            let hold = Hold { floor, streams: StreamSet::product(), holds };
+            trim_point(&Policy::default(), &segments, &[hold], at(1000))
+        };
+        assert_eq!(point(20, true), 11);
+        assert_eq!(point(21, true), 21);
+        assert_eq!(point(1, false), 31);
+    }
+
+    #[test]
+    fn what_one_stream_need_not_keep_goes_from_beside_what_another_keeps() {
+        let segments = segments(&[BOTH, BOTH, BOTH]);
+        let points = |streams: StreamSet| {
+            let hold = Hold { floor: 12, streams, holds: true };
+            let points = expiry_points(&Policy::default(), &segments, &[hold], at(32));
+            let of = |stream| Stream::ALL.into_iter().zip(points).find(|(of, _)| *of == stream).unwrap().1;
+            (of(Stream::AccountEvent), of(Stream::AuditLog))
+        };
+        assert_eq!(points(StreamSet::default()), (21, 1));
+        assert_eq!(points(Stream::AuditLog.into()), (21, 1), "it waits for others");
+        assert_eq!(points(Stream::AccountEvent.into()), (11, 1));
+    }
+
+    #[test]
+    fn a_segment_is_sealed_after_a_day_unless_it_is_empty() {
+        let [segment] = *segments(&[BOTH]).as_slice() else { panic!() };
+        assert!(!is_to_be_sealed(&segment, at(1)));
+        assert!(is_to_be_sealed(&segment, at(2)));
+        assert!(!is_to_be_sealed(&SegmentFacts { next: segment.first, ..segment }, at(2)));
+        assert!(is_to_be_sealed(&segment, Timestamp::default()), "its clock was ahead");
     }
 
     #[test]

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::Clock;
+use base::{Clock, Timestamp};
 use catalog::{Catalog, CatalogError, Found};
 use delivery::{Configuration, DiskSpace, Supervisor};
 use event::Stream;
 use journal::disk::Space;
 use journal::local::LocalJournal;
-use journal::retention::{Hold, Keep, Policy, trim_point};
+use journal::retention::{Hold, Keep, Policy, SegmentFacts, expiry_points, is_to_be_sealed, trim_point};
 use journal::{Consumer, ConsumerCommand, Journal};
 use tokio::sync::watch;
 
@@ -19,6 +19,8 @@ use crate::commands::Failure;
 use crate::settings::Retention;
 
 const TRIM_EVERY: Duration = Duration::from_mins(1);
+/// While there is more to take out of segments: so that it keeps up, and leaves the disk to others in between.
+const GO_ON_AFTER: Duration = Duration::from_secs(5);
 /// A budget may be exceeded by what comes in meanwhile.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// What comes in meanwhile must fit into the reserve.
@@ -55,10 +57,11 @@ pub(crate) async fn run(kept: Kept, stop: watch::Receiver<bool>) {
 
 async fn keep_trimming(kept: &Kept, mut stop: watch::Receiver<bool>) {
     loop {
-        if let Err(error) = trim(kept).await {
+        let is_more = trim(kept).await.unwrap_or_else(|error| {
             tracing::error!(%error, "retention could not be applied; trying again in a minute");
-        }
-        if is_over(TRIM_EVERY, &mut stop).await {
+            false
+        });
+        if is_over(if is_more { GO_ON_AFTER } else { TRIM_EVERY }, &mut stop).await {
             return;
         }
     }
@@ -66,8 +69,8 @@ async fn keep_trimming(kept: &Kept, mut stop: watch::Receiver<bool>) {
 
 async fn keep_looking(kept: &Kept, mut stop: watch::Receiver<bool>) {
     loop {
-        let free_from = trim_point(&kept.policy, &kept.journal.segments(), &[], kept.clock.now());
-        if let Err(error) = kept.delivery.look_at_backlogs(free_from, shortest(&kept.policy)).await {
+        let kept_from = kept_from(&kept.policy, &kept.journal.segments(), kept.clock.now());
+        if let Err(error) = kept.delivery.look_at_backlogs(kept_from, shortest(&kept.policy)).await {
             tracing::error!(%error, "backlogs could not be measured; trying again in ten seconds");
         }
         if is_over(LOOK_EVERY, &mut stop).await {
@@ -91,6 +94,12 @@ async fn is_over(period: Duration, stop: &mut watch::Receiver<bool>) -> bool {
         _ = stop.wait_for(|stop| *stop) => true,
         () = tokio::time::sleep(period) => false,
     }
+}
+
+/// The block from which on retention keeps everything that is delivered, whoever has settled it.
+fn kept_from(policy: &Policy, segments: &[SegmentFacts], now: Timestamp) -> u64 {
+    let points = Stream::ALL.into_iter().zip(expiry_points(policy, segments, &[], now));
+    points.filter(|(stream, _)| stream.is_product()).map(|(_, point)| point).max().unwrap_or(0)
 }
 
 /// The shortest retention of the streams that are delivered.
@@ -127,13 +136,38 @@ fn holds_back(found: &Result<Found<Configuration>, CatalogError>) -> bool {
     }
 }
 
-async fn trim(kept: &Kept) -> Result<(), Failure> {
-    let Kept { journal, catalog, clock, policy, .. } = kept;
+/// Applies retention once: seals a segment that is old, drops those that nobody wants, and takes out of the others what need
+/// not stay. Answers whether there is more of the latter.
+async fn trim(kept: &Kept) -> Result<bool, Failure> {
+    let Kept { journal, clock, policy, .. } = kept;
+    let holds = holds(kept).await?;
+    if journal.segments().last().is_some_and(|active| is_to_be_sealed(active, clock.now())) {
+        journal.seal().await?;
+    }
+    let (segments, now) = (journal.segments(), clock.now());
+    let point = trim_point(policy, &segments, &holds, now);
+    if segments.first().is_some_and(|segment| segment.first < point) {
+        tracing::info!(up_to = point, "dropping what retention no longer keeps");
+        journal.trim(point).await?;
+    }
+    let expiry = journal.expire(expiry_points(policy, &segments, &holds, now)).await?;
+    if expiry.n_rewritten > 0 {
+        tracing::info!(
+            segments = expiry.n_rewritten,
+            "took out what retention no longer keeps beside what it keeps"
+        );
+    }
+    Ok(expiry.is_more)
+}
+
+/// What each consumer holds back. Removes the places of configurations that are gone.
+async fn holds(kept: &Kept) -> Result<Vec<Hold>, Failure> {
+    let Kept { journal, catalog, clock, .. } = kept;
     let known: HashMap<String, bool> =
         catalog.list_each().into_iter().map(|(id, found)| (id, holds_back(&found))).collect();
     let consumers = journal.consumers(ConsumerCommand::List).await?;
     let mut holds = Vec::new();
-    for Consumer { name, state, .. } in consumers {
+    for Consumer { name, streams, state } in consumers {
         let configuration = delivery::configuration_id(&name);
         // One that is disabled, or lets its oldest events go, keeps its place but holds nothing back; nor does one that is not
         // there: it is being created, a crash left it behind, or an older copy of the catalog was restored. Such a place
@@ -146,26 +180,29 @@ async fn trim(kept: &Kept) -> Result<(), Failure> {
                     && configuration.is_none_or(|id| known.get(id).copied().unwrap_or(false))
             }
         };
-        holds.push(Hold { floor: state.floor, holds: holds_back });
+        holds.push(Hold { floor: state.floor, streams, holds: holds_back });
         if let Some(id) = configuration.filter(|id| !known.contains_key(*id) && state.tally.expired > 0) {
             tracing::warn!(id, "removing the place of a configuration that does not exist");
-            delivery::dismiss(&**journal, id).await?;
+            if let Err(error) = delivery::dismiss(&**journal, id).await {
+                tracing::error!(id, %error, "the place of a configuration that does not exist could not be removed");
+            }
         }
     }
-    let segments = journal.segments();
-    let point = trim_point(policy, &segments, &holds, clock.now());
-    if segments.first().is_some_and(|segment| segment.first < point) {
-        tracing::info!(up_to = point, "dropping what retention no longer keeps");
-        journal.trim(point).await?;
-    }
-    Ok(())
+    Ok(holds)
 }
 
 #[cfg(test)]
 mod tests {
-    use catalog::{Document, MemoryStore};
+    use base::{EventId, ManualClock, Random};
+    use catalog::{Document, Keyring, MemoryStore};
+    use event::native::Instance;
+    use event::{RecordBuilder, StreamSet};
+    use journal::local::LocalOptions;
+    use journal::{Append, Entry, OnConflict, Producer, ReadRange};
     use serde::{Deserialize, Serialize};
     use serde_json::{Value, json};
+    use testkit::disk::SimDisk;
+    use testkit::net::{Faults, SimNet};
 
     use super::*;
 
@@ -202,6 +239,71 @@ mod tests {
             assert_eq!(holds_back(found), expected, "{id}: {found:?}");
             assert_eq!(found.is_err(), id == "from a newer version");
         }
+    }
+
+    async fn kept() -> (Kept, Arc<ManualClock>, Arc<Random>) {
+        let clock = Arc::new(ManualClock::new(Timestamp::parse("2026-01-31T12:00:00Z").unwrap()));
+        let (as_clock, random) = (Arc::clone(&clock), Arc::new(Random::from_seed(1)));
+        let as_clock: Arc<dyn Clock> = as_clock;
+        let (disk, options) = (Arc::new(SimDisk::new(1)), LocalOptions::default());
+        let journal = LocalJournal::open(disk, Arc::clone(&as_clock), Arc::clone(&random), options).unwrap();
+        let (journal, catalog) =
+            (Arc::new(journal), Catalog::open(Arc::new(MemoryStore::default())).unwrap());
+        let text = |text: &str| text.to_owned();
+        let parts = delivery::Parts {
+            journal: journal.clone(),
+            catalog: catalog.clone(),
+            keyring: Arc::new(Keyring::new(&[7; 32])),
+            transport: Arc::new(SimNet::new(1, Faults::default())),
+            instance: Instance {
+                name: text("a"),
+                domain: text("b"),
+                environment: text("c"),
+                public_url: None,
+            },
+            clock: Arc::clone(&as_clock),
+            random: Arc::clone(&random),
+        };
+        let delivery = Arc::new(Supervisor::start(parts).await);
+        let kept =
+            Kept { journal, catalog, delivery, clock: as_clock, policy: Policy::default(), min_free: 0 };
+        (kept, clock, random)
+    }
+
+    /// The streams of the events that can still be read.
+    async fn there(kept: &Kept) -> Vec<(Stream, usize)> {
+        let range =
+            ReadRange { streams: StreamSet::product(), from: 0, until: u64::MAX, max_bytes: usize::MAX };
+        let blocks = kept.journal.read(range).await.unwrap();
+        let count =
+            |stream| blocks.iter().filter(|of| of.stream() == stream).map(|of| of.records().count()).sum();
+        Stream::PRODUCT.into_iter().map(|stream| (stream, count(stream))).collect()
+    }
+
+    #[tokio::test]
+    async fn account_events_are_gone_after_their_thirty_days_although_audit_logs_keep_coming() {
+        let (kept, clock, random) = kept().await;
+        let mut at_most = 0;
+        for hour in (0..33 * 24).step_by(6) {
+            let streams = [Some(Stream::AuditLog), (hour == 0).then_some(Stream::AccountEvent)];
+            for stream in streams.into_iter().flatten() {
+                let now = clock.now();
+                let record =
+                    RecordBuilder::new(stream, EventId::draw(now, &random), now, now).finish().unwrap();
+                let entries = vec![Entry { record, producer: Producer(1), on_conflict: OnConflict::Refuse }];
+                kept.journal.append(Append { stream, entries, request_key: None }).await.unwrap();
+            }
+            while trim(&kept).await.unwrap() {}
+            let account = there(&kept).await.iter().find(|(of, _)| *of == Stream::AccountEvent).unwrap().1;
+            assert!(account == 1 || hour > 30 * 24, "gone at hour {hour}");
+            at_most = if account == 1 { hour } else { at_most };
+            clock.advance(Duration::from_hours(6));
+        }
+        assert!((30 * 24..=31 * 24 + 12).contains(&at_most), "{at_most} hours");
+        let audit = there(&kept).await.iter().find(|(of, _)| *of == Stream::AuditLog).unwrap().1;
+        assert_eq!(audit, 33 * 4, "they stay a year");
+        kept.journal.verify().await.unwrap();
+        kept.delivery.shutdown().await;
     }
 
     #[test]

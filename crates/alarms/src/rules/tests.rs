@@ -253,6 +253,35 @@ fn the_journal_is_told_of_when_it_takes_nothing_or_nobody_signs() {
 }
 
 #[test]
+fn that_intake_refuses_is_told_in_its_own_words_and_only_as_long_as_it_does() {
+    let words = "nothing is taken in: the journal's disk has 1 MiB left";
+    let facts = Facts { refusal: Some(words.to_owned()), ..Facts::default() };
+    let refuses = found(&facts, &BTreeMap::new(), 0);
+    assert_eq!(kinds(&refuses), [(Kind::IntakeRefuses, Severity::Critical)]);
+    assert_eq!(refuses.conditions[0].text, words);
+    let takes = found(&Facts::default(), &standing(Kind::IntakeRefuses, "", Severity::Critical), 0);
+    assert_eq!(kinds(&takes), []);
+    assert!(!takes.unsure.iter().any(|key| key.kind == Kind::IntakeRefuses), "it is known to take events");
+}
+
+#[test]
+fn a_spent_budget_that_keeps_is_no_outlook_any_more() {
+    let spent = |then| {
+        let unsettled =
+            Unsettled { oldest_pending: Some(at(-9)), spent_at: Some(at(0)), then, ..Unsettled::default() };
+        of_one(
+            ConfigurationFacts { unsettled: Some(unsettled), ..configuration(Going::Paused) },
+            &BTreeMap::new(),
+            0,
+        )
+    };
+    let refuses = spent(Then::IntakeRefuses);
+    assert_eq!(kinds(&refuses), []);
+    assert!(refuses.unsure.iter().any(|key| key.kind == Kind::ExpiryAhead), "nor is it taken back");
+    assert_eq!(kinds(&spent(Then::GivenUp)), [(Kind::ExpiryAhead, Severity::Critical)]);
+}
+
+#[test]
 fn a_kind_that_is_switched_off_is_none() {
     let facts = Facts { is_poisoned: true, ..Facts::default() };
     let thresholds = Thresholds { off: [Kind::JournalPoisoned].into(), ..Thresholds::default() };

@@ -65,6 +65,8 @@ async fn gather(state: &ApiState) -> Facts {
     state.counts().keep_sources(|id| sources.iter().any(|(known, _)| known == id));
     let began = state.alarms.began();
     let source = |source: Source| facts::source(source.clone(), state.counts().last_from(&source.id), began);
+    let head = state.journal.head();
+    let refusal = state.delivery.backlogs().refusal(head.stored_bytes, now);
     let ask = Arc::clone(&state.alarms.surroundings().disk);
     Facts {
         configurations,
@@ -74,7 +76,8 @@ async fn gather(state: &ApiState) -> Facts {
             .map(|found| source(found.value))
             .collect(),
         disk: tokio::task::spawn_blocking(move || ask()).await.unwrap_or_default(),
-        is_poisoned: state.journal.head().poisoned,
+        is_poisoned: head.poisoned,
+        refusal: refusal.map(|refusal| refusal.to_string()),
         unsigned_for: unsigned(state),
     }
 }

@@ -99,7 +99,9 @@ pub(crate) async fn kept(state: &ApiState, who: &ApiClient, id: &str) -> Result<
             "the event is not stored: what is as old as its id says was removed by retention {}",
             when(removed)
         )),
-        Found::Erased => gone("the event was removed by erasure".to_owned()),
+        Found::Erased => gone(
+            "the event was removed, by erasure or by retention; when, the journal does not keep".to_owned(),
+        ),
         Found::Lost => gone(
             "the event is lost: the journal was damaged where it lay, and it was given up in a repair"
                 .to_owned(),

@@ -132,6 +132,32 @@ async fn a_refused_credential_is_told_once_to_a_webhook_and_the_other_destinatio
 }
 
 #[tokio::test(start_paused = true)]
+async fn that_intake_refuses_is_an_alarm_until_it_takes_events_again() {
+    let running = Running::start(App::new().await);
+    let app = &running.app;
+    app.create(CHANNELS, webhook()).await;
+    let disk = |free| {
+        let measured = delivery::DiskSpace { free, reserve: 1 << 20, stored: 1 << 40 };
+        app.state.delivery.backlogs().note_disk(Some(measured), app.state.clock.now());
+    };
+    disk(1 << 10);
+    running.pass(5).await;
+    let got: Vec<_> = app.hooks.take().iter().map(Got::json).collect();
+    assert_eq!(got.len(), 1, "{got:?}");
+    assert_eq!(
+        (&got[0]["type"], &got[0]["data"]["alarm"]["kind"]),
+        (&json!("alarm.raised"), &json!("intakeRefuses"))
+    );
+    assert_eq!(got[0]["data"]["alarm"]["severity"], "critical");
+    assert!(got[0]["text"].as_str().unwrap().contains("1.0 MiB are its reserve"), "{}", got[0]);
+    disk(1 << 30);
+    running.pass(5).await;
+    let got: Vec<_> = app.hooks.take().iter().map(Got::json).collect();
+    assert_eq!(got.iter().map(|got| got["type"].clone()).collect::<Vec<_>>(), ["alarm.cleared"]);
+    running.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_stands_is_not_told_again_after_a_restart_and_a_channel_that_was_down_is_told_late() {
     let running = Running::start(App::new().await);
     let app = &running.app;

@@ -11,7 +11,7 @@ use crate::places::consumer_name;
 
 /// Bytes of blocks that are looked at together.
 const STEP_BYTES: usize = 2 << 20;
-/// Bytes that are given up in one go. What is left is given up in the next.
+/// Bytes that are given up in one round. What is left is given up in the next one.
 const ROUND_BYTES: u64 = 64 << 20;
 
 /// What a backlog has still to be reduced by.
@@ -67,11 +67,20 @@ async fn release_point(
     now: Timestamp,
 ) -> Result<u64, JournalError> {
     let mut excess = Excess::of(budget, state.pending_bytes, now);
-    let (mut point, mut released) = (state.floor, 0);
-    while released < ROUND_BYTES {
-        let range =
-            ReadRange { streams: StreamSet::product(), from: point, until: u64::MAX, max_bytes: STEP_BYTES };
-        let blocks = journal.read(range).await?;
+    let next = journal.head().next;
+    let (mut point, mut at, mut released) = (state.floor, state.floor, 0);
+    while released < ROUND_BYTES && at < next {
+        let range = ReadRange { streams: StreamSet::product(), from: at, until: next, max_bytes: STEP_BYTES };
+        let blocks = match journal.read(range).await {
+            Ok(blocks) => blocks,
+            // It goes with what lies behind it, if that must go.
+            Err(JournalError::Damaged(what)) => {
+                tracing::debug!(what, "a damaged block is passed over while the oldest events are given up");
+                at += 1;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         if blocks.is_empty() {
             return Ok(point);
         }
@@ -81,6 +90,7 @@ async fn release_point(
                 return Ok(point);
             }
             point = block.sequence() + 1;
+            at = point;
             released += bytes;
         }
     }

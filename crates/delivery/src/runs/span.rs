@@ -183,5 +183,7 @@ mod tests {
         let listed = Picked { places: vec![(5, 0), (6, 0)], n_events: Some(2), ..Picked::default() };
         let expected = Span { from: 5, until: 7, begins_before_stored: false };
         assert_eq!(span(&journal, "c", &listed).await.unwrap(), expected);
+        let far = Picked { until_offset: Some((u64::MAX, 1)), ..Picked::default() };
+        assert_eq!(span(&journal, "c", &far).await.unwrap().until, 8);
     }
 }

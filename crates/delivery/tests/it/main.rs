@@ -17,4 +17,5 @@ mod redriving;
 mod replaying;
 mod starting;
 mod toggling;
+mod troubled;
 mod world;

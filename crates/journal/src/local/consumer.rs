@@ -221,10 +221,10 @@ impl Consumer {
         }
     }
 
-    /// Settles a leased block.
-    pub(super) fn done(&mut self, block: &BlockInfo, tally: &Tally) {
+    /// Settles a block. Answers the lease that ends with it.
+    pub(super) fn done(&mut self, block: &BlockInfo, tally: &Tally) -> Option<LeaseId> {
         self.cursor.done(block, tally);
-        self.forget(block.sequence);
+        self.forget(block.sequence)
     }
 
     fn forget(&mut self, sequence: u64) -> Option<LeaseId> {
@@ -290,6 +290,7 @@ mod tests {
             stream,
             n_records: 1,
             appended_bytes: 1,
+            payload_bytes: 1,
             stored_bytes: 1,
             appended_at: Timestamp::default(),
             lost: false,

@@ -41,7 +41,11 @@ async fn erase_in(
     erased: Arc<BTreeSet<Offset>>,
 ) -> Result<(), JournalError> {
     let rewriting = Arc::clone(shared);
-    let work = move || rewrite(rewriting.disk.as_ref(), &segment, &erased);
+    let work = move || {
+        rewrite(rewriting.disk.as_ref(), &segment, &|block, index| {
+            erased.contains(&Offset { block: block.sequence, index })
+        })
+    };
     let rewritten = shared.blocking(work).await?;
     shared.order(|reply| Command::Swap(rewritten, reply)).await
 }

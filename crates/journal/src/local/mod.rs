@@ -16,6 +16,7 @@ mod consumer;
 mod cursor;
 mod durable;
 mod erase;
+mod expire;
 mod files;
 mod format;
 mod ids;
@@ -46,6 +47,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+pub use self::expire::Expiry;
 #[cfg(feature = "fuzz")]
 pub use self::format::fuzz;
 pub use self::recovery::Recovery;
@@ -63,7 +65,7 @@ use self::state::State;
 use self::writer::Writer;
 use crate::disk::{Disk, Space};
 use crate::prepared::Prepared;
-use crate::retention::SegmentFacts;
+use crate::retention::{PerStream, SegmentFacts};
 use crate::seam::LONGEST;
 use crate::signing::SigningKey;
 use crate::{
@@ -274,6 +276,21 @@ impl LocalJournal {
         let erased = Arc::new(offsets.iter().copied().collect());
         let erase = erase::erase(Arc::clone(&self.shared), Arc::clone(&self.rewriting), erased);
         tokio::spawn(erase).await.unwrap_or(Err(JournalError::Closed))
+    }
+
+    /// Seals the active segment, unless it has no block.
+    pub async fn seal(&self) -> Result<(), JournalError> {
+        self.shared.check()?;
+        self.shared.order(Command::Roll).await
+    }
+
+    /// Takes the bytes of what has expired out of sealed segments: of each stream what lies below its point, see
+    /// [`crate::retention::expiry_points`]. Digests stay, so that [`LocalJournal::verify`] still passes. What a consumer had
+    /// not settled of it counts as expired. A round's worth, oldest first; the answer says whether there is more.
+    pub async fn expire(&self, points: PerStream) -> Result<Expiry, JournalError> {
+        self.shared.check()?;
+        let expire = expire::expire(Arc::clone(&self.shared), Arc::clone(&self.rewriting), points);
+        tokio::spawn(expire).await.unwrap_or(Err(JournalError::Closed))
     }
 
     /// Notes in every consumer's books what was given up: what it had not settled of it counts as discarded. Saved at the

@@ -1,19 +1,17 @@
-//! Rewriting a segment: the one way in which stored blocks change. It serves erasure now, compression and expiry later.
+//! Rewriting a segment: the one way in which stored blocks change. It serves erasure and expiry.
 //!
-//! Sequences, offsets, digests and hashes stay; an erased record loses its bytes and its salt.
-
-use std::collections::BTreeSet;
+//! Sequences, offsets, digests and hashes stay; a record that goes loses its bytes and its salt.
 
 use bytes::Bytes;
 
 use super::durable::or_without;
 use super::files::{Scan, Step, damaged, read_header};
-use super::format::block::{Row, StoredBlock};
+use super::format::block::{BlockHeader, Row, StoredBlock};
 use super::format::names;
 use super::format::segment::SegmentHeader;
 use super::timeline::Segment;
+use crate::JournalError;
 use crate::disk::{Disk, DiskFile};
-use crate::{JournalError, Offset};
 
 /// A segment's new file, complete and synced under its unfinished name.
 #[derive(Clone, Copy, Debug)]
@@ -41,11 +39,11 @@ impl Output {
     }
 }
 
-/// Copies a sealed segment without the bytes of the records at `erased`. When that fails, nothing of the copy is left.
+/// Copies a sealed segment without the bytes of the records that go, by their block and their index in it. When that fails, nothing of the copy is left.
 pub(super) fn rewrite(
     disk: &dyn Disk,
     segment: &Segment,
-    erased: &BTreeSet<Offset>,
+    goes: &dyn Fn(&BlockHeader, u32) -> bool,
 ) -> Result<Rewritten, JournalError> {
     let old = disk.open(&names::segment(segment.id)).map_err(JournalError::Read)?;
     let header = read_header(old.as_ref(), segment.id)?;
@@ -54,7 +52,7 @@ pub(super) fn rewrite(
     let stored_bytes = or_without(disk, &name, || {
         let file = disk.create(&name).map_err(JournalError::Disk)?;
         let output = Output { file, written: 0, bytes: header.encode() };
-        copy_without(old.as_ref(), segment, erased, output)
+        copy_without(old.as_ref(), segment, goes, output)
     })?;
     Ok(Rewritten { segment: segment.id, generation: header.generation, stored_bytes })
 }
@@ -63,13 +61,13 @@ pub(super) fn rewrite(
 fn copy_without(
     old: &dyn DiskFile,
     segment: &Segment,
-    erased: &BTreeSet<Offset>,
+    goes: &dyn Fn(&BlockHeader, u32) -> bool,
     mut output: Output,
 ) -> Result<u64, JournalError> {
     let mut scan = Scan::new(old, segment.id, segment.first).map_err(JournalError::Read)?;
     loop {
         match scan.step()? {
-            Step::Block { block, .. } => without(*block, erased).encode(&mut output.bytes),
+            Step::Block { block, .. } => without(*block, goes).encode(&mut output.bytes),
             Step::End if scan.sequence == segment.next => break,
             Step::End => return Err(damaged(segment.id, scan.position, "the segment ends too early")),
             Step::Broken(why) => return Err(damaged(segment.id, scan.position, why)),
@@ -83,10 +81,10 @@ fn copy_without(
     Ok(output.written)
 }
 
-/// The block without the bytes and salts of erased records.
-fn without(block: StoredBlock, erased: &BTreeSet<Offset>) -> StoredBlock {
-    let offset = |index: usize| Offset { block: block.header.sequence, index: index as u32 };
-    if !(0..block.rows.len()).any(|index| erased.contains(&offset(index))) {
+/// The block without the bytes and salts of the records that go.
+fn without(block: StoredBlock, goes: &dyn Fn(&BlockHeader, u32) -> bool) -> StoredBlock {
+    let goes = |index: usize| goes(&block.header, index as u32);
+    if !(0..block.rows.len()).any(goes) {
         return block;
     }
     let mut payload = Vec::with_capacity(block.payload.len());
@@ -94,7 +92,7 @@ fn without(block: StoredBlock, erased: &BTreeSet<Offset>) -> StoredBlock {
     let rows = block.rows.iter().enumerate().map(|(index, row)| {
         let start = at;
         at += row.bytes as usize;
-        if erased.contains(&offset(index)) {
+        if goes(index) {
             Row { salt: [0; 16], bytes: 0, erased: true, ..*row }
         } else {
             payload.extend_from_slice(block.payload.get(start..at).unwrap_or_default());

@@ -12,7 +12,11 @@ use super::consumer::{Basket, Consumer};
 use super::cursor::{Cursor, resolve};
 use super::timeline::{BlockInfo, Index, Missing, Segment, Timeline, Totals};
 use crate::seam::{NO_CONSUMER, SEEK_BACK, TALLY_MISMATCH};
-use crate::{ConsumerCommand, ConsumerName, JournalError, LeaseError, LeaseId, Settlement};
+use crate::{ConsumerCommand, ConsumerName, JournalError, LeaseError, LeaseId, Settlement, Tally};
+
+/// Ranges of settled blocks that a consumer may have after some streams of a segment have expired, so that what is kept of it
+/// stays small.
+const MAX_SCATTERED: usize = 4096;
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -207,6 +211,36 @@ impl State {
                 self.leases.remove(&lease);
             }
             self.dirty = true;
+        }
+        Ok(())
+    }
+
+    /// Ends the blocks of some streams in a segment for every consumer: what it had not settled of them counts as expired. One
+    /// whose settled blocks lie too scattered then is moved past the segment, and its other events there expire too: only
+    /// who holds nothing back is ever behind what expires. Can be repeated when an index was missing.
+    pub(super) fn expire_streams(
+        &mut self,
+        segment: &Segment,
+        streams: StreamSet,
+        blocks: &[BlockInfo],
+        pinned: &Pinned,
+    ) -> Result<(), Missing> {
+        let before = self.timeline.totals_before(segment.next);
+        for consumer in self.consumers.values_mut().filter(|consumer| consumer.cursor.floor < segment.next) {
+            self.dirty = true;
+            for block in blocks.iter().filter(|block| streams.contains(block.stream)) {
+                if consumer.cursor.is_pending(block) {
+                    let tally = Tally { expired: u64::from(block.n_records), ..Tally::default() };
+                    consumer.done(block, &tally).map(|lease| self.leases.remove(&lease));
+                }
+            }
+            if consumer.cursor.settled.iter().len() > MAX_SCATTERED {
+                let (passed, ended) = consumer.pass(segment.next, &before, &self.timeline, pinned)?;
+                consumer.cursor.tally.expired += passed.events;
+                for lease in ended {
+                    self.leases.remove(&lease);
+                }
+            }
         }
         Ok(())
     }

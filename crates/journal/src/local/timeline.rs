@@ -37,6 +37,8 @@ pub(super) struct BlockInfo {
     pub(super) stream: Stream,
     pub(super) n_records: u32,
     pub(super) appended_bytes: u32,
+    /// Of them, those that were not erased and have not expired.
+    pub(super) payload_bytes: u32,
     pub(super) stored_bytes: u32,
     pub(super) appended_at: Timestamp,
     /// It was given up.
@@ -51,6 +53,7 @@ impl BlockInfo {
             stream: header.stream,
             n_records: header.n_records,
             appended_bytes: header.appended_bytes,
+            payload_bytes: header.payload_bytes,
             stored_bytes: header.stored_bytes() as u32,
             appended_at: header.appended_at,
             lost: header.lost,
@@ -80,10 +83,12 @@ pub(super) struct Segment {
     pub(super) before: Totals,
     /// Of the last block before it.
     pub(super) previous_hash: [u8; 32],
+    /// Of these streams nothing is in it that is still to expire. Found out anew by each process.
+    pub(super) expired: StreamSet,
 }
 
 impl Segment {
-    pub(super) const fn new(header: &SegmentHeader, stored_bytes: u64) -> Self {
+    pub(super) fn new(header: &SegmentHeader, stored_bytes: u64) -> Self {
         Self {
             id: header.id,
             generation: header.generation,
@@ -94,6 +99,7 @@ impl Segment {
             last_appended_at: header.created_at,
             before: Totals { events: header.events_before, bytes: header.bytes_before },
             previous_hash: header.previous_hash,
+            expired: StreamSet::default(),
         }
     }
 
@@ -198,6 +204,27 @@ impl Timeline {
         true
     }
 
+    /// The sealed segments that may hold events that have expired, in order, and of which streams: what lies below `points`.
+    pub(super) fn to_expire(&self, points: &PerStream) -> Vec<(Segment, StreamSet)> {
+        let of_segment = |segment: &Segment| {
+            let has_expired = |stream: &Stream| {
+                segment.next <= of(points, *stream)
+                    && !segment.expired.contains(*stream)
+                    && self.gained(segment, (*stream).into()).events > 0
+            };
+            let streams: StreamSet = Stream::ALL.into_iter().filter(has_expired).collect();
+            (!streams.is_empty()).then_some((*segment, streams))
+        };
+        self.sealed.iter().filter_map(of_segment).collect()
+    }
+
+    /// Notes that nothing of these streams is left to expire in a segment.
+    pub(super) fn note_expired(&mut self, id: u64, streams: StreamSet) {
+        if let Some(segment) = self.sealed.iter_mut().find(|segment| segment.id == id) {
+            segment.expired = StreamSet::from_bits(segment.expired.bits() | streams.bits());
+        }
+    }
+
     /// The segment that holds a stored sequence.
     pub(super) fn segment_of(&self, sequence: u64) -> Option<&Segment> {
         if sequence >= self.active.first {
@@ -288,6 +315,7 @@ impl Timeline {
             SegmentFacts {
                 first: segment.first,
                 next: segment.next,
+                created_at: segment.created_at,
                 last_appended_at: segment.last_appended_at,
                 stored_bytes: segment.stored_bytes,
                 payload_bytes,

@@ -5,6 +5,7 @@
 mod damage;
 mod disk_errors;
 mod ended;
+mod expired;
 mod handles;
 mod hidden;
 mod mended;

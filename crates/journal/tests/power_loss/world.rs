@@ -140,7 +140,7 @@ impl World {
         self.disk.set_faults(faults);
         while self.disk.counts().changes <= lasts && !self.is_dark() {
             self.clock.advance(Duration::from_millis(self.up_to(500)));
-            match self.up_to(15) {
+            match self.up_to(16) {
                 0..7 => self.append_some().await?,
                 7..10 => self.consume().await?,
                 10 => self.save(),
@@ -148,6 +148,7 @@ impl World {
                 12 => self.seek().await?,
                 13 => self.remove_consumer().await?,
                 14 => self.trim().await?,
+                15 => self.expire().await?,
                 _ => self.erase().await?,
             }
         }
@@ -298,6 +299,28 @@ impl World {
             && self.journal()?.head().first > head.first
         {
             self.saved();
+        }
+        Ok(())
+    }
+
+    /// Lets a stream expire up to where some segment begins.
+    async fn expire(&mut self) -> Result<(), String> {
+        let journal = self.journal()?;
+        let segments = journal.segments();
+        let point = segments[self.up_to(segments.len() as u64 - 1) as usize].first;
+        let expiring = STREAMS[self.up_to(2) as usize];
+        let points = Stream::ALL.map(|stream| if stream == expiring { point } else { 0 });
+        let seen = self.promises.blocks.range(..point).filter(|(_, block)| block.stream == expiring);
+        let blocks: BTreeSet<u64> = seen.map(|(sequence, _)| *sequence).collect();
+        for promised in self.promises.consumers.values_mut() {
+            promised.gone.extend(&blocks);
+        }
+        let stored = self.promises.acknowledged.values().map(|(offset, _)| *offset);
+        let offsets: BTreeSet<_> = stored.filter(|offset| blocks.contains(&offset.block)).collect();
+        self.promises.maybe_erased.extend(&offsets);
+        let expired = self.drive(async move { journal.expire(points).await }).await?;
+        if expired.is_ok_and(|expiry| !expiry.is_more) {
+            self.promises.erased.extend(&offsets);
         }
         Ok(())
     }
