@@ -119,7 +119,7 @@ impl Quarantined {
                 n_matching: entries.passing(&prepared, order, None).count() as u64,
                 totals: entries.totals(),
                 causes: entries.by_cause(),
-                n_unlisted: entries.n_unlisted,
+                n_unlisted: entries.n_unlisted(),
             };
             (slots, listed)
         };
