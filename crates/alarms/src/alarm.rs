@@ -32,13 +32,15 @@ pub enum Kind {
     Disk,
     /// The journal takes nothing more until a restart.
     JournalPoisoned,
+    /// Blocks of the journal cannot be read.
+    JournalDamaged,
     /// The journal's head was not signed for long.
     HeadUnsigned,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Holding,
         Self::CredentialRejected,
         Self::Lag,
@@ -50,6 +52,7 @@ impl Kind {
         Self::SourceSilent,
         Self::Disk,
         Self::JournalPoisoned,
+        Self::JournalDamaged,
         Self::HeadUnsigned,
     ];
 
@@ -67,6 +70,7 @@ impl Kind {
             Self::SourceSilent => "sourceSilent",
             Self::Disk => "disk",
             Self::JournalPoisoned => "journalPoisoned",
+            Self::JournalDamaged => "journalDamaged",
             Self::HeadUnsigned => "headUnsigned",
         }
     }
@@ -114,6 +118,10 @@ impl Kind {
             Self::JournalPoisoned => {
                 "a write to the disk failed: check the disk, then restart; producers are answered 503 until then, and nothing \
                  that was accepted is lost"
+            }
+            Self::JournalDamaged => {
+                "idstream journal verify names the place; all else goes on. Put the files back from a backup while idstream is \
+                 stopped, or see what idstream journal repair would give up"
             }
             Self::HeadUnsigned => "the server's diagnostics say why the journal's head cannot be signed",
         }

@@ -15,6 +15,8 @@ pub struct Facts {
     pub disk: Option<DiskSpace>,
     /// The journal takes nothing more until a restart.
     pub is_poisoned: bool,
+    /// Blocks of the journal that could not be read.
+    pub n_damaged: u64,
     /// For how long the journal has had blocks that no signed head covers; `None` when nobody signs.
     pub unsigned_for: Option<Unsigned>,
 }

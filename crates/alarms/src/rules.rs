@@ -236,6 +236,10 @@ impl Rules<'_> {
             let text = "a write to the journal failed, and nothing more is accepted".to_owned();
             self.wrong(Kind::JournalPoisoned, ourselves(), Severity::Critical, None, text);
         }
+        if facts.n_damaged > 0 {
+            let text = format!("damage to the journal: {} of its blocks cannot be read", facts.n_damaged);
+            self.wrong(Kind::JournalDamaged, ourselves(), Severity::Critical, None, text);
+        }
         match facts.disk {
             Some(space) => self.disk(space, marks),
             None => self.unsure(Kind::Disk, ""),

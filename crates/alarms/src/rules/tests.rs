@@ -180,6 +180,17 @@ fn the_journal_is_told_of_when_it_takes_nothing_or_nobody_signs() {
 }
 
 #[test]
+fn blocks_that_cannot_be_read_are_damage_to_the_journal() {
+    let damaged = |n_damaged| {
+        let disk = Some(DiskSpace { free: 50, total: 100 });
+        found(&Facts { disk, n_damaged, ..Facts::default() }, &BTreeMap::new(), 0)
+    };
+    assert_eq!(kinds(&damaged(0)), []);
+    assert_eq!(kinds(&damaged(3)), [(Kind::JournalDamaged, Severity::Critical)]);
+    assert_eq!(damaged(3).conditions[0].text, "damage to the journal: 3 of its blocks cannot be read");
+}
+
+#[test]
 fn a_kind_that_is_switched_off_is_none() {
     let facts = Facts { is_poisoned: true, ..Facts::default() };
     let thresholds = Thresholds { off: [Kind::JournalPoisoned].into(), ..Thresholds::default() };

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use alarms::{ConfigurationFacts, Facts, Going, LastHeard, SourceFacts, Then, Unsettled, Unsigned};
 use base::Timestamp;
-use delivery::{Backlog, Limit, Report, State, WhenSpent};
+use delivery::{Limit, Report, State, WhenSpent};
 use intake::Source;
 use tokio::sync::watch;
 
@@ -65,6 +65,7 @@ async fn facts(state: &ApiState) -> Result<Facts, delivery::ReportError> {
         sources: sources.map(|found| source(found.value)).collect(),
         disk: tokio::task::spawn_blocking(move || ask()).await.unwrap_or_default(),
         is_poisoned: state.journal.head().poisoned,
+        n_damaged: state.delivery.n_unreadable() + state.explorer.status().blocks_unreadable,
         unsigned_for: unsigned(state),
     })
 }
@@ -72,12 +73,7 @@ async fn facts(state: &ApiState) -> Result<Facts, delivery::ReportError> {
 fn configuration(state: &ApiState, report: &Report, now: Timestamp) -> ConfigurationFacts {
     let (books, of) = (&report.books, report.configuration.as_ref());
     // Parked events are seldom and lie in quarantine: a backlog is what holds up others.
-    let backlog = Backlog {
-        events: report.n_pending(),
-        bytes: books.pending_bytes,
-        oldest: books.oldest_pending,
-        ..Backlog::default()
-    };
+    let backlog = report.backlog();
     let outlook = of.map(|of| {
         let backlogs = state.delivery.backlogs();
         backlogs.outlook(&of.id, &of.backlog, of.holds_back(), &backlog, now)
@@ -100,9 +96,9 @@ fn configuration(state: &ApiState, report: &Report, now: Timestamp) -> Configura
         going: going(report),
         since: report.shown.since,
         last_error: report.shown.reason.clone(),
-        unsettled: Some(Unsettled {
-            oldest_pending: books.oldest_pending,
-            quarantined: books.tally.quarantined + report.live.as_ref().map_or(0, |live| live.parked),
+        unsettled: report.unread.is_none().then(|| Unsettled {
+            oldest_pending: backlog.oldest,
+            quarantined: books.tally.quarantined + report.parked,
             expired: books.tally.expired,
             spent_at: spent.map(|(at, _)| at),
             then,

@@ -4,6 +4,7 @@
 
 mod acknowledgement;
 mod budgets;
+mod damage;
 mod isolation;
 mod keeping;
 mod leaving;
