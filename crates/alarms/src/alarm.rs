@@ -34,6 +34,8 @@ pub enum Kind {
     Disk,
     /// The journal takes nothing more until a restart.
     JournalPoisoned,
+    /// Blocks of the journal cannot be read.
+    JournalDamaged,
     /// The journal's head was not signed for long.
     HeadUnsigned,
     /// Producers are refused: a backlog budget is spent, or the disk is full but for its reserve.
@@ -42,7 +44,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Holding,
         Self::CredentialRejected,
         Self::Lag,
@@ -55,6 +57,7 @@ impl Kind {
         Self::SourceSilent,
         Self::Disk,
         Self::JournalPoisoned,
+        Self::JournalDamaged,
         Self::HeadUnsigned,
         Self::IntakeRefuses,
     ];
@@ -74,6 +77,7 @@ impl Kind {
             Self::SourceSilent => "sourceSilent",
             Self::Disk => "disk",
             Self::JournalPoisoned => "journalPoisoned",
+            Self::JournalDamaged => "journalDamaged",
             Self::HeadUnsigned => "headUnsigned",
             Self::IntakeRefuses => "intakeRefuses",
         }
@@ -126,6 +130,10 @@ impl Kind {
             Self::JournalPoisoned => {
                 "a write to the disk failed: check the disk, then restart; producers are answered 503 until then, and nothing \
                  that was accepted is lost"
+            }
+            Self::JournalDamaged => {
+                "idstream journal verify names the place; all else goes on. Put the files back from a backup while idstream is \
+                 stopped, or see what idstream journal repair would give up"
             }
             Self::HeadUnsigned => "the server's diagnostics say why the journal's head cannot be signed",
             Self::IntakeRefuses => {

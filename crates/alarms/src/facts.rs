@@ -18,6 +18,8 @@ pub struct Facts {
     /// Why intake refuses all events, for want of room in a backlog budget or on the disk, in words; `None` while it takes
     /// them.
     pub refusal: Option<String>,
+    /// Blocks of the journal that could not be read.
+    pub n_damaged: u64,
     /// For how long the journal has had blocks that no signed head covers; `None` when nobody signs.
     pub unsigned_for: Option<Unsigned>,
 }

@@ -290,6 +290,10 @@ impl Rules<'_> {
         if let Some(words) = &facts.refusal {
             self.wrong(Kind::IntakeRefuses, ourselves(), Severity::Critical, None, words.clone());
         }
+        if facts.n_damaged > 0 {
+            let text = format!("damage to the journal: {} of its blocks cannot be read", facts.n_damaged);
+            self.wrong(Kind::JournalDamaged, ourselves(), Severity::Critical, None, text);
+        }
         match facts.disk {
             Some(space) => self.disk(space, marks),
             None => self.unsure(Kind::Disk, ""),

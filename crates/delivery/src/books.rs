@@ -1,98 +1,86 @@
 //! The books of a configuration: its consumers, of all events, of the parked ones, and of what became of entries in
 //! quarantine, taken together.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
-use base::{EventId, Timestamp};
+use base::Timestamp;
 use event::StreamSet;
 use event::quarantine::{Change, Standing};
 use journal::{AppendError, ConsumerCommand, ConsumerState, Journal, JournalError, StartAt, Tally};
 
-use crate::parking::{Told, each_block, find, original_block, told};
-use crate::places::{consumer_name, parked_name};
+use crate::kept::{Beyond, Kept, Parked, Places};
+use crate::places::consumer_name;
 use crate::quarantine::{KeepError, note};
-use crate::quarantined::afterwards::moved;
 
 /// Why a parked event is in quarantine that was given up after a pause.
 const GIVEN_UP: &str =
     "given up with all else that had gathered in a pause; until then the destination stumbled over it";
 
-/// The copy of an event that is still parked.
-#[derive(Clone, Copy, Debug)]
-struct Copied {
-    /// The block of the original; 0 when it cannot be told.
-    from: u64,
-    /// The event's own time.
-    time: Timestamp,
-    since: Timestamp,
-    bytes: u64,
+/// The books of a configuration.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Books {
+    /// Of all its events.
+    pub(crate) all: ConsumerState,
+    /// Without parked events, which hold up no other: what became of those that are settled, and what has gathered.
+    pub(crate) main: ConsumerState,
+    /// Events that are parked.
+    pub(crate) n_parked: u64,
+    /// Why it is not known what is parked, nor what became of entries in quarantine: then `all` says nothing about it.
+    pub(crate) unread: Option<String>,
 }
 
-/// What is parked of a configuration, by event.
-type Parked = BTreeMap<EventId, Copied>;
-
-/// The two consumers of a configuration; `None` for one that is not there.
-async fn consumers(
+/// The books of all configurations that have a place in the journal.
+pub(crate) async fn all_books(
+    kept: &Kept,
     journal: &dyn Journal,
-    id: &str,
-) -> Result<(Option<ConsumerState>, Option<ConsumerState>), JournalError> {
-    let consumers = journal.consumers(ConsumerCommand::List).await?;
-    Ok((find(&consumers, consumer_name(id)), find(&consumers, parked_name(id))))
-}
-
-/// Reads what is parked, from the first block on that the consumer of parked events has not settled.
-async fn parked(journal: &dyn Journal, id: &str, from: u64) -> Result<Parked, JournalError> {
-    let mut parked = Parked::new();
-    each_block(journal, from, |block| {
-        for (offset, record) in block.records() {
-            match told(&record, id) {
-                Some(Told::Parked(reason)) => {
-                    let copied = Copied {
-                        from: original_block(&reason).unwrap_or_default(),
-                        time: record.time(),
-                        since: block.appended_at(),
-                        bytes: block.record_bytes(offset.index as usize).map_or(0, |copy| copy.len() as u64),
-                    };
-                    parked.insert(reason.event_id, copied);
-                }
-                Some(Told::Ended(event, _)) => drop(parked.remove(&event)),
-                Some(Told::Refused(_)) | None => {}
-            }
-        }
-    })
-    .await?;
-    Ok(parked)
+) -> Result<HashMap<String, Books>, JournalError> {
+    let seen = kept.see(journal).await?;
+    let failed = seen.failed.map(|error| error.to_string());
+    let books = seen.all.into_iter().filter_map(|(id, (places, beyond))| {
+        let reads = places.own.is_some() || places.afterwards.is_some();
+        let unread = failed.clone().filter(|_| reads);
+        let all = if unread.is_none() { of(&places, &beyond)? } else { places.main? };
+        Some((id, Books { all, main: places.main?, n_parked: beyond.parked.len() as u64, unread }))
+    });
+    Ok(books.collect())
 }
 
 /// The books of a configuration, parked events put where they belong: those that are still parked are pending, those whose
 /// parking ended are in the column of their end. `None` when it has no place in the journal.
 pub async fn books(journal: &dyn Journal, id: &str) -> Result<Option<ConsumerState>, JournalError> {
-    let books = match consumers(journal, id).await? {
-        (Some(main), Some(own)) => {
-            let parked = parked(journal, id, own.floor).await?;
-            Some(together(main, &own.tally, &parked))
-        }
-        (main, _) => main,
-    };
-    let Some(books) = books else { return Ok(None) };
-    Ok(Some(afterwards(books, &moved(journal, id).await?)))
+    let (places, beyond) = seen(&Kept::default(), journal, id).await?;
+    Ok(of(&places, &beyond))
+}
+
+/// What is known of one configuration.
+async fn seen(kept: &Kept, journal: &dyn Journal, id: &str) -> Result<(Places, Beyond), JournalError> {
+    let mut seen = kept.see(journal).await?;
+    match seen.failed {
+        Some(error) => Err(error),
+        None => Ok(seen.all.remove(id).unwrap_or_default()),
+    }
+}
+
+fn of(places: &Places, beyond: &Beyond) -> Option<ConsumerState> {
+    let main = places.main?;
+    let books = places.own.map_or(main, |own| together(main, &own.tally, &beyond.parked));
+    let Some(counted) = places.afterwards else { return Some(books) };
+    let counted = Tally { skipped: 0, expired: 0, ..counted.tally };
+    Some(afterwards(books, &counted.plus(&beyond.moved())))
 }
 
 /// The first block of which an event may still be sent: it is not settled, or the event is parked. 0 when the configuration
 /// has no place. It is saved when it is told: after a crash no block below comes again, so that what was selected there may be
 /// forgotten.
-pub(crate) async fn floor(journal: &dyn Journal, id: &str) -> Result<u64, JournalError> {
-    let (Some(main), own) = consumers(journal, id).await? else { return Ok(0) };
-    let parked = match own {
-        Some(own) => parked(journal, id, own.floor).await?,
-        None => Parked::new(),
-    };
+pub(crate) async fn floor(kept: &Kept, journal: &dyn Journal, id: &str) -> Result<u64, JournalError> {
+    let (places, beyond) = seen(kept, journal, id).await?;
+    let Some(main) = places.main else { return Ok(0) };
     if let Some(name) = consumer_name(id) {
         // Creating what is there changes nothing, and is durable when it returns: with it, what was settled before.
         let (streams, start) = (StreamSet::product(), StartAt::Now);
         journal.consumers(ConsumerCommand::Create { name, streams, start, until: None }).await?;
     }
-    Ok(parked.values().map(|copied| copied.from).fold(main.floor, u64::min))
+    Ok(beyond.parked.values().map(|copied| copied.from).fold(main.floor, u64::min))
 }
 
 /// Leaves all parked events in quarantine: they are tried no more. Doing it again does nothing.
@@ -101,8 +89,8 @@ pub(crate) async fn give_up_parked(
     id: &str,
     now: Timestamp,
 ) -> Result<(), JournalError> {
-    let (_, Some(own)) = consumers(journal, id).await? else { return Ok(()) };
-    for (event_id, copied) in parked(journal, id, own.floor).await? {
+    let (_, beyond) = seen(&Kept::default(), journal, id).await?;
+    for (event_id, copied) in beyond.parked {
         let change = Change {
             reason: Some(GIVEN_UP.to_owned()),
             ..Change::new(id.to_owned(), event_id, now, Standing::Quarantined)
@@ -158,7 +146,10 @@ fn afterwards(books: ConsumerState, moved: &Tally) -> ConsumerState {
 
 #[cfg(test)]
 mod tests {
+    use base::EventId;
+
     use super::*;
+    use crate::kept::Copied;
 
     fn main(tally: Tally) -> ConsumerState {
         let oldest_pending = Some(Timestamp::default());
@@ -166,7 +157,8 @@ mod tests {
     }
 
     fn copies(n: u8) -> Parked {
-        let copied = Copied { from: 1, time: Timestamp::default(), since: Timestamp::default(), bytes: 5 };
+        let (time, since) = (Timestamp::default(), Timestamp::default());
+        let copied = Copied { block: 2, from: 1, time, since, bytes: 5 };
         (0..n).map(|n| (EventId::from_bytes([n; 16]), copied)).collect()
     }
 

@@ -7,9 +7,11 @@ use event::Record;
 use event::quarantine::{self, Change, Standing};
 use event::{Stream, StreamSet};
 use journal::{Lease, LeaseLimits};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::batch::{Batch, Filling, Item};
+use crate::copies::parsed;
 use crate::ledger::Final;
 use crate::parking::{self, Parking};
 use crate::places::parked_name;
@@ -21,18 +23,27 @@ const MAX_BLOCKS: usize = 4;
 const MAX_BYTES: usize = 1 << 20;
 /// The wait, at least, before it is tried again to park an event.
 const AGAIN: Duration = Duration::from_secs(1);
+/// The wait before it is tried again to learn what is parked.
+const LOAD_AGAIN: Duration = Duration::from_secs(5);
 
 impl Worker {
-    /// Learns what is parked. What cannot be read stays parked until the next start. A run parks nothing.
-    pub(crate) async fn load_parking(&mut self) {
+    /// Learns what is parked: before that nothing is sent, since what is parked would be sent once more. Tries until it can
+    /// be read, or `stop` turns true. A run parks nothing.
+    pub(crate) async fn load_parking(&mut self, stop: &mut watch::Receiver<bool>) {
         if self.setting.orders.is_some() {
             return;
         }
         let id = &self.setting.quarantine.configuration_id;
-        match Parking::load(&*self.setting.journal, id).await {
-            Ok(parking) => self.parking = parking,
-            Err(error) => {
-                tracing::error!(configuration = id, %error, "parked events cannot be read; they stay parked");
+        loop {
+            match Parking::load(&*self.setting.journal, id).await {
+                Ok(parking) => break self.parking = parking,
+                Err(error) => {
+                    tracing::error!(configuration = id, %error, "what is parked cannot be read; trying again in a few seconds");
+                }
+            }
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                () = tokio::time::sleep(LOAD_AGAIN) => {}
             }
         }
     }
@@ -61,7 +72,7 @@ impl Worker {
                     consumer = self.setting.consumer.as_str(), event = %item.id, reason,
                     "the destination stumbles over an event: it is parked, and tried again alone"
                 );
-                self.parking.park(item.id);
+                self.parking.park(item.id, item.block);
                 self.setting.status.lock().unstuck(Instant::now(), self.setting.clock.now());
                 self.close(item.block, Final::Parked).await;
             }
@@ -150,8 +161,8 @@ impl Worker {
     ) -> Option<Batch> {
         let (_, original) = quarantine::unwrap(copy)?;
         let original = Record::parse(&original).ok()?;
-        let (from, at) = reason.journal_offset.split_once('.')?;
-        let place = (from.parse().ok()?, at.parse().ok()?);
+        let offset = parsed(&reason.journal_offset)?;
+        let place = (offset.block, offset.index);
         let destination = &self.setting.chapter(place.0).destination;
         let now = Instant::now();
         let mut filling = Filling::new(destination.frame(), now);
@@ -175,7 +186,8 @@ impl Worker {
         self.n_parked_out = self.n_parked_out.saturating_sub(1);
         match noted {
             Ok(()) => {
-                self.parking.note_end(item.id, end);
+                self.parking.note_end(item.id, item.block, end);
+                self.forget_ended().await;
                 self.close(item.block, end).await;
             }
             Err(error) => {
@@ -183,6 +195,17 @@ impl Worker {
                 tracing::error!(consumer, %error, "the end of a parked event cannot be noted; it is tried again");
                 self.close(item.block, Final::Later).await;
             }
+        }
+    }
+
+    /// Forgets parkings that ended long ago, when there are many.
+    async fn forget_ended(&mut self) {
+        if !self.parking.is_crowded() {
+            return;
+        }
+        let id = &self.setting.quarantine.configuration_id;
+        if let Err(error) = self.parking.forget_ended(&*self.setting.journal, id).await {
+            tracing::warn!(configuration = id, %error, "what has ended of its parked events is not forgotten yet");
         }
     }
 

@@ -28,6 +28,11 @@ pub(crate) fn afterwards_name(id: &str) -> Option<ConsumerName> {
     ConsumerName::new(format!("{PREFIX}{id}{AFTERWARDS}"))
 }
 
+/// The configuration whose parked events a consumer is for.
+pub(crate) fn parked_of(name: &ConsumerName) -> Option<&str> {
+    name.as_str().strip_prefix(PREFIX)?.strip_suffix(PARKED).filter(|id| !id.contains('/'))
+}
+
 /// The configuration whose consumer of that kind it is.
 pub(crate) fn counted_afterwards(name: &ConsumerName) -> Option<&str> {
     name.as_str().strip_prefix(PREFIX)?.strip_suffix(AFTERWARDS).filter(|id| !id.contains('/'))

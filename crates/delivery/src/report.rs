@@ -6,6 +6,7 @@ use journal::{ConsumerState, JournalError};
 
 use crate::configuration::Configuration;
 use crate::figures::{Recent, Totals};
+use crate::resume::Backlog;
 use crate::shown::Shown;
 use crate::status::Status;
 use crate::volume::Measured;
@@ -21,6 +22,12 @@ pub struct Report {
     pub shown: Shown,
     /// Its books; empty when it has no place in the journal.
     pub books: ConsumerState,
+    /// The same without parked events, which hold up no other.
+    pub main: ConsumerState,
+    /// Events that are parked.
+    pub parked: u64,
+    /// Why it cannot be told what is parked, nor what became of entries in quarantine: `books` says nothing about it then.
+    pub unread: Option<String>,
     /// What its worker says; `None` when none runs.
     pub live: Option<Status>,
     /// How its requests fare; `None` as `volume` is.
@@ -32,6 +39,11 @@ pub struct Report {
 }
 
 impl Report {
+    /// What has gathered: what is not settled, without parked events.
+    pub fn backlog(&self) -> Backlog {
+        Backlog::of_state(&self.main, 0)
+    }
+
     /// Its name; its id when it cannot be read.
     pub fn name(&self) -> &str {
         self.configuration.as_ref().map_or(&self.id, |configuration| &configuration.name)
@@ -42,9 +54,9 @@ impl Report {
         self.books.appended.saturating_sub(self.books.tally.total())
     }
 
-    /// How long ago the oldest of them was stored, in seconds; 0 when there is none.
+    /// How long ago the oldest of them that is not parked was stored, in seconds; 0 when there is none.
     pub fn lag_seconds(&self, now: Timestamp) -> u64 {
-        self.books.oldest_pending.map_or(0, |oldest| now.since(oldest).as_secs())
+        self.main.oldest_pending.map_or(0, |oldest| now.since(oldest).as_secs())
     }
 }
 

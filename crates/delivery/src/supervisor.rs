@@ -16,11 +16,12 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::attempts::{Attempt, Seen};
-use crate::books;
+use crate::books::{Books, all_books, floor};
 use crate::budget::{Backlogs, look};
 use crate::configuration::Configuration;
 use crate::crew::Crew;
 use crate::fence::HandOver;
+use crate::kept::Kept;
 use crate::lasting::AllLasting;
 use crate::looking::{AT_A_TIME, DryRun, LookError, Previews, Sought, dry_run, preview};
 use crate::quarantined::{Quarantined, afterwards};
@@ -73,6 +74,7 @@ pub struct Supervisor {
     lasting: AllLasting,
     runs: Lives,
     quarantined: Quarantined,
+    kept: Kept,
     backlogs: Backlogs,
     looks: Semaphore,
     stop: watch::Sender<bool>,
@@ -115,6 +117,7 @@ impl Supervisor {
         });
         Self {
             quarantined,
+            kept: Kept::default(),
             parts,
             statuses,
             lasting,
@@ -143,38 +146,46 @@ impl Supervisor {
             Err(CatalogError::NotFound) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        self.report_on(id.to_owned(), configuration).await.map(Some)
+        let books = all_books(&self.kept, &*self.parts.journal).await?.remove(id);
+        Ok(Some(self.report_on(id.to_owned(), configuration, books)))
     }
 
     /// How all configurations fare, in order of their ids.
     pub async fn reports(&self) -> Result<Vec<Report>, ReportError> {
-        let mut reports = Vec::new();
-        for (id, found) in self.parts.catalog.list_each::<Configuration>() {
-            reports.push(self.report_on(id, found.ok().map(|found| found.value)).await?);
-        }
-        Ok(reports)
+        let mut books = all_books(&self.kept, &*self.parts.journal).await?;
+        let all = self.parts.catalog.list_each::<Configuration>().into_iter().map(|(id, found)| {
+            let books = books.remove(&id);
+            self.report_on(id, found.ok().map(|found| found.value), books)
+        });
+        Ok(all.collect())
     }
 
-    async fn report_on(
-        &self,
-        id: String,
-        configuration: Option<Configuration>,
-    ) -> Result<Report, ReportError> {
-        let books = books::books(&*self.parts.journal, &id).await?;
+    fn report_on(&self, id: String, configuration: Option<Configuration>, books: Option<Books>) -> Report {
         let live = self.status(&id);
         let now = self.parts.clock.now();
         let figures = self.lasting.get(&id).map(|lasting| lasting.figures(now));
         let (recent, totals) = figures.unzip();
-        Ok(Report {
+        let shown = shown(configuration.as_ref(), live.as_ref(), books.as_ref().map(|books| &books.all));
+        let books = books.unwrap_or_default();
+        Report {
             recent,
             totals: totals.unwrap_or_default(),
-            shown: shown(configuration.as_ref(), live.as_ref(), books.as_ref()),
+            shown,
             volume: self.volume(&id),
             id,
             configuration,
-            books: books.unwrap_or_default(),
+            books: books.all,
+            main: books.main,
+            parked: books.n_parked,
+            unread: books.unread,
             live,
-        })
+        }
+    }
+
+    /// How many blocks are damaged where the quarantine stream was read: what they held of it is missing from the books and the
+    /// list of entries.
+    pub fn n_unreadable(&self) -> u64 {
+        self.kept.n_unreadable().max(self.quarantined.n_unreadable())
     }
 
     /// The last attempts of a configuration, the newest first: only those that failed, or that held this event. Of memory:
@@ -236,7 +247,7 @@ impl Supervisor {
 
     /// The first block of which a configuration may still send an event, for [`Supervisor::hand_over`].
     pub async fn floor(&self, id: &str) -> Result<u64, JournalError> {
-        books::floor(&*self.parts.journal, id).await
+        floor(&self.kept, &*self.parts.journal, id).await
     }
 
     /// Draws the border between a stored configuration and the one that is to replace it: what is stored by now is

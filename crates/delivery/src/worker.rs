@@ -131,7 +131,7 @@ impl Worker {
 
     /// Works until `stop` turns true, then waits for what is in flight and hands the rest back.
     pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        self.load_parking().await;
+        self.load_parking(&mut stop).await;
         let mut keep_alive = tokio::time::interval(self.setting.pace.lease_ttl / 3);
         let (mut leasing, mut leasing_parked): (Option<Leasing>, Option<Leasing>) = (None, None);
         let mut asking: Option<Asking> = None;

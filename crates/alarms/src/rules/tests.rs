@@ -282,6 +282,17 @@ fn a_spent_budget_that_keeps_is_no_outlook_any_more() {
 }
 
 #[test]
+fn blocks_that_cannot_be_read_are_damage_to_the_journal() {
+    let damaged = |n_damaged| {
+        let disk = Some(DiskSpace { free: 50, total: 100 });
+        found(&Facts { disk, n_damaged, ..Facts::default() }, &BTreeMap::new(), 0)
+    };
+    assert_eq!(kinds(&damaged(0)), []);
+    assert_eq!(kinds(&damaged(3)), [(Kind::JournalDamaged, Severity::Critical)]);
+    assert_eq!(damaged(3).conditions[0].text, "damage to the journal: 3 of its blocks cannot be read");
+}
+
+#[test]
 fn a_kind_that_is_switched_off_is_none() {
     let facts = Facts { is_poisoned: true, ..Facts::default() };
     let thresholds = Thresholds { off: [Kind::JournalPoisoned].into(), ..Thresholds::default() };

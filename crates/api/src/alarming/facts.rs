@@ -20,17 +20,20 @@ pub(super) fn configuration(
     quarantined_alarms: Option<u64>,
     now: Timestamp,
 ) -> ConfigurationFacts {
-    let (books, of) = (&report.books, report.configuration.as_ref());
+    let of = report.configuration.as_ref();
+    let known = known(&report.id, of, &report.shown, report.live.as_ref());
+    if report.unread.is_some() {
+        return known;
+    }
     let (spent_at, then) = spent(of, outlook, now);
     let unsettled = Unsettled {
-        oldest_pending: books.oldest_pending,
+        oldest_pending: report.main.oldest_pending,
         quarantined: quarantined(report),
         quarantined_alarms,
-        expired: books.tally.expired,
+        expired: report.books.tally.expired,
         spent_at,
         then,
     };
-    let known = known(&report.id, of, &report.shown, report.live.as_ref());
     ConfigurationFacts { unsettled: Some(unsettled), ..known }
 }
 
@@ -41,7 +44,7 @@ pub(super) fn unread(id: &str, of: Option<&Configuration>, live: Option<&Status>
 
 /// Events that went to quarantine, or are parked.
 pub(super) fn quarantined(report: &Report) -> u64 {
-    report.books.tally.quarantined + report.live.as_ref().map_or(0, |live| live.parked)
+    report.books.tally.quarantined + report.parked
 }
 
 /// What needs no books.
@@ -139,7 +142,10 @@ mod tests {
             id: "c".to_owned(),
             shown: delivery::shown(configuration.as_ref(), live.as_ref(), Some(&books)),
             configuration,
+            main: books.clone(),
             books,
+            parked: 0,
+            unread: None,
             live,
             recent: None,
             totals: Totals::default(),
@@ -178,10 +184,26 @@ mod tests {
 
     #[test]
     fn parked_events_are_counted_with_those_in_quarantine() {
-        let mut live = Status::default();
-        live.parked = 4;
-        let seen = of(&report(Some(stored(json!({}))), Some(live)));
-        assert_eq!(seen.unsettled.map(|unsettled| unsettled.quarantined), Some(7));
+        let paused = stored(json!({"pausedSince": at(0)}));
+        let seen = of(&Report { parked: 4, ..report(Some(paused), None) });
+        assert_eq!(
+            seen.unsettled.map(|unsettled| unsettled.quarantined),
+            Some(7),
+            "whether or not a worker runs"
+        );
+    }
+
+    #[test]
+    fn an_event_that_is_parked_for_long_is_no_lag() {
+        let mut parked = report(Some(stored(json!({}))), None);
+        parked.main.oldest_pending = None;
+        assert_eq!(of(&parked).unsettled.map(|unsettled| unsettled.oldest_pending), Some(None));
+    }
+
+    #[test]
+    fn books_that_say_nothing_about_quarantine_raise_nothing_and_clear_nothing() {
+        let unread = Report { unread: Some("damaged".to_owned()), ..report(Some(stored(json!({}))), None) };
+        assert_eq!((of(&unread).unsettled, of(&unread).name.as_str()), (None, "Splunk"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use alarms::{ConfigurationFacts, Facts, Unsigned};
 use base::Timestamp;
 use delivery::quarantined::{Filter, Order};
-use delivery::{Backlog, Configuration, Report};
+use delivery::{Configuration, Report};
 use event::Stream;
 use intake::Source;
 use tokio::sync::watch;
@@ -47,20 +47,19 @@ pub async fn observe(state: &ApiState) {
 
 async fn gather(state: &ApiState) -> Facts {
     let now = state.clock.now();
-    let mut configurations = Vec::new();
-    for (id, found) in state.catalog.list_each::<Configuration>() {
-        match state.delivery.report(&id).await {
-            Ok(Some(report)) => configurations.push(configuration(state, &report, now).await),
-            // It was deleted since.
-            Ok(None) => {}
-            Err(error) => {
-                tracing::error!(configuration = id, %error, "nobody can tell how a configuration fares");
-                let stored = found.ok().map(|found| found.value);
-                let live = state.delivery.status(&id);
-                configurations.push(facts::unread(&id, stored.as_ref(), live.as_ref()));
+    let configurations = match state.delivery.reports().await {
+        Ok(reports) => {
+            let mut known = Vec::with_capacity(reports.len());
+            for report in &reports {
+                known.push(configuration(state, report, now).await);
             }
+            known
         }
-    }
+        Err(error) => {
+            tracing::error!(%error, "nobody can tell what the configurations have not delivered");
+            unread(state)
+        }
+    };
     let sources = state.catalog.list_each::<Source>();
     state.counts().keep_sources(|id| sources.iter().any(|(known, _)| known == id));
     let began = state.alarms.began();
@@ -77,19 +76,25 @@ async fn gather(state: &ApiState) -> Facts {
             .collect(),
         disk: tokio::task::spawn_blocking(move || ask()).await.unwrap_or_default(),
         is_poisoned: head.poisoned,
+        n_damaged: state.delivery.n_unreadable() + state.explorer.status().blocks_unreadable,
         refusal: refusal.map(|refusal| refusal.to_string()),
         unsigned_for: unsigned(state),
     }
 }
 
+/// Of all configurations, while the journal does not say how far they are.
+fn unread(state: &ApiState) -> Vec<ConfigurationFacts> {
+    let all = state.catalog.list_each::<Configuration>().into_iter();
+    let facts = all.map(|(id, found)| {
+        let stored = found.ok().map(|found| found.value);
+        facts::unread(&id, stored.as_ref(), state.delivery.status(&id).as_ref())
+    });
+    facts.collect()
+}
+
 async fn configuration(state: &ApiState, report: &Report, now: Timestamp) -> ConfigurationFacts {
     // Parked events are seldom and lie in quarantine: a backlog is what holds up others.
-    let backlog = Backlog {
-        events: report.n_pending(),
-        bytes: report.books.pending_bytes,
-        oldest: report.books.oldest_pending,
-        ..Backlog::default()
-    };
+    let backlog = report.backlog();
     let outlook = report.configuration.as_ref().map(|of| {
         let backlogs = state.delivery.backlogs();
         backlogs.outlook(&of.id, &of.backlog, of.holds_back(), &backlog, now)

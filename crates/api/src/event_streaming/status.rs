@@ -3,7 +3,7 @@
 use base::Timestamp;
 use delivery::{Backlog, Configuration, Measured, Recent, Report, ReportError, Shown, StartFrom, Status};
 use http::StatusCode;
-use journal::{ConsumerState, Journal, JournalError};
+use journal::{Journal, JournalError};
 use serde::Serialize;
 
 use super::ENTITY;
@@ -27,6 +27,9 @@ struct StatusOut {
     shown: Shown,
     books: Books,
     /// What it has not delivered, and how long that may go on; `null` when the configuration cannot be read.
+    /// Why it is not known what is parked, nor what became of entries in quarantine: `books` says nothing about it then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    books_error: Option<String>,
     backlog: Option<BacklogOut>,
     /// `null` when no worker runs.
     live: Option<Status>,
@@ -94,7 +97,7 @@ struct Books {
     pending_bytes: u64,
     /// When the oldest pending event was stored.
     oldest_pending: Option<Timestamp>,
-    /// How long ago that was; 0 when nothing is pending.
+    /// How long ago the oldest one was stored that is not parked; 0 when there is none.
     lag_seconds: u64,
 }
 
@@ -129,7 +132,8 @@ pub(crate) async fn status(call: Call) -> Answer {
             Some(found) => Some(backlog(journal, &call.state.delivery, found, now).await?),
             None => None,
         },
-        books: books(&report.books, now),
+        books: books(&report, now),
+        books_error: report.unread,
         started_from: report.configuration.as_ref().and_then(|found| found.start_from),
         enabled: report.configuration.map(|found| found.enabled),
         id: report.id,
@@ -161,7 +165,7 @@ fn brief(report: &Report, now: Timestamp) -> BriefOut {
         lag_seconds: report.lag_seconds(now),
         quarantined: report.books.tally.quarantined,
         expired: report.books.tally.expired,
-        parked: report.live.as_ref().map_or(0, |live| live.parked),
+        parked: report.parked,
         events_per_second: rate.map_or(0.0, |rate| rate.events_per_second),
         bytes_per_second: rate.map_or(0.0, |rate| rate.bytes_per_second),
     }
@@ -190,7 +194,8 @@ async fn awaiting(
     }))
 }
 
-fn books(state: &ConsumerState, now: Timestamp) -> Books {
+fn books(report: &Report, now: Timestamp) -> Books {
+    let state = &report.books;
     let tally = state.tally;
     Books {
         appended: state.appended,
@@ -205,6 +210,6 @@ fn books(state: &ConsumerState, now: Timestamp) -> Books {
         pending: state.appended.saturating_sub(tally.total()),
         pending_bytes: state.pending_bytes,
         oldest_pending: state.oldest_pending,
-        lag_seconds: state.oldest_pending.map_or(0, |oldest| now.since(oldest).as_secs()),
+        lag_seconds: report.lag_seconds(now),
     }
 }

@@ -11,15 +11,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::{Catalog, CatalogError};
-use event::quarantine::{Change, Standing, unwrap_change};
-use event::{Record, Stream, StreamSet};
+use event::quarantine::{Change, Standing};
+use event::{Stream, StreamSet};
 use journal::{
-    Block, ConsumerCommand, Journal, JournalError, LeaseError, LeaseLimits, Settlement, StartAt, Tally,
+    Block, ConsumerCommand, ConsumerName, ConsumerState, Journal, JournalError, LeaseError, LeaseLimits,
+    Settlement, StartAt, Tally,
 };
 use tokio::sync::watch;
 
 use crate::configuration::Configuration;
-use crate::parking::{each_block, find};
+use crate::copies::{Page, page};
+use crate::parking::{Told, find, told};
 use crate::places::{afterwards_name, counted_afterwards};
 
 /// How long a block may take to be counted.
@@ -34,36 +36,71 @@ pub(crate) async fn open(journal: &dyn Journal, id: &str) -> Result<(), JournalE
     journal.consumers(ConsumerCommand::Create { name, streams, start, until: None }).await.map(drop)
 }
 
-/// Where entries of a configuration have gone from quarantine: in the columns where they are now.
-pub(crate) async fn moved(journal: &dyn Journal, id: &str) -> Result<Tally, JournalError> {
-    let consumers = journal.consumers(ConsumerCommand::List).await?;
-    let Some(own) = find(&consumers, afterwards_name(id)) else { return Ok(Tally::default()) };
-    let mut moved = Tally { skipped: 0, expired: 0, ..own.tally };
-    each_block(journal, own.floor, |block| moved = moved.plus(&counted(block, id))).await?;
-    Ok(moved)
-}
-
-/// Counts what the stream says by now, so that nobody has to read far.
+/// Counts what the stream says by now, so that nobody has to read far. Nothing is counted above damage before the consumer is
+/// moved past it: whoever looks counts all above the floor himself.
 pub(crate) async fn count(journal: &dyn Journal, id: &str) -> Result<(), LeaseError> {
     let Some(name) = afterwards_name(id) else { return Ok(()) };
+    let mut floor = None;
+    loop {
+        let past = past_damage(journal, &name).await?;
+        // Where it has not moved, what lies before the damage is leased still: it is counted the next time.
+        if past.is_none()
+            || past == floor
+            || !count_from(journal, id, &name, past.unwrap_or_default()).await?
+        {
+            return Ok(());
+        }
+        floor = past;
+    }
+}
+
+/// Moves the consumer past damage that it has come to. What that held back counts as `expired` here, which nobody adds to the
+/// books: those entries stay where they were. Answers its floor; `None`: it is not there.
+async fn past_damage(journal: &dyn Journal, name: &ConsumerName) -> Result<Option<u64>, JournalError> {
+    let consumers = journal.consumers(ConsumerCommand::List).await?;
+    let Some(ConsumerState { mut floor, .. }) = find(&consumers, Some(name.clone())) else { return Ok(None) };
+    while let Page::Damaged(until) = page(journal, floor, 1).await? {
+        let to = StartAt::Block(until);
+        journal.consumers(ConsumerCommand::Expire { name: name.clone(), to }).await?;
+        floor = until;
+    }
+    Ok(Some(floor))
+}
+
+/// Counts from a sequence on. True when it has come to damage.
+async fn count_from(
+    journal: &dyn Journal,
+    id: &str,
+    name: &ConsumerName,
+    mut from: u64,
+) -> Result<bool, LeaseError> {
     let streams = StreamSet::from_iter([Stream::Quarantine]);
     let limits = LeaseLimits { max_blocks: 1, max_bytes: 1, ttl: TTL, wait: Duration::ZERO };
     loop {
-        let leases = match journal.lease(&name, streams, limits).await {
-            Err(LeaseError::NoConsumer) => return Ok(()),
+        let leases = match journal.lease(name, streams, limits).await {
+            Err(LeaseError::NoConsumer) => return Ok(false),
+            // Nothing but damage is left, at the end.
+            Err(LeaseError::Journal(JournalError::Damaged(_))) => return Ok(true),
             leases => leases?,
         };
-        if leases.is_empty() {
-            return Ok(());
-        }
-        for lease in leases {
-            let n_records = lease.block.n_records() as u64;
-            let counted = counted(&lease.block, id);
-            let tally = Tally { skipped: n_records.saturating_sub(counted.total()), ..counted };
-            match journal.settle(lease.id, Settlement::Done(tally)).await {
-                Ok(()) | Err(LeaseError::Stale) => {}
-                Err(error) => return Err(error),
+        let Some(lease) = leases.into_iter().next() else { return Ok(false) };
+        let sequence = lease.block.sequence();
+        while from < sequence {
+            match page(journal, from, 1).await? {
+                Page::Blocks(blocks) => from = blocks.first().map_or(sequence, |block| block.sequence() + 1),
+                Page::Damaged(_) => {
+                    journal.settle(lease.id, Settlement::HandBack(Duration::ZERO)).await?;
+                    return Ok(true);
+                }
+                Page::End => break,
             }
+        }
+        from = sequence + 1;
+        let counted = counted(&lease.block, id);
+        let n_skipped = (lease.block.n_records() as u64).saturating_sub(counted.total());
+        match journal.settle(lease.id, Settlement::Done(Tally { skipped: n_skipped, ..counted })).await {
+            Ok(()) | Err(LeaseError::Stale) => {}
+            Err(error) => return Err(error),
         }
     }
 }
@@ -108,17 +145,14 @@ pub(crate) async fn keep_counting(
 
 /// What a block of the quarantine stream moves.
 fn counted(block: &Block, id: &str) -> Tally {
-    let changes = block.records().filter_map(|(_, record)| of(&record, id));
-    changes.fold(Tally::default(), |tally, change| tally.plus(&column(&change)))
-}
-
-fn of(record: &Record<'_>, id: &str) -> Option<Change> {
-    unwrap_change(record)
-        .filter(|change| change.configuration_id == id && change.turn > 0 && !change.is_of_run)
+    block.records().fold(Tally::default(), |tally, (_, record)| match told(&record) {
+        Some((of, Told::Changed(change))) if of == id => tally.plus(&column(&change)),
+        _ => tally,
+    })
 }
 
 /// One event, in the column that a change moves it to; nothing when it stays in quarantine.
-fn column(change: &Change) -> Tally {
+pub(crate) fn column(change: &Change) -> Tally {
     match (change.standing, change.grade.as_deref()) {
         (Standing::Delivered, Some("confirmed")) => Tally { confirmed: 1, ..Tally::default() },
         (Standing::Delivered, Some("diverted")) => Tally { diverted: 1, ..Tally::default() },

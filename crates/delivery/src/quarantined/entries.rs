@@ -74,8 +74,10 @@ pub(crate) struct Entries {
     kinds: Texts,
     totals: Totals,
     by_cause: BTreeMap<u16, Totals>,
-    /// Copies that found no room.
-    pub(crate) n_unlisted: u64,
+    /// Entries that nothing can follow and that gave room to others, by the blocks of their copies.
+    left_out: HashMap<EventId, u64>,
+    /// Copies that found no room, and are not known.
+    pub(crate) n_without_room: u64,
 }
 
 impl Entries {
@@ -85,6 +87,20 @@ impl Entries {
 
     pub(crate) const fn totals(&self) -> Totals {
         self.totals
+    }
+
+    /// How many entries nothing can follow.
+    pub(crate) fn n_final(&self) -> usize {
+        usize::try_from(self.totals.delivered + self.totals.discarded).unwrap_or(usize::MAX)
+    }
+
+    pub(crate) fn n_left_out(&self) -> usize {
+        self.left_out.len()
+    }
+
+    /// Entries that are not listed, for want of room.
+    pub(crate) fn n_unlisted(&self) -> u64 {
+        self.left_out.len() as u64 + self.n_without_room
     }
 
     /// How many entries stand where, by cause: most frequent first.
@@ -102,7 +118,7 @@ impl Entries {
     /// A copy was stored. One of an event that is there changes nothing: its block came again, or a replay met it too.
     pub(crate) fn copied(&mut self, at: Offset, reason: &Reason, kind: &str, copy: &Record<'_>) {
         let next = self.gone.wrapping_add(u32::try_from(self.slots.len()).unwrap_or(u32::MAX));
-        if self.numbers.contains_key(&reason.event_id) {
+        if self.knows(reason.event_id) {
             return;
         }
         let slot = Slot {
@@ -155,6 +171,11 @@ impl Entries {
         self.numbers.get(&id).map(|number| number.wrapping_sub(self.gone) as usize)
     }
 
+    /// Whether an event has an entry, or had one that was left out.
+    pub(crate) fn knows(&self, id: EventId) -> bool {
+        self.numbers.contains_key(&id) || self.left_out.contains_key(&id)
+    }
+
     pub(crate) fn find(&self, id: EventId) -> Option<Slot> {
         self.slots.get(self.index(id)?).copied()
     }
@@ -177,19 +198,26 @@ impl Entries {
             self.gone = self.gone.wrapping_add(1);
             self.count(&slot, -1);
         }
+        self.left_out.retain(|_, block| *block >= first);
     }
 
-    /// Forgets entries that nothing can follow, to make room.
-    pub(crate) fn forget_final(&mut self) {
+    /// Leaves out entries that nothing can follow, to make room. At most `max` are remembered.
+    pub(crate) fn leave_out_final(&mut self, max: usize) {
         let (stay, go): (VecDeque<Slot>, VecDeque<Slot>) =
             std::mem::take(&mut self.slots).into_iter().partition(|slot| !slot.standing.is_final());
-        self.n_unlisted += go.len() as u64;
         for slot in &go {
             self.count(slot, -1);
         }
+        self.n_without_room += go.len().saturating_sub(max) as u64;
+        self.left_out.extend(go.iter().take(max).map(|slot| (slot.id, slot.copy.block)));
         self.gone = 0;
         self.numbers = stay.iter().zip(0_u32..).map(|(slot, number)| (slot.id, number)).collect();
         self.slots = stay;
+    }
+
+    /// Nothing but what is left out, to be filled from the beginning of the stream.
+    pub(crate) fn begin_anew(&mut self) {
+        *self = Self { left_out: std::mem::take(&mut self.left_out), ..Self::default() };
     }
 
     /// The entries that a filter lets pass, beyond `after`: newest copies first, or oldest first.

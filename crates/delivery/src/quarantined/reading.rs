@@ -1,11 +1,11 @@
 //! How the view reads on: as far as the stream goes, once for all who wait for it.
 
-use event::{Stream, StreamSet};
-use journal::{JournalError, ReadRange};
+use journal::JournalError;
 
 use super::view::View;
 use super::{PATIENCE, QuarantineError, Quarantined};
 use crate::configuration::Configuration;
+use crate::copies::{Page, page};
 
 /// Bytes of the stream that are read at a time.
 const PAGE_BYTES: usize = 4 << 20;
@@ -31,6 +31,11 @@ impl Quarantined {
         *self.0.view.lock() = View::default();
     }
 
+    /// How many blocks could not be read, as far as the view has come.
+    pub(crate) fn n_unreadable(&self) -> u64 {
+        self.0.view.lock().n_unreadable
+    }
+
     /// Whether a configuration is there.
     fn is_there(&self, id: &str) -> bool {
         self.0.catalog.revision::<Configuration>(id).is_ok()
@@ -43,20 +48,14 @@ impl Quarantined {
             // What is stored by now is seen by the read that follows.
             let head = self.0.journal.head();
             let from = self.0.view.lock().next.max(head.first);
-            let range = ReadRange {
-                streams: StreamSet::from_iter([Stream::Quarantine]),
-                from,
-                until: u64::MAX,
-                max_bytes: PAGE_BYTES,
-            };
-            match self.0.journal.read(range).await {
-                Ok(blocks) if blocks.is_empty() => {
+            match page(&*self.0.journal, from, PAGE_BYTES).await? {
+                Page::End => {
                     let mut view = self.0.view.lock();
                     view.next = view.next.max(head.next);
                     view.trim(head.first, |id| self.is_there(id));
                     return Ok(());
                 }
-                Ok(blocks) => {
+                Page::Blocks(blocks) => {
                     let this = self.clone();
                     let read = tokio::task::spawn_blocking(move || {
                         let mut view = this.0.view.lock();
@@ -66,17 +65,11 @@ impl Quarantined {
                     });
                     read.await.map_err(|error| JournalError::Read(std::io::Error::other(error)))?;
                 }
-                Err(JournalError::Damaged(what)) => {
-                    tracing::warn!(
-                        block = from,
-                        what,
-                        "a damaged block of the quarantine stream is passed over"
-                    );
+                Page::Damaged(until) => {
                     let mut view = self.0.view.lock();
-                    view.next = from + 1;
-                    view.n_unreadable += 1;
+                    view.next = until;
+                    view.n_unreadable += until - from;
                 }
-                Err(error) => return Err(error),
             }
         }
     }

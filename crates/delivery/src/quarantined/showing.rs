@@ -9,6 +9,7 @@ use journal::{Block, JournalError, Offset, ReadRange};
 
 use super::entries::Slot;
 use super::{Filter, Order, QuarantineError, Quarantined, Totals};
+use crate::copies::parsed;
 
 /// Most changes of an entry that are shown, newest of them.
 const MAX_STEPS: usize = 50;
@@ -59,6 +60,8 @@ pub struct Listed {
     pub causes: Vec<(String, Totals)>,
     /// Entries that are not listed, for want of room.
     pub n_unlisted: u64,
+    /// Blocks of the journal that are damaged: what they held of this list is missing from it.
+    pub n_unreadable: u64,
 }
 
 /// Where an entry stood, from when on, and why.
@@ -104,7 +107,10 @@ impl Quarantined {
         self.read_on().await?;
         let (slots, mut listed) = {
             let view = self.0.view.lock();
-            let Some(entries) = view.entries(id) else { return Ok(Listed::default()) };
+            let n_unreadable = view.n_unreadable;
+            let Some(entries) = view.entries(id) else {
+                return Ok(Listed { n_unreadable, ..Listed::default() });
+            };
             let prepared = entries.prepare(filter);
             let mut passing = entries.passing(&prepared, order, after);
             let slots: Vec<(Slot, String, String)> = passing
@@ -119,7 +125,8 @@ impl Quarantined {
                 n_matching: entries.passing(&prepared, order, None).count() as u64,
                 totals: entries.totals(),
                 causes: entries.by_cause(),
-                n_unlisted: entries.n_unlisted,
+                n_unlisted: entries.n_unlisted(),
+                n_unreadable,
             };
             (slots, listed)
         };
@@ -176,12 +183,6 @@ impl Step {
             by: change.by.clone(),
         }
     }
-}
-
-/// An offset as it is printed.
-pub(crate) fn parsed(text: &str) -> Option<Offset> {
-    let (block, index) = text.split_once('.')?;
-    Some(Offset { block: block.parse().ok()?, index: index.parse().ok()? })
 }
 
 /// Reads records one after another; those of one block are read once.

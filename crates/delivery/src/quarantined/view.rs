@@ -10,7 +10,9 @@ use super::entries::Entries;
 
 /// Most entries that are kept in memory, of all configurations: about 100 bytes each.
 pub const MAX_ENTRIES: usize = 1_000_000;
-/// How much of the room must be free before what found none is looked for again: one part of so many.
+/// How many times as many are remembered that were left out, about 50 bytes each.
+const LEFT_OUT_TIMES: usize = 4;
+/// How much room must come free at a time for it to be worth the effort: one part of so many.
 const FREE_PART: usize = 4;
 
 #[derive(Debug)]
@@ -22,8 +24,10 @@ pub(crate) struct View {
     pub(crate) next: u64,
     /// Blocks that cannot be read.
     pub(crate) n_unreadable: u64,
-    /// Copies found no room.
+    /// Copies found no room since the stream was read from its beginning.
     is_overfull: bool,
+    /// What retention has removed below this block is forgotten.
+    trimmed_below: u64,
 }
 
 impl Default for View {
@@ -33,7 +37,7 @@ impl Default for View {
 }
 
 impl View {
-    fn with_room_for(max_entries: usize) -> Self {
+    pub(super) fn with_room_for(max_entries: usize) -> Self {
         Self {
             max_entries,
             by_configuration: HashMap::new(),
@@ -41,6 +45,7 @@ impl View {
             next: 0,
             n_unreadable: 0,
             is_overfull: false,
+            trimmed_below: 0,
         }
     }
 
@@ -70,14 +75,15 @@ impl View {
     }
 
     fn copied(&mut self, at: Offset, reason: &quarantine::Reason, kind: &str, copy: &Record<'_>) {
-        if self.n_entries >= self.max_entries && !self.is_overfull {
-            self.by_configuration.values_mut().for_each(Entries::forget_final);
-            self.count();
-            self.is_overfull = true;
+        if self.n_entries >= self.max_entries && self.sum(Entries::n_final) >= self.part() {
+            self.leave_out_final();
         }
         let entries = self.by_configuration.entry(reason.configuration_id.clone()).or_default();
         if self.n_entries >= self.max_entries {
-            entries.n_unlisted += 1;
+            if !entries.knows(reason.event_id) {
+                entries.n_without_room += 1;
+                self.is_overfull = true;
+            }
             return;
         }
         let n_before = entries.len();
@@ -85,29 +91,56 @@ impl View {
         self.n_entries += entries.len() - n_before;
     }
 
+    const fn part(&self) -> usize {
+        self.max_entries / FREE_PART
+    }
+
+    const fn max_left_out(&self) -> usize {
+        self.max_entries * LEFT_OUT_TIMES
+    }
+
+    fn sum(&self, of: impl Fn(&Entries) -> usize) -> usize {
+        self.by_configuration.values().map(of).sum()
+    }
+
+    fn leave_out_final(&mut self) {
+        let mut n_more = self.max_left_out().saturating_sub(self.sum(Entries::n_left_out));
+        for entries in self.by_configuration.values_mut() {
+            let n_before = entries.n_left_out();
+            entries.leave_out_final(n_more);
+            n_more -= entries.n_left_out() - n_before;
+        }
+        self.count();
+    }
+
     fn count(&mut self) {
-        self.n_entries = self.by_configuration.values().map(Entries::len).sum();
+        self.n_entries = self.sum(Entries::len);
     }
 
     /// Forgets what retention has removed, and what belongs to configurations that are gone.
     pub(crate) fn trim(&mut self, first: u64, is_there: impl Fn(&str) -> bool) {
         self.by_configuration.retain(|id, _| is_there(id));
-        self.by_configuration.values_mut().for_each(|entries| entries.trim(first));
+        if self.trimmed_below < first {
+            self.trimmed_below = first;
+            self.by_configuration.values_mut().for_each(|entries| entries.trim(first));
+        }
         self.count();
     }
 
-    /// Begins anew when copies found no room and there is some again. True when it must be read from the beginning.
+    /// Begins anew when copies found no room, and there is some again or entries that nothing can follow make some. These
+    /// are left out then, so that each time a part of the room goes to others; when no more can be remembered, it waits for
+    /// retention. True when the stream must be read from its beginning.
     pub(crate) fn make_room(&mut self) -> bool {
-        if !self.is_overfull {
+        let n_left = self.n_entries.saturating_sub(self.sum(Entries::n_final));
+        let has_room = n_left <= self.max_entries - self.part();
+        if !self.is_overfull || !has_room || self.sum(Entries::n_left_out) >= self.max_left_out() {
             return false;
         }
-        let n_final = |entries: &Entries| entries.totals().delivered + entries.totals().discarded;
-        let n_final = self.by_configuration.values().map(n_final).sum::<u64>();
-        let n_left = self.n_entries.saturating_sub(usize::try_from(n_final).unwrap_or(usize::MAX));
-        if n_left > self.max_entries - self.max_entries / FREE_PART {
-            return false;
-        }
-        *self = Self::with_room_for(self.max_entries);
+        self.leave_out_final();
+        self.by_configuration.values_mut().for_each(Entries::begin_anew);
+        let by_configuration = std::mem::take(&mut self.by_configuration);
+        let trimmed_below = self.trimmed_below;
+        *self = Self { by_configuration, trimmed_below, ..Self::with_room_for(self.max_entries) };
         true
     }
 }
@@ -199,7 +232,7 @@ mod tests {
             view.read(block, |_| true);
         }
         let entries = view.entries("c").unwrap();
-        assert_eq!((entries.len(), entries.n_unlisted, stands(&view, 5)), (4, 2, None));
+        assert_eq!((entries.len(), entries.n_unlisted(), stands(&view, 5)), (4, 2, None));
         assert!(!view.make_room(), "there is none");
         let ended = block(7, &[change(1, 1, Standing::Discarded), change(2, 1, Standing::Delivered)]);
         view.read(&ended, |_| true);
@@ -207,15 +240,50 @@ mod tests {
         for block in blocks.iter().chain([&ended]) {
             view.read(block, |_| true);
         }
-        assert_eq!(stands(&view, 4), Some(Standing::Quarantined));
-        let mut view = View::with_room_for(4);
-        let in_between = blocks.iter().take(2).chain([&ended]).chain(blocks.iter().skip(2));
-        for block in in_between {
-            view.read(block, |_| true);
-        }
         let entries = view.entries("c").unwrap();
-        assert_eq!((entries.len(), entries.totals().quarantined), (4, 4), "what is ended made room");
+        assert_eq!((entries.len(), entries.n_unlisted()), (4, 2), "those that are ended gave room to others");
         assert_eq!((stands(&view, 1), stands(&view, 6)), (None, Some(Standing::Quarantined)));
+        assert!(!view.make_room(), "nothing found no room this time");
+    }
+
+    #[test]
+    fn what_is_ended_makes_room_without_another_reading() {
+        let mut view = View::with_room_for(4);
+        for n in 1..=4 {
+            view.read(&block(n, &[copy(n, Standing::Quarantined, "no")]), |_| true);
+        }
+        view.read(&block(5, &[change(1, 1, Standing::Discarded), change(2, 1, Standing::Delivered)]), |_| {
+            true
+        });
+        view.read(&block(6, &[copy(6, Standing::Quarantined, "no")]), |_| true);
+        let entries = view.entries("c").unwrap();
+        assert_eq!((entries.len(), entries.n_unlisted(), stands(&view, 1)), (3, 2, None));
+        view.read(&block(7, &[copy(1, Standing::Quarantined, "its block came again")]), |_| true);
+        assert_eq!(stands(&view, 1), None, "it has ended");
+        assert!(!view.make_room());
+    }
+
+    #[test]
+    fn a_stream_of_far_more_entries_than_there_is_room_for_is_read_again_a_few_times_at_most() {
+        let copies = (1..=12).map(|n| block(n, &[copy(n, Standing::Quarantined, "no")]));
+        let ends = (13..=20).map(|n| block(n, &[change(n - 12, 1, Standing::Discarded)]));
+        let blocks: Vec<Block> = copies.chain(ends).collect();
+        let mut view = View::with_room_for(4);
+        let read = |view: &mut View| blocks.iter().for_each(|block| view.read(block, |_| true));
+        read(&mut view);
+        let mut n_again = 0;
+        while view.make_room() {
+            n_again += 1;
+            assert!(n_again < 5, "it does not settle");
+            read(&mut view);
+        }
+        assert!(n_again > 0);
+        let entries = view.entries("c").unwrap();
+        assert_eq!(
+            (entries.totals().quarantined, entries.n_unlisted()),
+            (4, 8),
+            "all that is left is listed"
+        );
     }
 
     #[test]

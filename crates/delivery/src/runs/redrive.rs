@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::document::{Picked, RunKind};
 use crate::batch::{Batch, Item};
+use crate::copies::parsed;
 use crate::health::Signal;
 use crate::ledger::Final;
 use crate::quarantined::again::Turn;
@@ -195,9 +196,6 @@ fn unwrapped(block: &Block, offset: Offset, reason: &quarantine::Reason) -> Opti
     let copy = Record::parse(block.record_bytes(offset.index as usize)?).ok()?;
     let (_, original) = quarantine::unwrap(&copy)?;
     Record::parse(&original).ok()?;
-    let from = reason
-        .journal_offset
-        .split_once('.')
-        .and_then(|(block, index)| Some((block.parse().ok()?, index.parse().ok()?)));
+    let from = parsed(&reason.journal_offset).map(|offset| (offset.block, offset.index));
     Some(Copy { index: offset.index, id: reason.event_id, from, original })
 }

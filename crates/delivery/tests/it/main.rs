@@ -4,6 +4,7 @@
 
 mod acknowledgement;
 mod budgets;
+mod damage;
 mod damaged;
 mod falling;
 mod isolation;

@@ -29,6 +29,9 @@ pub(super) struct ListOut {
     /// Entries that are not listed, for want of memory.
     #[serde(skip_serializing_if = "is_zero")]
     unlisted: u64,
+    /// Blocks of the journal that are damaged: what they held of these entries is missing.
+    #[serde(skip_serializing_if = "is_zero")]
+    unreadable: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
@@ -144,6 +147,7 @@ impl ListOut {
             totals: listed.totals.into(),
             causes: listed.causes.into_iter().take(MAX_CAUSES).map(cause).collect(),
             unlisted: listed.n_unlisted,
+            unreadable: listed.n_unreadable,
         }
     }
 }
