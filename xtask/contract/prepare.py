@@ -7,6 +7,7 @@ action may do stands at the head of the overlay.
 import copy
 import fnmatch
 import json
+import re
 import sys
 
 import yaml
@@ -93,12 +94,46 @@ def rename(_document, node, names):
             node[new] = node.pop(old)
 
 
-DEEDS = {"add": add, "add_missing": add_missing, "set": put, "rename": rename, "close": close, "require": require}
+def append(_document, node, lists):
+    for member, elements in lists.items():
+        names = {element.get("name") for element in node[member]}
+        taken = [element["name"] for element in elements if element.get("name") in names - {None}]
+        if taken:
+            raise Unfit(f"already there: {taken}")
+        node[member] += copy.deepcopy(elements)
+
+
+def drop(_document, node, members):
+    for name in members:
+        del node[name]
+
+
+DEEDS = {
+    "add": add,
+    "add_missing": add_missing,
+    "set": put,
+    "rename": rename,
+    "close": close,
+    "require": require,
+    "append": append,
+    "drop": drop,
+}
+
+
+def name_of(contract):
+    """The middle of a file's name, by which actions name it."""
+    return re.fullmatch(r"(?:.*/)?strivacity-(.+)-api-openapi\.yml", contract).group(1)
+
+
+def concerns(action, name):
+    """An action without `file` is for every file; with it, for the one of this name or for those of the list."""
+    files = action.get("file", name)
+    return name in ([files] if isinstance(files, str) else files)
 
 
 def apply(document, name, actions):
     for action in actions:
-        if action.get("file", "") not in name:
+        if not concerns(action, name):
             continue
         deeds = [deed for deed in DEEDS if deed in action]
         if len(deeds) != 1 or not action.get("reason"):
@@ -118,7 +153,7 @@ def main(contract, overlay, output):
         document = yaml.safe_load(file)
     with open(overlay, encoding="utf-8") as file:
         actions = yaml.safe_load(file)["actions"]
-    apply(document, contract, actions)
+    apply(document, name_of(contract), actions)
     with open(output, "w", encoding="utf-8") as file:
         json.dump(document, file, indent=1)
 

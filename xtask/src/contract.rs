@@ -8,22 +8,47 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::Value;
+
+use crate::http::request;
 use crate::process::{Server, StandIn, text_field};
 use crate::{Failure, say, workspace};
 
-/// The files of the contract that are tested, by the middle of their names.
-const FILES: [&str; 2] = ["event-streaming", "native-claim"];
+/// A file of the contract that is tested.
+struct File {
+    /// The middle of its name.
+    name: &'static str,
+    /// Paths of it that are not answered yet.
+    missing: &'static [&'static str],
+}
+
+/// All but `account-event-ttl`, of which nothing is answered yet. What the first two do is found by the others.
+const FILES: [File; 5] = [
+    File { name: "event-streaming", missing: &[] },
+    File { name: "native-claim", missing: &[] },
+    File {
+        name: "account-event",
+        missing: &[
+            "/admin/api/v1/events/account",
+            "/admin/api/v1/events/descriptor",
+            "/admin/api/v1/events/notification",
+            "/admin/api/v1/events/notification/{eventId}",
+        ],
+    },
+    File { name: "audit-entry", missing: &["/admin/api/v2/admin/events/audit"] },
+    File { name: "lifecycle-event-hook-log", missing: &["/admin/api/v1/eventHooks/logs"] },
+];
 /// No server listens here: the port belongs to tcpmux, which nobody runs.
 const CLOSED: &str = "http://127.0.0.1:1/";
 /// What an administrator of the contract's calls may do.
-const ALL: &str =
-    "read:config_instance write:config_instance read:config_claim write:config_claim delete:config_claim";
+const ALL: &str = "read:config_instance write:config_instance read:config_claim write:config_claim \
+                   delete:config_claim read:event_account read:admin_event_audit read:event_hook_log";
 
 /// What is tested, and how long.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Only this file of the contract: event-streaming or native-claim
-    #[arg(long, value_name = "FILE", value_parser = FILES)]
+    /// Only this file of the contract, by the middle of its name
+    #[arg(long, value_name = "FILE", value_parser = FILES.map(|file| file.name))]
     only: Option<String>,
     /// Made-up requests for each call
     #[arg(long, value_name = "N", default_value_t = 200)]
@@ -33,8 +58,28 @@ pub(crate) struct Arguments {
     seed: Option<u32>,
 }
 
-/// Who calls: what it is called here, its token, and the status that it must get when it has no rights.
-type Caller = (&'static str, Option<String>, &'static str);
+/// Who calls.
+struct Caller {
+    /// What it is called here.
+    name: &'static str,
+    token: Option<String>,
+    /// What it may do: names with spaces between them.
+    scopes: &'static str,
+    /// The status that it must get from calls that need more; empty when it may make all.
+    refused: &'static str,
+}
+
+impl Caller {
+    fn new(
+        server: &Server,
+        name: &'static str,
+        scopes: &'static str,
+        refused: &'static str,
+    ) -> Result<Self, Failure> {
+        let token = if scopes.is_empty() { None } else { Some(access_token(server, scopes)?) };
+        Ok(Self { name, token, scopes, refused })
+    }
+}
 
 /// Everything that a run of schemathesis needs.
 struct Tool {
@@ -64,10 +109,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let folder = tempfile::Builder::new().prefix("contract-").tempdir_in(&target)?;
     let receiver = StandIn::start(&program)?;
     let server = Server::start(&[], &program, &folder.path().join("data"))?;
-    let callers: [Caller; 3] = [
-        ("with every right", Some(access_token(&server, ALL)?), ""),
-        ("without a credential", None, "401"),
-        ("without the scope", Some(access_token(&server, "write:event")?), "403"),
+    let callers = [
+        Caller::new(&server, "with every right", ALL, "")?,
+        Caller::new(&server, "without a credential", "", "401")?,
+        Caller::new(&server, "without the scope", "write:event", "403")?,
     ];
     let tool = Tool {
         program: bin.join("schemathesis"),
@@ -80,12 +125,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.only.is_none() {
         tool.check_schemas()?;
     }
-    let is_wanted = |file: &&str| arguments.only.as_ref().is_none_or(|only| only == file);
+    store_events(&server, &tool.events())?;
+    let is_wanted = |file: &File| arguments.only.as_ref().is_none_or(|only| only == file.name);
     for file in FILES.into_iter().filter(is_wanted) {
-        let description = tool.prepare(&contract, file)?;
+        let description = tool.prepare(&contract, file.name)?;
         for caller in &callers {
-            say(&format!("== {file}, {}", caller.0));
-            tool.test(&description, caller, arguments)?;
+            say(&format!("== {}, {}", file.name, caller.name));
+            tool.test(&description, file.missing, caller, arguments)?;
         }
     }
     server.stop()
@@ -124,6 +170,22 @@ fn install(material: &Path, environment: &Path) -> Result<PathBuf, Failure> {
     Ok(bin)
 }
 
+/// Stores events to be found, and waits until they are.
+fn store_events(server: &Server, events: &Path) -> Result<(), Failure> {
+    let producer = server.create_client("contract producer", "write:event")?;
+    let events = fs::read(events)?;
+    let post = request("POST", "/intake/v1/events", &producer.token, "application/x-ndjson", &events);
+    let answer = server.call(&post)?;
+    if answer["rejected"].as_array().is_none_or(|rejected| !rejected.is_empty()) {
+        return Err(format!("events were rejected: {}", answer["rejected"]).into());
+    }
+    // The call waits for the index itself: what was stored before the last of them is indexed by then.
+    let last = events.trim_ascii_end().rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    let last: Value = serde_json::from_slice(last)?;
+    let path = format!("/admin/api/v1/eventHooks/logs/{}", text_field(&last, "eventID")?);
+    server.call(&request("GET", &path, server.token(), "application/json", b"")).map(drop)
+}
+
 /// Gets an access token, as the contract's clients do, for a new API client with these scopes.
 fn access_token(server: &Server, scopes: &str) -> Result<String, Failure> {
     let client = server.create_client(&format!("contract ({} scopes)", scopes.split(' ').count()), scopes)?;
@@ -141,6 +203,11 @@ fn access_token(server: &Server, scopes: &str) -> Result<String, Failure> {
 }
 
 impl Tool {
+    /// The events that are stored before anything is tested, a line each.
+    fn events(&self) -> PathBuf {
+        self.material.join("events.ndjson")
+    }
+
     /// Lays the overlay over a file of the contract.
     fn prepare(&self, contract: &Path, file: &str) -> Result<PathBuf, Failure> {
         let output = self.folder.join(format!("{file}.json"));
@@ -158,14 +225,24 @@ impl Tool {
         pass(command.arg(workspace::root().join("docs/EVENTS.md")))
     }
 
-    fn test(&self, description: &Path, caller: &Caller, arguments: &Arguments) -> Result<(), Failure> {
-        let (_, token, refused) = caller;
+    fn test(
+        &self,
+        description: &Path,
+        missing: &[&str],
+        caller: &Caller,
+        arguments: &Arguments,
+    ) -> Result<(), Failure> {
+        let Caller { token, scopes, refused, .. } = caller;
         let mut command = Command::new(&self.program);
         command.current_dir(&self.folder).env("PYTHONPATH", &self.material);
         command.env("PYTHONDONTWRITEBYTECODE", "1");
-        command.env("CONTRACT_DESTINATIONS", &self.destinations).env("CONTRACT_REFUSED", refused);
+        command.env("CONTRACT_DESTINATIONS", &self.destinations).env("CONTRACT_EVENTS", self.events());
+        command.env("CONTRACT_SCOPES", scopes).env("CONTRACT_REFUSED", refused);
         command.arg("--config-file").arg(self.material.join("schemathesis.toml"));
         command.arg("run").arg(description).args(["--url", &format!("http://{}", self.server)]);
+        for path in missing {
+            command.args(["--exclude-path", path]);
+        }
         if let Some(token) = token {
             command.args(["--header", &format!("Authorization: Bearer {token}")]);
         }

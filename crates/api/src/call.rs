@@ -5,7 +5,7 @@ use std::future::Future;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::routing::on;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, LOCATION};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -17,6 +17,7 @@ use crate::audit::Peer;
 use crate::body::{self, Held, Limits};
 use crate::error::{ApiError, ErrorKey};
 use crate::query::Query;
+use crate::routes::{Access, Endpoint, Method};
 use crate::sign_in;
 use crate::state::{ApiState, BodyLimits};
 use crate::strict;
@@ -42,7 +43,7 @@ pub(crate) struct Call<Who = ApiClient> {
 }
 
 /// A route for API clients that have `scope`.
-pub(crate) fn granted<F, Fut>(method: MethodFilter, scope: Scope, call: F) -> MethodRouter<ApiState>
+pub(crate) fn granted<F, Fut>(method: Method, scope: Scope, call: F) -> Endpoint
 where
     F: Fn(Call) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Answer> + Send + 'static,
@@ -51,12 +52,7 @@ where
 }
 
 /// A route for API clients that have `scope` and all of `more`.
-pub(crate) fn granted_with<F, Fut>(
-    method: MethodFilter,
-    scope: Scope,
-    more: &'static [Scope],
-    call: F,
-) -> MethodRouter<ApiState>
+pub(crate) fn granted_with<F, Fut>(method: Method, scope: Scope, more: &'static [Scope], call: F) -> Endpoint
 where
     F: Fn(Call) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Answer> + Send + 'static,
@@ -65,7 +61,7 @@ where
 }
 
 /// A route for every API client, whatever its scopes.
-pub(crate) fn authenticated<F, Fut>(method: MethodFilter, call: F) -> MethodRouter<ApiState>
+pub(crate) fn authenticated<F, Fut>(method: Method, call: F) -> Endpoint
 where
     F: Fn(Call) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Answer> + Send + 'static,
@@ -73,12 +69,7 @@ where
     admitted(method, None, &[], call)
 }
 
-fn admitted<F, Fut>(
-    method: MethodFilter,
-    scope: Option<Scope>,
-    more: &'static [Scope],
-    call: F,
-) -> MethodRouter<ApiState>
+fn admitted<F, Fut>(method: Method, scope: Option<Scope>, more: &'static [Scope], call: F) -> Endpoint
 where
     F: Fn(Call) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Answer> + Send + 'static,
@@ -95,11 +86,21 @@ where
             call(Call::new(state, who, request).await?).await
         }
     };
-    route(method, run)
+    let access = scope.map_or(Access::Any, |scope| Access::Scopes([&[scope], more].concat()));
+    route(method, access, run)
 }
 
 /// A route for everybody.
-pub(crate) fn open<F, Fut>(method: MethodFilter, call: F) -> MethodRouter<ApiState>
+pub(crate) fn open<F, Fut>(method: Method, call: F) -> Endpoint
+where
+    F: Fn(Call<()>) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Answer> + Send + 'static,
+{
+    checking(method, Access::Open, call)
+}
+
+/// A route whose call sees for itself to it that `access` is kept.
+pub(crate) fn checking<F, Fut>(method: Method, access: Access, call: F) -> Endpoint
 where
     F: Fn(Call<()>) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Answer> + Send + 'static,
@@ -108,20 +109,21 @@ where
         let call = call.clone();
         async move { call(Call::new(state, (), request).await?).await }
     };
-    route(method, run)
+    route(method, access, run)
 }
 
 /// Turns an error into the envelope, which names the path.
-fn route<F, Fut>(method: MethodFilter, run: F) -> MethodRouter<ApiState>
+fn route<F, Fut>(method: Method, access: Access, run: F) -> Endpoint
 where
     F: Fn(ApiState, Request) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Answer> + Send + 'static,
 {
-    on(method, move |State(state): State<ApiState>, request: Request| {
+    let served = on(method.filter, move |State(state): State<ApiState>, request: Request| {
         let uri = request.uri().clone();
         let answer = run(state, request);
         async move { answer.await.unwrap_or_else(|error| error.answer(uri.path())) }
-    })
+    });
+    Endpoint::new(method, access, served)
 }
 
 impl<Who> Call<Who> {

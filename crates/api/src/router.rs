@@ -3,23 +3,23 @@
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
-use axum::routing::MethodFilter;
 
 use crate::access::Scope;
-use crate::call::{authenticated, granted, granted_with, open};
+use crate::call::{authenticated, checking, granted, granted_with, open};
 use crate::error::{ApiError, ErrorKey};
 use crate::limits::limit;
+use crate::routes::{Access, Listed, Method, Routes};
 use crate::state::ApiState;
 use crate::{
     alarming, clients, console, erasures, event_streaming, health, intake_calls, metrics, native_claims,
     oauth, schemas, source_calls, stored, webhook,
 };
 
-const GET: MethodFilter = MethodFilter::GET;
-const POST: MethodFilter = MethodFilter::POST;
-const PUT: MethodFilter = MethodFilter::PUT;
-const PATCH: MethodFilter = MethodFilter::PATCH;
-const DELETE: MethodFilter = MethodFilter::DELETE;
+const GET: Method = Method::GET;
+const POST: Method = Method::POST;
+const PUT: Method = Method::PUT;
+const PATCH: Method = Method::PATCH;
+const DELETE: Method = Method::DELETE;
 const SEE: Scope = Scope::ReadConfigInstance;
 const CHANGE: Scope = Scope::WriteConfigInstance;
 const ERASE: Scope = Scope::DeleteEvent;
@@ -64,8 +64,27 @@ pub(crate) const SCHEMAS: &str = "/schemas/";
 
 /// The whole API.
 pub fn router(state: ApiState) -> Router {
+    routes()
+        .into_router()
+        .fallback(|request: Request| async move {
+            ApiError::new(ErrorKey::NotFound, "there is nothing at this path").answer(request.uri().path())
+        })
+        .method_not_allowed_fallback(|request: Request| async move {
+            let detail = format!("{} is not a method of this path", request.method());
+            ApiError::new(ErrorKey::MethodNotAllowed, detail).answer(request.uri().path())
+        })
+        .layer(from_fn_with_state(state.clone(), limit))
+        .with_state(state)
+}
+
+/// Every call that is served, and who may make it.
+pub fn listed() -> Vec<Listed> {
+    routes().into_list()
+}
+
+fn routes() -> Routes {
     let below = |path: &str, rest: &str| format!("{path}/{{id}}{rest}");
-    Router::new()
+    Routes::default()
         .route("/health", open(GET, health::health))
         .route("/ready", open(GET, health::ready))
         .route("/metrics", granted(GET, Scope::ReadMetrics, metrics::metrics))
@@ -75,11 +94,11 @@ pub fn router(state: ApiState) -> Router {
         .route(&format!("{SCHEMAS}v1/{{id}}"), open(GET, schemas::get))
         .route("/oauth2/token", open(POST, oauth::token))
         .route("/intake/v1/events", granted(POST, Scope::WriteEvent, intake_calls::post))
-        .route(&below(WEBHOOKS, "/auth0"), open(POST, webhook::auth0))
+        .route(&below(WEBHOOKS, "/auth0"), checking(POST, Access::Source, webhook::auth0))
         .route(&below(ACCOUNT_EVENTS, ""), granted(GET, Scope::ReadEventAccount, stored::account_event))
         .route(&below(AUDIT_LOGS, ""), granted(GET, Scope::ReadAdminEventAudit, stored::audit_log))
         .route(&below(HOOK_LOGS, ""), granted(GET, Scope::ReadEventHookLog, stored::hook_log))
-        .route(&below(LINKS, ""), open(GET, console::event))
+        .route(&below(LINKS, ""), checking(GET, Access::Page, console::event))
         .route(EXPLORER, granted(GET, SEE, stored::status))
         .route(
             STREAMING,
@@ -112,21 +131,12 @@ pub fn router(state: ApiState) -> Router {
                 .merge(granted(PUT, CHANGE, source_calls::replace))
                 .merge(granted(DELETE, CHANGE, source_calls::delete)),
         )
-        .fallback(|request: Request| async move {
-            ApiError::new(ErrorKey::NotFound, "there is nothing at this path").answer(request.uri().path())
-        })
-        .method_not_allowed_fallback(|request: Request| async move {
-            let detail = format!("{} is not a method of this path", request.method());
-            ApiError::new(ErrorKey::MethodNotAllowed, detail).answer(request.uri().path())
-        })
-        .layer(from_fn_with_state(state.clone(), limit))
-        .with_state(state)
 }
 
 /// How configurations fare, and pauses.
-fn faring() -> Router<ApiState> {
+fn faring() -> Routes {
     let below = |rest: &str| format!("{STREAMING}/{{id}}/{rest}");
-    Router::new()
+    Routes::default()
         .route(&below("status"), granted(GET, SEE, event_streaming::status))
         .route(&format!("{STREAMING}/status"), granted(GET, SEE, event_streaming::statuses))
         .route(&below("attempts"), granted(GET, SEE, event_streaming::attempts))
@@ -135,10 +145,10 @@ fn faring() -> Router<ApiState> {
 }
 
 /// What a configuration would send of stored events, and what it has sent: for those who may read them.
-fn looking() -> Router<ApiState> {
+fn looking() -> Routes {
     let below = |rest: &str| format!("{STREAMING}/{{id}}/{rest}");
     let beside = |rest: &str| format!("{STREAMING}/{rest}");
-    Router::new()
+    Routes::default()
         .route(&below("attempts/{n}"), granted_with(GET, SEE, EVENTS, event_streaming::attempt))
         .route(&below("dryRun"), granted_with(GET, SEE, EVENTS, event_streaming::dry_run_stored))
         .route(&beside("dryRun"), granted_with(POST, CHANGE, EVENTS, event_streaming::dry_run_unsaved))
@@ -148,9 +158,9 @@ fn looking() -> Router<ApiState> {
 }
 
 /// Events that are sent again. A replay tells of stored events: for those who may read them.
-fn runs() -> Router<ApiState> {
+fn runs() -> Routes {
     let below = |rest: &str| format!("{STREAMING}/{{id}}/{rest}");
-    Router::new()
+    Routes::default()
         .route(&below("replays"), granted_with(POST, CHANGE, EVENTS, event_streaming::replay))
         .route(&below("quarantine/redrive"), granted(POST, CHANGE, event_streaming::redrive))
         .route(&below("runs"), granted(GET, SEE, event_streaming::list_runs))
@@ -168,19 +178,19 @@ fn runs() -> Router<ApiState> {
 }
 
 /// What a destination will never take. Its document shows an event: for those who may read them.
-fn quarantine() -> Router<ApiState> {
+fn quarantine() -> Routes {
     let below = |rest: &str| format!("{STREAMING}/{{id}}/quarantine{rest}");
-    Router::new()
+    Routes::default()
         .route(&below(""), granted(GET, SEE, event_streaming::list_quarantined))
         .route(&below("/{event}"), granted_with(GET, SEE, EVENTS, event_streaming::inspect_quarantined))
         .route(&below("/discard"), granted(POST, CHANGE, event_streaming::discard_quarantined))
 }
 
 /// Native claims. The contract lets every API client list them.
-fn claims() -> Router<ApiState> {
+fn claims() -> Routes {
     let create = granted(POST, Scope::WriteConfigClaim, native_claims::create);
     let discovered = granted(GET, Scope::ReadConfigClaim, native_claims::discovered);
-    Router::new()
+    Routes::default()
         .route(CLAIMS, authenticated(GET, native_claims::list).merge(create))
         .route(
             &format!("{CLAIMS}/{{id}}"),
@@ -192,8 +202,8 @@ fn claims() -> Router<ApiState> {
 }
 
 /// API clients: who may call.
-fn api_clients() -> Router<ApiState> {
-    Router::new()
+fn api_clients() -> Routes {
+    Routes::default()
         .route(CLIENTS, granted(GET, SEE, clients::list).merge(granted(POST, CHANGE, clients::create)))
         .route(
             &format!("{CLIENTS}/{{id}}"),
@@ -202,19 +212,19 @@ fn api_clients() -> Router<ApiState> {
 }
 
 /// Erasures: of all that is stored of somebody, or of one event.
-fn erasures() -> Router<ApiState> {
-    Router::new()
+fn erasures() -> Routes {
+    Routes::default()
         .route(ERASURES, granted(GET, SEE, erasures::list).merge(granted(POST, ERASE, erasures::create)))
         .route(&format!("{ERASURES}/{{id}}"), granted(GET, SEE, erasures::get))
 }
 
 /// Alarms: what is wrong, from when on it is, and who is told.
-fn alarms() -> Router<ApiState> {
+fn alarms() -> Routes {
     use alarming::{channels, standing};
     const READ: Scope = Scope::ReadAlarm;
     const WRITE: Scope = Scope::WriteAlarm;
     let below = |path: &str, rest: &str| format!("{path}/{{id}}{rest}");
-    Router::new()
+    Routes::default()
         .route(ALARMS, granted(GET, READ, standing::list))
         .route(&below(ALARMS, "/acknowledge"), granted(POST, WRITE, standing::acknowledge))
         .route(&below(ALARMS, "/silence"), granted(POST, WRITE, standing::silence))

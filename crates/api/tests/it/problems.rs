@@ -1,10 +1,11 @@
 //! Errors that any call may meet, in the contract's envelope.
 
+use api::{Access, Listed, Scope};
 use http::{Method, StatusCode};
 use insta::assert_snapshot;
 use serde_json::json;
 
-use crate::app::{ACCOUNT_EVENTS, AUDIT_LOGS, App, CLIENTS, EVENTS, HOOK_LOGS, JSON, SOURCES, STREAMING};
+use crate::app::{App, CLIENTS, EVENTS, JSON, SOURCES, STREAMING};
 
 #[tokio::test]
 async fn an_unknown_path_is_not_found() {
@@ -39,24 +40,47 @@ async fn no_token_and_a_wrong_token_are_unauthorized() {
 }
 
 #[tokio::test]
-async fn every_call_but_health_needs_a_token_before_its_body_is_looked_at() {
+async fn every_call_that_is_not_open_needs_a_credential_before_its_body_is_looked_at() {
     let app = App::new().await;
-    let below = |path: &str| format!("{path}/0197f3a0-6c1e-7c3a-9d2b-0a1b2c3d4e5f");
-    let mut calls = vec![(Method::POST, EVENTS.to_owned()), (Method::GET, below(STREAMING) + "/status")];
-    for path in [STREAMING, CLIENTS, SOURCES] {
-        calls.extend([(Method::GET, path.to_owned()), (Method::POST, path.to_owned())]);
-        calls.extend([(Method::GET, below(path)), (Method::DELETE, below(path))]);
-    }
-    calls.extend([(Method::PUT, below(STREAMING)), (Method::PUT, below(SOURCES))]);
-    calls.push((Method::POST, "/intake/v1/sources/x/auth0".to_owned()));
-    for path in [ACCOUNT_EVENTS, AUDIT_LOGS, HOOK_LOGS, "/admin/api/v1/instance/explorer"] {
-        calls.push((Method::GET, if path.ends_with("explorer") { path.to_owned() } else { below(path) }));
-    }
-    for (method, path) in calls {
-        let reply = app.send(method.clone(), &path, &[JSON], "not json").await;
+    for Listed { method, path, access } in api::listed() {
+        if access == Access::Open {
+            continue;
+        }
+        let reply = app.send(method.parse().unwrap(), &of_nothing(&path), &[JSON], "not json").await;
+        if access == Access::Page {
+            assert_eq!(reply.status, StatusCode::UNAUTHORIZED, "{method} {path}");
+            continue;
+        }
         assert_eq!(reply.error_key(), "unauthorized", "{method} {path}");
         assert!(reply.header("www-authenticate").starts_with("Bearer "), "{method} {path}");
     }
+}
+
+#[tokio::test]
+async fn every_scope_of_a_call_is_needed() {
+    let app = App::new().await;
+    for missing in Scope::ALL {
+        let others: Vec<&str> =
+            Scope::ALL.iter().filter(|scope| **scope != missing).map(|scope| scope.name()).collect();
+        let token = app.client(missing.name(), &others).await;
+        let bearer = format!("Bearer {}", token.expose());
+        for Listed { method, path, access } in api::listed() {
+            let Access::Scopes(scopes) = access else { continue };
+            if !scopes.contains(&missing) {
+                continue;
+            }
+            let headers = [("authorization", bearer.as_str()), JSON];
+            let reply = app.send(method.parse().unwrap(), &of_nothing(&path), &headers, "not json").await;
+            assert_eq!(reply.error_key(), "insufficientScope", "{missing}: {method} {path}");
+        }
+    }
+}
+
+/// A path with ids of what is not there.
+fn of_nothing(path: &str) -> String {
+    let id = "0197f3a0-6c1e-7c3a-9d2b-0a1b2c3d4e5f";
+    let part = |part: &str| if part.starts_with('{') { id.to_owned() } else { part.to_owned() };
+    path.split('/').map(part).collect::<Vec<_>>().join("/")
 }
 
 #[tokio::test]
