@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::process::{Server, StandIn, text_field};
+use crate::process::{Server, StandIn, pass, text_field};
 use crate::{Failure, say, workspace};
 
 /// The files of the contract that are tested, by the middle of their names.
@@ -184,10 +184,4 @@ impl Tool {
         }
         pass(&mut command)
     }
-}
-
-fn pass(command: &mut Command) -> Result<(), Failure> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let status = command.status().map_err(|error| format!("cannot run {program}: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("{program} failed").into()) }
 }
