@@ -183,8 +183,6 @@ impl fmt::Display for Figures {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::super::arrivals::Arrival;
     use super::*;
 
