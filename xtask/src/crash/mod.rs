@@ -89,7 +89,7 @@ fn attack(program: &Path, data: &Path, cycles: u32, seed: u64) -> Result<Figures
 /// Waits until nothing is pending; the books.
 fn settled(server: &Server, id: &str) -> Result<serde_json::Value, Failure> {
     const PATIENCE: Duration = Duration::from_mins(5);
-    let path = format!("{}/{id}/status", STREAMING);
+    let path = format!("{STREAMING}/{id}/status");
     let start = Instant::now();
     while start.elapsed() < PATIENCE {
         let status =

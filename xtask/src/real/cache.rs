@@ -68,7 +68,8 @@ fn place(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
 
 /// The first 8 hexadecimal digits of SHA-256.
 fn short_hash(recipe: &[u8]) -> String {
-    Sha256::digest(recipe).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(recipe));
+    format!("{:08x}", u32::from_be_bytes([a, b, c, d]))
 }
 
 #[cfg(test)]

@@ -54,6 +54,7 @@ impl Ground {
         let on_event: OnEvent = Arc::new(move |bytes| note(&notes, bytes));
         let options = Options { on_event: Some(on_event), ..Options::default() };
         let receiver = runtime.block_on(Receiver::start(options))?;
+        let address = receiver.address();
         let data = stage.folder.join("idstream");
         let server = Server::start(&[], stage.program, &data)?;
         let token = server.create_client("real", "write:event")?.token;
@@ -69,7 +70,7 @@ impl Ground {
             _receiver: receiver,
             _runtime: runtime,
         };
-        let url = format!("http://{}/", ground._receiver.address());
+        let url = format!("http://{address}/");
         let configuration = json!({"url": url, "apiKey": "reference-key", "headerName": "X-Key"});
         ground.reference = ground.configure("the reference", "https", configuration)?;
         Ok(ground)
