@@ -5,6 +5,7 @@
 //! Nothing is skipped: a prerequisite that is missing fails the command in one line.
 
 mod cache;
+mod cut;
 mod fetch;
 mod foreign;
 mod ground;

@@ -107,9 +107,9 @@ impl Node {
 }
 
 /// Installs our templates with our own program; what it says must be that it did.
-fn install_templates(program: &Path, node: &Node) -> Result<(), Failure> {
+fn install_templates(program: &Path, node: &Node, more: &[&str]) -> Result<(), Failure> {
     let mut command = Command::new(program);
-    command.args(["template", "opensearch", "--apply", "--url", &node.url()]);
+    command.args(["template", "opensearch", "--apply", "--url", &node.url()]).args(more);
     let output = command.output()?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() && said.contains("installed") {

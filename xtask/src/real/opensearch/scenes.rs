@@ -8,6 +8,7 @@ use super::search::stored;
 use super::{JSON, Node, end, install_templates};
 use crate::Failure;
 use crate::process::{STREAMING, text_field};
+use crate::real::cut::Cut;
 use crate::real::ground::Ground;
 use crate::real::scene::Scenes;
 use crate::real::{Stage, kills};
@@ -22,7 +23,7 @@ pub(in crate::real) fn run(stage: &Stage<'_>, scenes: &mut Scenes) -> Result<(),
     let version = about.pointer("/version/number").and_then(Value::as_str).unwrap_or("?");
     scenes.name(format!("opensearch {version}"));
     let ground = Ground::new(stage)?;
-    install_templates(stage.program, &node)?;
+    install_templates(stage.program, &node, &[])?;
     let id = ground.configure("streams", "elasticsearch", json!({"url": node.url(), "apiKey": ""}))?;
     let mut all = Vec::new();
     scenes.hold("data streams, our templates", || {
@@ -36,6 +37,8 @@ pub(in crate::real) fn run(stage: &Stage<'_>, scenes: &mut Scenes) -> Result<(),
             read_only(stage, &ground, &node, &id, &mut all, block)
         })?;
     }
+    scenes
+        .hold("an index of one's own, and answers that get lost", || lost_answers(stage, &ground, &node))?;
     scenes.hold("a mapping conflict", || mapping_conflict(&ground, &node))?;
     scenes.hold(&format!("the node killed in mid-stream, {} times", stage.kills), || {
         let random = Random::from_seed(stage.seed);
@@ -79,6 +82,24 @@ fn read_only(
     set(Value::Null)?;
     ground.delivered(id, "confirmed")?;
     Ok(format!("{} meanwhile; {}", text_field(&status, "state")?, held(ground, node, all)?))
+}
+
+/// Each connection loses its third answer; what is sent again is refused, because it is there.
+fn lost_answers(stage: &Stage<'_>, ground: &Ground, node: &Node) -> Result<String, Failure> {
+    let index = "identity-events";
+    install_templates(stage.program, node, &["--index", index])?;
+    let cut = Cut::before(node.port)?;
+    let batch = json!({"maxEvents": 50});
+    let configuration = json!({"url": cut.url(), "apiKey": "", "index": index, "batch": batch});
+    let id = ground.configure("lost answers", "elasticsearch", configuration)?;
+    let posted = ground.post(stage.events)?;
+    let n = ground.delivered(&id, "confirmed")?;
+    if cut.n_cut() == 0 {
+        return Err("no answer was lost".into());
+    }
+    let counts = ground.proven(&posted, &node.found(index, "eventID")?, stored)?.without_copies()?;
+    ground.remove(&id)?;
+    Ok(format!("{} answers lost; {counts}, {n} confirmed", cut.n_cut()))
 }
 
 /// An index without a template, whose mapping comes from its first document.
