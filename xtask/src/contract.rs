@@ -11,7 +11,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::http::request;
-use crate::process::{Server, StandIn, text_field};
+use crate::process::{Server, StandIn, pass, text_field};
 use crate::{Failure, say, workspace};
 
 /// A file of the contract that is tested.
@@ -261,10 +261,4 @@ impl Tool {
         }
         pass(&mut command)
     }
-}
-
-fn pass(command: &mut Command) -> Result<(), Failure> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let status = command.status().map_err(|error| format!("cannot run {program}: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("{program} failed").into()) }
 }

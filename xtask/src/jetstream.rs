@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::process::pass;
 use crate::{Failure, say, workspace};
 
 /// The server that the spike's README and decision 33 speak of.
@@ -37,10 +38,4 @@ fn server(folder: &Path) -> Result<PathBuf, Failure> {
         pass(Command::new("go").args(["install", SERVER]).env("GOBIN", folder))?;
     }
     Ok(program)
-}
-
-fn pass(command: &mut Command) -> Result<(), Failure> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let status = command.status().map_err(|error| format!("cannot run {name}: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("{name} failed").into()) }
 }

@@ -1,8 +1,9 @@
 //! One command for each habit of the repository: `cargo xtask check`, `cargo xtask tidy`, `cargo xtask demo`,
 //! `cargo xtask docs`, `cargo xtask contract`, `cargo xtask strace`, `cargo xtask crash`, `cargo xtask fuzz`,
-//! `cargo xtask mutants`, `cargo xtask simulate`, `cargo xtask bench`, `cargo xtask jetstream`.
+//! `cargo xtask mutants`, `cargo xtask simulate`, `cargo xtask bench`, `cargo xtask jetstream`, `cargo xtask real`.
 
 mod bench;
+mod books;
 mod check;
 mod contract;
 mod crash;
@@ -13,6 +14,7 @@ mod http;
 mod jetstream;
 mod mutants;
 mod process;
+mod real;
 mod simulate;
 mod strace;
 mod tidy;
@@ -59,6 +61,8 @@ enum Command {
     Bench(bench::Arguments),
     /// The spike of the journal over a NATS JetStream server (needs Go): which of the seam's promises hold there
     Jetstream(jetstream::Arguments),
+    /// Other people's servers, fetched from the package registries: what we say about them is checked against them
+    Real(real::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -75,6 +79,7 @@ fn main() -> ExitCode {
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Jetstream(arguments) => jetstream::run(&arguments),
+        Command::Real(arguments) => real::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -16,6 +16,9 @@ use crate::http::{Connection, request};
 /// Linux counts CPU time for programs in hundredths of a second (USER_HZ), whatever its own tick is.
 const TICKS_PER_SECOND: f64 = 100.0;
 
+/// Where configurations are created and asked for.
+pub(crate) const STREAMING: &str = "/admin/api/v1/instance/eventStreaming";
+
 /// An API client that was created.
 pub(crate) struct Client {
     pub(crate) id: String,
@@ -124,10 +127,7 @@ impl Server {
 
     /// The most memory that it has held so far, in MB (10⁶ bytes): resident, its high-water mark.
     pub(crate) fn peak_mb(&self) -> Result<f64, Failure> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        peak_kib(&status)
-            .map(|kib| kib as f64 * 1024.0 / 1e6)
-            .ok_or_else(|| "/proc/…/status is not understood".into())
+        peak_mb(self.child.id())
     }
 }
 
@@ -182,6 +182,21 @@ fn cpu_ticks(stat: &str) -> Option<u64> {
     let mut fields = after_name.split_whitespace().skip(11);
     let (user, system): (u64, u64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
     Some(user + system)
+}
+
+/// The most memory that a process has held so far, in MB (10⁶ bytes): resident, its high-water mark.
+pub(crate) fn peak_mb(pid: u32) -> Result<f64, Failure> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    peak_kib(&status)
+        .map(|kib| kib as f64 * 1024.0 / 1e6)
+        .ok_or_else(|| "/proc/…/status is not understood".into())
+}
+
+/// Runs a command to its end, which must be a good one.
+pub(crate) fn pass(command: &mut Command) -> Result<(), Failure> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let status = command.status().map_err(|error| format!("cannot run {program}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{program} failed").into()) }
 }
 
 fn peak_kib(status: &str) -> Option<u64> {

@@ -45,3 +45,12 @@ pub(crate) fn target_directory() -> Result<PathBuf, Failure> {
     let directory = metadata.get("target_directory").and_then(serde_json::Value::as_str);
     Ok(PathBuf::from(directory.ok_or("cargo metadata names no target directory")?))
 }
+
+/// Builds the release binary; where it is.
+pub(crate) fn release_server() -> Result<PathBuf, Failure> {
+    let arguments = ["build", "--release", "--locked", "--quiet", "--package", "idstream-server"];
+    if !cargo(&arguments).status()?.success() {
+        return Err("the build failed".into());
+    }
+    Ok(target_directory()?.join("release/idstream"))
+}

@@ -61,12 +61,19 @@ fn is_set_aside(key: &Key, facts: &Facts, thresholds: &Thresholds) -> bool {
         | Kind::ConfigurationDeleted
         | Kind::Disk
         | Kind::JournalPoisoned
-        | Kind::HeadUnsigned => true,
+        | Kind::JournalDamaged
+        | Kind::HeadUnsigned
+        | Kind::IntakeRefuses => true,
         Kind::SourceSilent => {
             facts.sources.iter().any(|source| source.id == key.subject && source.is_watched())
         }
         Kind::Paused => facts.configurations.iter().any(|seen| seen.id == key.subject && seen.is_enabled),
-        _ => {
+        Kind::Holding
+        | Kind::CredentialRejected
+        | Kind::Lag
+        | Kind::Quarantine
+        | Kind::ExpiryAhead
+        | Kind::Expired => {
             let is_off = |going| matches!(going, Going::Paused | Going::Disabled);
             facts.configurations.iter().any(|seen| seen.id == key.subject && !is_off(seen.going))
         }

@@ -9,10 +9,7 @@ use serde_json::json;
 use super::arrivals::Arrivals;
 use crate::Failure;
 use crate::http::request;
-use crate::process::{Server, text_field};
-
-/// Where configurations are created and asked for.
-pub(super) const STREAMING: &str = "/admin/api/v1/instance/eventStreaming";
+use crate::process::{STREAMING, Server, text_field};
 
 /// From taking to storing, at the collector that acknowledges.
 const ACKNOWLEDGES_AFTER: Duration = Duration::from_millis(200);

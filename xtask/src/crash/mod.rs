@@ -18,8 +18,8 @@ use self::destinations::Destinations;
 use self::judge::Figures;
 use self::life::Lives;
 use self::producers::{Door, Way};
-use crate::process::Server;
-use crate::{Failure, say, workspace};
+use crate::process::{STREAMING, Server};
+use crate::{Failure, books, say, workspace};
 
 /// How often, and whom.
 #[derive(clap::Args)]
@@ -39,7 +39,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let program = match &arguments.server {
         Some(program) => program.clone(),
-        None => build()?,
+        None => workspace::release_server()?,
     };
     let seed = arguments.seed.unwrap_or_else(|| Random::from_system().up_to(u64::from(u32::MAX)));
     say(&format!("seed {seed}"));
@@ -55,14 +55,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     } else {
         Err(format!("a promise is broken (again with --seed {seed})").into())
     }
-}
-
-fn build() -> Result<PathBuf, Failure> {
-    let arguments = ["build", "--release", "--locked", "--quiet", "--package", "idstream-server"];
-    if !workspace::cargo(&arguments).status()?.success() {
-        return Err("the build failed".into());
-    }
-    Ok(workspace::target_directory()?.join("release/idstream"))
 }
 
 fn attack(program: &Path, data: &Path, cycles: u32, seed: u64) -> Result<Figures, Failure> {
@@ -97,13 +89,13 @@ fn attack(program: &Path, data: &Path, cycles: u32, seed: u64) -> Result<Figures
 /// Waits until nothing is pending; the books.
 fn settled(server: &Server, id: &str) -> Result<serde_json::Value, Failure> {
     const PATIENCE: Duration = Duration::from_mins(5);
-    let path = format!("{}/{id}/status", destinations::STREAMING);
+    let path = format!("{STREAMING}/{id}/status");
     let start = Instant::now();
     while start.elapsed() < PATIENCE {
         let status =
             server.call(&crate::http::request("GET", &path, server.token(), "application/json", b""))?;
         let books = status.get("books").cloned().unwrap_or_default();
-        if judge::count(&books, "pending") == Some(0) {
+        if books::count(&books, "pending") == Some(0) {
             return Ok(books);
         }
         thread::sleep(Duration::from_millis(50));
