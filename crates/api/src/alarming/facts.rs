@@ -142,7 +142,7 @@ mod tests {
             id: "c".to_owned(),
             shown: delivery::shown(configuration.as_ref(), live.as_ref(), Some(&books)),
             configuration,
-            main: books.clone(),
+            main: books,
             books,
             parked: 0,
             unread: None,
