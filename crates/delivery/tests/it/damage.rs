@@ -1,119 +1,18 @@
 //! Damage to the quarantine stream, and reads that fail: what is known of the rest is still told, and read once.
 
-use std::ops::Range;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use base::Clock;
 use delivery::quarantined::{Ending, Filter, Order};
 use delivery::{Report, Supervisor};
 use destinations::Vendor;
-use event::{Stream, StreamSet};
-use journal::model::{ModelJournal, ModelOptions};
-use journal::{
-    Append, AppendError, Appended, Block, Consumer, ConsumerCommand, ConsumerName, Head, Journal,
-    JournalError, Lease, LeaseError, LeaseId, LeaseLimits, ReadRange, Settlement,
-};
-use parking_lot::Mutex;
+use journal::Journal;
+use journal::model::ModelOptions;
 use testkit::net::Faults;
 
 use crate::parking::parked;
+use crate::sick::Sick;
 use crate::world::{NO_FAULTS, World};
-
-/// A journal of which some blocks are damaged, or nothing of quarantine can be read, while it is told to be so.
-struct Sick {
-    journal: Arc<ModelJournal>,
-    damaged: Mutex<Range<u64>>,
-    fails: AtomicBool,
-    n_reads: AtomicUsize,
-    n_lists: AtomicUsize,
-}
-
-impl Sick {
-    fn new(world: &World) -> Arc<Self> {
-        Arc::new(Self {
-            journal: Arc::clone(&world.journal),
-            damaged: Mutex::new(0..0),
-            fails: AtomicBool::new(false),
-            n_reads: AtomicUsize::new(0),
-            n_lists: AtomicUsize::new(0),
-        })
-    }
-
-    fn counts(&self) -> (usize, usize) {
-        (self.n_reads.load(Ordering::SeqCst), self.n_lists.load(Ordering::SeqCst))
-    }
-}
-
-#[async_trait]
-impl Journal for Sick {
-    async fn append(&self, append: Append) -> Result<Appended, AppendError> {
-        self.journal.append(append).await
-    }
-
-    async fn lease(
-        &self,
-        consumer: &ConsumerName,
-        streams: StreamSet,
-        limits: LeaseLimits,
-    ) -> Result<Vec<Lease>, LeaseError> {
-        // What is damaged is passed over, and stays leased here.
-        loop {
-            let leases = self.journal.lease(consumer, streams, limits).await?;
-            let n_all = leases.len();
-            let damaged = self.damaged.lock().clone();
-            let whole: Vec<Lease> =
-                leases.into_iter().filter(|lease| !damaged.contains(&lease.block.sequence())).collect();
-            if n_all == 0 || !whole.is_empty() {
-                return Ok(whole);
-            }
-        }
-    }
-
-    async fn extend(&self, lease: LeaseId, ttl: Duration) -> Result<(), LeaseError> {
-        self.journal.extend(lease, ttl).await
-    }
-
-    async fn settle(&self, lease: LeaseId, settlement: Settlement) -> Result<(), LeaseError> {
-        self.journal.settle(lease, settlement).await
-    }
-
-    async fn read(&self, range: ReadRange) -> Result<Vec<Arc<Block>>, JournalError> {
-        self.n_reads.fetch_add(1, Ordering::SeqCst);
-        if self.fails.load(Ordering::SeqCst) && range.streams == StreamSet::from_iter([Stream::Quarantine]) {
-            return Err(JournalError::Read(std::io::Error::other("a test")));
-        }
-        let damaged = self.damaged.lock().clone();
-        if damaged.contains(&range.from) {
-            return Err(JournalError::Damaged("a test".to_owned()));
-        }
-        if range.from >= damaged.end {
-            return self.journal.read(range).await;
-        }
-        let before = self.journal.read(ReadRange { until: range.until.min(damaged.start), ..range }).await?;
-        if before.is_empty() && range.until > damaged.start {
-            return Err(JournalError::Damaged("a test".to_owned()));
-        }
-        Ok(before)
-    }
-
-    async fn consumers(&self, command: ConsumerCommand) -> Result<Vec<Consumer>, JournalError> {
-        if command == ConsumerCommand::List {
-            self.n_lists.fetch_add(1, Ordering::SeqCst);
-        }
-        self.journal.consumers(command).await
-    }
-
-    async fn trim(&self, up_to: u64) -> Result<(), JournalError> {
-        self.journal.trim(up_to).await
-    }
-
-    fn head(&self) -> Head {
-        self.journal.head()
-    }
-}
 
 /// How many blocks are missing from the list of `c`.
 async fn n_unlisted(supervisor: &Supervisor) -> u64 {
@@ -128,7 +27,7 @@ fn of<'a>(reports: &'a [Report], id: &str) -> &'a Report {
 #[tokio::test(start_paused = true)]
 async fn damage_silences_no_report_and_nothing_around_it_is_counted_twice() {
     let world = World::new(81, ModelOptions::default());
-    let sick = Sick::new(&world);
+    let sick = Sick::new(&world.journal);
     let supervisor = world.supervisor_over(sick.clone()).await;
     world.configure("c", Vendor::Elasticsearch, true).await;
     world.net.set_faults(Faults { poison: 60, ..NO_FAULTS });
@@ -146,7 +45,7 @@ async fn damage_silences_no_report_and_nothing_around_it_is_counted_twice() {
     }
     supervisor.shutdown().await;
     // What became of the first one cannot be read any more. It stands where it stood; the others are discarded, once.
-    *sick.damaged.lock() = changes[0]..changes[0] + 1;
+    sick.damage(changes[0]..changes[0] + 1);
     let supervisor = world.supervisor_over(sick.clone()).await;
     for _ in 0..3 {
         let reports = supervisor.reports().await.unwrap();
@@ -164,13 +63,13 @@ async fn damage_silences_no_report_and_nothing_around_it_is_counted_twice() {
 #[tokio::test(start_paused = true)]
 async fn many_damaged_blocks_are_passed_over_in_few_steps() {
     let world = World::new(82, ModelOptions::default());
-    let sick = Sick::new(&world);
+    let sick = Sick::new(&world.journal);
     world.configure("c", Vendor::Elasticsearch, false).await;
     for _ in 0..1000 {
         world.append(1).await;
     }
     let next = world.journal.head().next;
-    *sick.damaged.lock() = 1..next;
+    sick.damage(1..next);
     let supervisor = world.supervisor_over(sick.clone()).await;
     assert_eq!(n_unlisted(&supervisor).await, next - 1);
     assert!(sick.counts().0 < 100, "{:?}", sick.counts());
@@ -183,7 +82,7 @@ async fn one_event_that_is_parked_for_long_makes_no_look_read_the_stream_again()
     let (_, supervisor) = parked(&world, "bulk", Vendor::Elasticsearch).await;
     world.configure("other", Vendor::Https, true).await;
     supervisor.shutdown().await;
-    let sick = Sick::new(&world);
+    let sick = Sick::new(&world.journal);
     for id in ["bulk", "other"] {
         world.change(&supervisor, id, |changed| changed.enabled = false).await;
     }
@@ -210,14 +109,14 @@ async fn what_is_parked_is_learnt_once_it_can_be_read_and_only_those_books_are_u
     let (_, supervisor) = parked(&world, "bulk", Vendor::Elasticsearch).await;
     world.configure("other", Vendor::Https, true).await;
     supervisor.shutdown().await;
-    let sick = Sick::new(&world);
-    sick.fails.store(true, Ordering::SeqCst);
+    let sick = Sick::new(&world.journal);
+    sick.set_blind(true);
     let supervisor = world.supervisor_over(sick.clone()).await;
     tokio::time::sleep(Duration::from_mins(1)).await;
     let reports = supervisor.reports().await.unwrap();
     assert!(of(&reports, "bulk").unread.is_some());
     assert_eq!(of(&reports, "other").unread, None);
-    sick.fails.store(false, Ordering::SeqCst);
+    sick.set_blind(false);
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(supervisor.status("bulk").unwrap().parked, 1);
     let reports = supervisor.reports().await.unwrap();

@@ -5,7 +5,6 @@
 mod acknowledgement;
 mod budgets;
 mod damage;
-mod damaged;
 mod falling;
 mod isolation;
 mod keeping;
@@ -16,6 +15,7 @@ mod quarantine;
 mod reconciling;
 mod redriving;
 mod replaying;
+mod sick;
 mod starting;
 mod toggling;
 mod troubled;

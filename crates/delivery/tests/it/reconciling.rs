@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use testkit::net::Faults;
 use tokio::time::Instant;
 
-use crate::damaged::Damaged;
+use crate::sick::Sick;
 use crate::world::{NO_FAULTS, World};
 
 const START: Offset = Offset { block: 0, index: 0 };
@@ -246,9 +246,10 @@ async fn damaged_blocks_are_passed_over_and_counted() {
         cluster.world.append_block(10).await;
     }
     cluster.world.settled("search").await;
-    let damaged = Arc::new(Damaged { journal: Arc::clone(&cluster.world.journal), block: 2 });
+    let sick = Sick::new(&cluster.world.journal);
+    sick.damage(2..3);
     supervisor.shutdown().await;
-    let parts = delivery::Parts { transport: cluster.clone(), journal: damaged, ..cluster.world.parts() };
+    let parts = delivery::Parts { transport: cluster.clone(), journal: sick, ..cluster.world.parts() };
     let supervisor = Supervisor::start(parts).await;
     let found = cluster.reconcile(&supervisor, START).await.unwrap();
     assert_eq!((found.n_expected, found.n_unreadable, found.missing.len()), (20, 1, 0));

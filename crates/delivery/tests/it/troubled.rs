@@ -1,84 +1,19 @@
 //! Backlog budgets while a part of the journal is damaged, or something of one configuration fails.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
 use base::{Clock, EventId};
 use delivery::{Budget, Configuration, WhenSpent};
 use destinations::Vendor;
-use event::{RecordBuilder, Section, Stream, StreamSet};
-use journal::model::{ModelJournal, ModelOptions};
-use journal::{
-    Append, AppendError, Appended, Block, Consumer, ConsumerCommand, ConsumerName, Entry, Head, Journal,
-    JournalError, Lease, LeaseError, LeaseId, LeaseLimits, OnConflict, Producer, ReadRange, Settlement,
-};
+use event::{RecordBuilder, Section, Stream};
+use journal::model::ModelOptions;
+use journal::{Append, Entry, Journal, OnConflict, Producer};
 use testkit::net::Faults;
 
+use crate::sick::Sick;
 use crate::world::{NO_FAULTS, World};
 
 const RELEASES: Budget =
     Budget { max_bytes: Some(20_000), max_age_hours: None, when_spent: WhenSpent::Release };
 const KEEPS: Budget = Budget { max_bytes: Some(20_000), max_age_hours: None, when_spent: WhenSpent::Keep };
-
-/// A journal of which one block cannot be read, and in which nothing of one consumer can be given up.
-struct Troubled {
-    journal: Arc<ModelJournal>,
-    damaged: u64,
-    stuck: Option<ConsumerName>,
-}
-
-impl Troubled {
-    fn damaged<T>() -> Result<T, JournalError> {
-        Err(JournalError::Damaged("a test".to_owned()))
-    }
-}
-
-#[async_trait]
-impl Journal for Troubled {
-    async fn append(&self, append: Append) -> Result<Appended, AppendError> {
-        self.journal.append(append).await
-    }
-
-    async fn lease(
-        &self,
-        consumer: &ConsumerName,
-        streams: StreamSet,
-        limits: LeaseLimits,
-    ) -> Result<Vec<Lease>, LeaseError> {
-        self.journal.lease(consumer, streams, limits).await
-    }
-
-    async fn extend(&self, lease: LeaseId, ttl: std::time::Duration) -> Result<(), LeaseError> {
-        self.journal.extend(lease, ttl).await
-    }
-
-    async fn settle(&self, lease: LeaseId, settlement: Settlement) -> Result<(), LeaseError> {
-        self.journal.settle(lease, settlement).await
-    }
-
-    async fn read(&self, range: ReadRange) -> Result<Vec<Arc<Block>>, JournalError> {
-        if range.from == self.damaged {
-            return Self::damaged();
-        }
-        let until = if range.from < self.damaged { range.until.min(self.damaged) } else { range.until };
-        self.journal.read(ReadRange { until, ..range }).await
-    }
-
-    async fn consumers(&self, command: ConsumerCommand) -> Result<Vec<Consumer>, JournalError> {
-        match &command {
-            ConsumerCommand::Expire { name, .. } if Some(name) == self.stuck.as_ref() => Self::damaged(),
-            _ => self.journal.consumers(command).await,
-        }
-    }
-
-    async fn trim(&self, up_to: u64) -> Result<(), JournalError> {
-        self.journal.trim(up_to).await
-    }
-
-    fn head(&self) -> Head {
-        self.journal.head()
-    }
-}
 
 /// A world whose destination is down, with these configurations.
 async fn down(seed: u64, configurations: &[(&str, Budget)]) -> World {
@@ -97,8 +32,9 @@ async fn down(seed: u64, configurations: &[(&str, Budget)]) -> World {
 async fn a_damaged_block_expires_with_what_lies_behind_it() {
     for damaged in [1, 2] {
         let world = down(1, &[("bulk", RELEASES)]).await;
-        let troubled = Troubled { journal: Arc::clone(&world.journal), damaged, stuck: None };
-        let supervisor = world.supervisor_over(Arc::new(troubled)).await;
+        let sick = Sick::new(&world.journal);
+        sick.damage(damaged..damaged + 1);
+        let supervisor = world.supervisor_over(sick).await;
         world.append(2_000).await;
         supervisor.look_at_backlogs(0, None).await.unwrap();
         let state = world.state("bulk").await;
@@ -111,9 +47,9 @@ async fn a_damaged_block_expires_with_what_lies_behind_it() {
 #[tokio::test(start_paused = true)]
 async fn the_trouble_of_one_configuration_stops_no_other_budget() {
     let world = down(2, &[("a", RELEASES), ("b", RELEASES), ("c", KEEPS)]).await;
-    let stuck = delivery::consumer_name("a");
-    let troubled = Troubled { journal: Arc::clone(&world.journal), damaged: 0, stuck };
-    let supervisor = world.supervisor_over(Arc::new(troubled)).await;
+    let sick = Sick::new(&world.journal);
+    sick.stick(delivery::consumer_name("a"));
+    let supervisor = world.supervisor_over(sick).await;
     world.append(2_000).await;
     supervisor.look_at_backlogs(0, None).await.unwrap();
     assert_eq!(world.state("a").await.tally.expired, 0);
