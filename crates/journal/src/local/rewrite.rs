@@ -39,7 +39,8 @@ impl Output {
     }
 }
 
-/// Copies a sealed segment without the bytes of the records that go, by their block and their index in it. When that fails, nothing of the copy is left.
+/// Copies a sealed segment without the bytes of the records that go, told by their block and their index in it. When that
+/// fails, nothing of the copy is left.
 pub(super) fn rewrite(
     disk: &dyn Disk,
     segment: &Segment,
